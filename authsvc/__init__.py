@@ -1,0 +1,1 @@
+"""The web service: sign-in, sign-on for apps, the console pages."""

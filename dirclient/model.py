@@ -1,0 +1,178 @@
+"""What the directory client says: value types and frozen records, free of LDAP and of SQL."""
+
+from __future__ import annotations
+
+import enum
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from datetime import datetime
+from typing import Self
+
+
+class Guid(str):
+    """The identity of a directory object: canonical lower-case UUID text, equal only to itself.
+
+    AD: `objectGUID` (MS-ADTS 3.1.1.1.4), mixed-endian on the wire. OpenLDAP: `entryUUID`.
+    Everything else about an object (DN, name, mail) may change; this does not.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def from_ad(cls, octets: bytes) -> Self:
+        """From the 16 octets of `objectGUID`. Raises ValueError on another length."""
+        return cls(uuid.UUID(bytes_le=octets))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From text in any usual form (braces, upper case). Raises ValueError on nonsense."""
+        return cls(uuid.UUID(text))
+
+
+class AccountState(enum.StrEnum):
+    """Whether AD would let the account sign in, as far as attributes tell. ACTIVE: it would."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A directory account as it was read. Identity is `guid`, nothing else.
+
+    Text is NFC-normalised and stripped; an absent or blank attribute is None. `login` is the
+    username/email value (contains `@` when it is an email), `extension` the raw text of the
+    first extension attribute that is present; `*_attribute` says which attribute it came from.
+    `state` weighs userAccountControl, its computed bits and accountExpires (MS-ADTS 2.2.16).
+    """
+
+    guid: Guid
+    dn: str
+    login: str | None
+    first_name: str | None
+    last_name: str | None
+    extension: str | None
+    login_attribute: str = ""
+    extension_attribute: str = ""
+    display_name: str | None = None
+    account_name: str | None = None  # sAMAccountName (AD), uid (OpenLDAP)
+    principal_name: str | None = None  # userPrincipalName
+    state: AccountState = AccountState.ACTIVE
+    locked: bool = False
+    must_change_password: bool = False
+    changed: datetime | None = None  # whenChanged / modifyTimestamp, UTC
+    usn: int = 0  # uSNChanged of the server that answered; 0 where there is none
+
+
+class DepartmentKind(enum.StrEnum):
+    """What a directory department is."""
+
+    GROUP = "group"
+    OU = "ou"
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryDepartment:
+    """A security group or OU found under the Department Search DN.
+
+    `members` are the recognized people in it, nested groups, primary-group members and
+    (for an OU) everything below included. `via` names, for a member who is not direct, the
+    path of nested group or OU names that leads to them. `path` is the readable place of the department
+    itself, outermost first, such as ("Staff", "Sales", "EMEA").
+    """
+
+    guid: Guid
+    dn: str
+    name: str
+    kind: DepartmentKind
+    members: frozenset[Guid]
+    via: Mapping[Guid, tuple[str, ...]] = dataclass_field(default_factory=dict)
+    path: tuple[str, ...] = ()
+    changed: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a read has seen, in the terms of one server. Worthless on any other.
+
+    `server_id` is the AD invocationId (MS-ADTS 3.1.1.1.9) or, elsewhere, the server's address;
+    `usn` its highestCommittedUSN when the read began; `cookie` an opaque DirSync cookie.
+    """
+
+    server_id: str
+    usn: int
+    cookie: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A complete picture: everyone recognized and every directory department.
+
+    It exists only when every page, range and result code was good to the end; a reader that
+    cannot prove that raises `Incomplete`. `read_at` is UTC by this machine's clock,
+    `clock_offset` the directory's clock minus ours in seconds, `operations` the number of
+    LDAP requests the read cost, `warnings` sentences for an administrator (referrals passed over …).
+    """
+
+    people: Mapping[Guid, Person]
+    departments: Mapping[Guid, DirectoryDepartment]
+    cursor: Cursor
+    read_at: datetime
+    operations: int
+    clock_offset: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+class LoginForm(enum.StrEnum):
+    """How a sign-in name was written."""
+
+    BARE = "bare"  # john.doe
+    EMAIL = "email"  # john.doe@company.com
+    DOWN_LEVEL = "down-level"  # COMPANY\john.doe
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A sign-in name, parsed: NFC-normalised, stripped, bounded. See `dirclient.login`."""
+
+    form: LoginForm
+    name: str  # the part without any domain
+    domain: str = ""  # after @ or before \, as typed
+
+    def __str__(self) -> str:
+        if self.form is LoginForm.EMAIL:
+            return f"{self.name}@{self.domain}"
+        if self.form is LoginForm.DOWN_LEVEL:
+            return f"{self.domain}\\{self.name}"
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class LockoutPolicy:
+    """When the domain locks an account (MS-ADTS 3.1.1.1.12; PSOs included where readable).
+
+    `threshold` wrong passwords within `window` seconds lock for `duration` seconds.
+    threshold 0: never locks. `source` says where it was read ("domain", a PSO's name) for people.
+    """
+
+    threshold: int
+    window: int
+    duration: int
+    source: str = "domain"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a connection test. `remedy` is set when it failed or deserves a warning."""
+
+    name: str  # resolve tcp tls bind level user_search_dn department_search_dn people departments …
+    ok: bool
+    summary: str
+    seconds: float
+    field: str = ""
+    remedy: str = ""
+    warning: bool = False  # passed, but an administrator should look
+    data: Mapping[str, object] = dataclass_field(default_factory=dict)

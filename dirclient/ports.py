@@ -1,0 +1,110 @@
+"""One Protocol for each capability. The contract suite in tests/contracts runs every
+implementation (the LDAP client on Samba AD and slapd, the in-memory fake) through the same tests.
+
+Every method may raise `Unavailable` and `Misconfigured`; what else it raises stands with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from dirclient.model import Cursor, Guid, LockoutPolicy, Login, Person, Snapshot, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom to bind as: by `guid` where the directory accepts that (AD), else by `dn`."""
+
+    guid: Guid
+    dn: str
+
+
+class Authenticator(Protocol):
+    """Proves a password by exactly one bind."""
+
+    def authenticate(self, identity: Identity, password: str) -> None:
+        """Return when the directory accepted the password; raise `Refused` when it said no.
+
+        Costs the directory exactly one bind and nothing else. Never a second bind after an
+        answer; repeated only when provably nothing was sent. An empty, blank-only or
+        NUL-bearing password raises `BadCredentials` without asking (RFC 4513 5.1.2).
+        """
+
+    def change_password(self, identity: Identity, old: str, new: str) -> None:
+        """Change as the person would, proving `old`. Raises `PasswordRejected`, `Refused`.
+
+        Only over an encrypted connection; an empty `old` or `new` is refused before any request.
+        """
+
+
+class Finder(Protocol):
+    """Finds one person by the name they sign in with."""
+
+    def find(self, login: Login) -> Person:
+        """The one person in scope with this username/email. Raises `NotFound`, `Ambiguous`."""
+
+    def find_guid(self, guid: Guid) -> Person:
+        """The person with this identity, wherever moved, if still in scope. Raises `NotFound`."""
+
+
+class Policies(Protocol):
+    """Reads what the domain says about lockout."""
+
+    def lockout_policy(self, guid: Guid | None = None) -> LockoutPolicy:
+        """The strictest policy that may hold for this account; the domain's when guid is None."""
+
+
+class Prober(Protocol):
+    """Tests a profile step by step."""
+
+    def probe(self) -> Iterator[Step]:
+        """Yield each step as it finishes; stop after the first that failed. Never raises."""
+
+
+Progress = Callable[[str, int, int], None]
+"""Called as (phase, done, total); total 0 while unknown."""
+
+
+class Reader(Protocol):
+    """Reads everything, completely, or raises `Incomplete`."""
+
+    def read(self, progress: Progress | None = None) -> Snapshot:
+        """A complete snapshot. LDAP operations do not grow with people except for pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doorbell:
+    """What one cheap look said: has anything changed since the cursor, and on which server."""
+
+    changed: bool
+    server_id: str
+    usn: int
+
+
+class Watcher(Protocol):
+    """Follows changes after a snapshot on one server."""
+
+    def ring(self, cursor: Cursor) -> Doorbell:
+        """One base-object read of the root DSE."""
+
+    def catch_up(self, snapshot: Snapshot) -> Snapshot | None:
+        """The snapshot brought up to now by reading only what changed; itself-equal if nothing did.
+
+        None when that cannot be known from changes alone (another server, a restored database,
+        a moved OU that is too large): the caller then does a complete read. Raises `Incomplete`.
+        """
+
+    def sweep(self, snapshot: Snapshot) -> Snapshot:
+        """Identities alone: the snapshot without those that are gone. Raises `Incomplete`."""
+
+
+class Resolver(Protocol):
+    """Understands the search DNs that people type, and suggests while they type."""
+
+    def resolve(self, text: str) -> str:
+        """The exact DN for loosely typed text. Raises `Misconfigured` naming the nearest match."""
+
+    def suggest(self, text: str, limit: int = 8) -> tuple[str, ...]:
+        """DNs of groups, OUs and containers whose name contains the text."""

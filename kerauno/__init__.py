@@ -1,0 +1,1 @@
+"""The platform's records that both services work on."""

@@ -1,0 +1,1 @@
+"""The sync service: read, plan, apply, watch; no web."""
