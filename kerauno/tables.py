@@ -7,6 +7,7 @@ Instants are UTC. Keys ending in `_key` are made by `kerauno.keys.lookup_key` (N
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -113,13 +114,21 @@ class DirectoryState(Base):
     lockout_read_at: Mapped[datetime | None]
 
 
+def _new_subject() -> str:
+    return uuid.uuid4().hex
+
+
 class User(Base):
-    """A Kerauno account. `blocked` is an administrator's word and wins over the directory's."""
+    """A Kerauno account. `blocked` is an administrator's word and wins over the directory's.
+
+    `subject` is what other apps know the user by: random, never reused, never a name.
+    """
 
     __tablename__ = "user"
     __table_args__ = (CheckConstraint("role IN ('user', 'manager', 'admin')", name="role"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(String(32), unique=True, default=_new_subject)
     username: Mapped[str] = mapped_column(String(255))
     username_key: Mapped[str] = mapped_column(String(255), unique=True)
     email: Mapped[str] = mapped_column(String(320))
