@@ -1,0 +1,1 @@
+"""The administrators' console: a page parses, calls one function, renders."""

@@ -1,0 +1,113 @@
+"""The words, charts, cursors and PowerShell lines of the console."""
+
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authsvc.console import charts, keyset, powershell, words
+
+GUID = "1b2c3d4e-0000-4000-8000-0123456789ab"
+
+
+def test_an_extension_line_names_the_account_by_guid_and_offers_the_free_number() -> None:
+    assert powershell.remedy_line("extension_missing", GUID, free_extension="204") == (
+        f"Set-ADUser -Identity '{GUID}' -Replace @{{ipPhone='204'}}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("account_disabled", f"Enable-ADAccount -Identity '{GUID}'"),
+        ("account_expired", f"Clear-ADAccountExpiration -Identity '{GUID}'"),
+        ("name_missing", f"Set-ADUser -Identity '{GUID}' -GivenName 'First' -Surname 'Last'"),
+        (
+            "email_taken",
+            f"Set-ADUser -Identity '{GUID}' -Replace @{{mail='first.last@company.com'}}",
+        ),
+        ("held_out", ""),
+    ],
+)
+def test_each_conflict_has_its_line(code: str, line: str) -> None:
+    assert powershell.remedy_line(code, GUID) == line
+
+
+def test_an_attribute_that_is_no_ldap_name_gives_no_line() -> None:
+    bad = "mail'; Remove-ADUser x #"
+    assert powershell.remedy_line("email_missing", GUID, login_attribute=bad) == ""
+
+
+def test_an_identity_that_is_no_guid_is_refused() -> None:
+    with pytest.raises(ValueError):
+        powershell.remedy_line("account_disabled", "'; Remove-ADUser x")
+
+
+@given(st.text())
+def test_a_powershell_literal_is_one_line_and_closes_only_at_its_end(text: str) -> None:
+    line = powershell.literal(text)
+    inner = line[1:-1]
+    for quote in "'‘’‚‛":
+        inner = inner.replace(quote * 2, "")
+    assert not set(inner) & set("'‘’‚‛\n\r\u2028\u2029\u202e\x1b\x00")
+
+
+def test_every_conflict_has_words_and_a_remedy() -> None:
+    assert set(words.CONFLICTS) == set(words.REMEDIES)
+
+
+def test_a_conflict_reads_as_a_sentence_that_names_the_other_party() -> None:
+    taken = {"code": "extension_taken", "value": "201", "other": "ring group Sales"}
+    assert words.conflict_sentence(taken) == "Extension is already used: 201, by ring group Sales"
+    twice = {"code": "link_ambiguous", "value": "a@b.de", "other": "Anna Berg"}
+    assert (
+        words.conflict_sentence(twice)
+        == "Two AD accounts claim one Kerauno user: a@b.de (Anna Berg)"
+    )
+
+
+def test_a_code_nobody_knows_yet_reads_as_itself() -> None:
+    assert words.said(words.CONFLICTS, "badge_missing") == "Badge missing"
+
+
+def test_the_chart_has_the_same_numbers_in_lines_and_in_its_table() -> None:
+    chart = charts.line_chart(
+        "Delay", "s", ["Mon", "Tue", "Wed"], [charts.Series("median", (1.0, None, 4.0))]
+    )
+    assert chart.rows == (("Mon", ("1",)), ("Tue", ("–",)), ("Wed", ("4",)))
+    assert [dot.title for dot in chart.lines[0].dots] == ["Mon: median 1 s", "Wed: median 4 s"]
+    assert chart.lines[0].path.count("M") == 2  # a gap stays a gap
+    assert [tick.text for tick in chart.y_ticks] == ["0", "1", "2", "3", "4"]
+
+
+def test_a_chart_of_nothing_and_of_zero_is_drawable() -> None:
+    assert charts.line_chart("x", "", [], []).empty
+    zero = charts.line_chart("x", "", ["a"], [charts.Series("n", (0.0,))])
+    assert not zero.empty
+    assert zero.lines[0].dots[0].y == zero.bottom
+
+
+@given(st.lists(st.floats(0, 1e9), min_size=1, max_size=40))
+def test_every_point_lies_inside_the_frame(values: list[float]) -> None:
+    labels = [str(i) for i in range(len(values))]
+    chart = charts.line_chart("x", "", labels, [charts.Series("n", tuple(values))])
+    for dot in chart.lines[0].dots:
+        assert chart.left <= dot.x <= chart.right
+        assert chart.top <= dot.y <= chart.bottom
+
+
+@given(st.text(), st.integers())
+def test_a_cursor_comes_back_as_it_was(text: str, number: int) -> None:
+    text = text.encode("utf-8", "replace").decode()
+    assert keyset.unpack(keyset.pack([text, number]), (str, int)) == (text, number)
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "!!!", "eyJhIjoxfQ", "WzFd", "a" * 5000, "é"])
+def test_a_damaged_cursor_is_no_cursor(cursor: str) -> None:
+    assert keyset.unpack(cursor, (str, int)) is None
+
+
+def test_guid_literal_is_the_uuid_itself() -> None:
+    upper = "{" + GUID.upper() + "}"
+    assert str(uuid.UUID(GUID)) in powershell.remedy_line("account_disabled", upper)
