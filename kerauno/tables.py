@@ -34,7 +34,11 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+    ) -> datetime | None:
         """To naive UTC. Raises ValueError for a naive instant: nobody knows which it is."""
         if value is None:
             return None
@@ -42,9 +46,17 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError("a naive datetime is not an instant; use datetime.now(UTC)")
         return value.astimezone(UTC).replace(tzinfo=None)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+    ) -> datetime | None:
         """Back to an aware instant."""
         return None if value is None else value.replace(tzinfo=UTC)
+
+
+Sorted = String(512).with_variant(String(512, collation="C"), "postgresql")
+"""Text in the order of its code points on both databases; PostgreSQL has a locale's otherwise."""
 
 
 class Base(DeclarativeBase):
@@ -108,7 +120,7 @@ class DirectoryState(Base):
     read_at: Mapped[datetime | None]  # last complete read
     people: Mapped[int] = mapped_column(default=0)  # of the last complete read
     heard_at: Mapped[datetime | None]  # last heartbeat of `syncsvc serve`
-    error: Mapped[str] = mapped_column(Text, default="")  # why the last read failed; empty: it did not
+    error: Mapped[str] = mapped_column(Text, default="")  # why the last read failed, else empty
     lockout_threshold: Mapped[int | None]  # strictest the domain applies; None: not read yet
     lockout_window: Mapped[int | None]  # seconds
     lockout_read_at: Mapped[datetime | None]
@@ -125,7 +137,10 @@ class User(Base):
     """
 
     __tablename__ = "user"
-    __table_args__ = (CheckConstraint("role IN ('user', 'manager', 'admin')", name="role"),)
+    __table_args__ = (
+        CheckConstraint("role IN ('user', 'manager', 'admin')", name="role"),
+        {"sqlite_autoincrement": True},  # an id is never given to a second user
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     subject: Mapped[str] = mapped_column(String(32), unique=True, default=_new_subject)
@@ -156,6 +171,7 @@ class Number(Base):
     __table_args__ = (
         CheckConstraint("(user_id IS NULL) <> (ring_group_id IS NULL)", name="one_holder"),
         CheckConstraint("length(number) BETWEEN 2 AND 10", name="length"),
+        CheckConstraint("ltrim(number, '0123456789') = ''", name="digits"),
     )
 
     number: Mapped[str] = mapped_column(String(10), primary_key=True)
@@ -229,7 +245,10 @@ class Department(Base):
     """A department. One that AD built carries the directory object's identity."""
 
     __tablename__ = "department"
-    __table_args__ = (UniqueConstraint("directory_id", "guid"),)
+    __table_args__ = (
+        UniqueConstraint("directory_id", "guid"),
+        {"sqlite_autoincrement": True},  # the journal speaks of departments that are gone
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(255))
@@ -301,7 +320,7 @@ class SeenPerson(Base):
     state: Mapped[str] = mapped_column(String(16))
     conflicts: Mapped[list[Any]] = mapped_column(default=list)
     user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
-    sort_key: Mapped[str] = mapped_column(String(512))
+    sort_key: Mapped[str] = mapped_column(Sorted)
     search_text: Mapped[str] = mapped_column(Text)
     digest: Mapped[str] = mapped_column(String(64))
 
@@ -390,13 +409,14 @@ class RunChange(Base):
 
 
 class RunRequest(Base):
-    """Work asked of the sync service by the console or another process; taken up within a second."""
+    """Work asked of the sync service by another process; taken up within a second."""
 
     __tablename__ = "run_request"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     directory_id: Mapped[int] = mapped_column(ForeignKey("directory.id", ondelete="CASCADE"))
-    kind: Mapped[str] = mapped_column(String(16))  # plan build keep confirm discard undo import unimport
+    # plan build keep confirm discard undo import unimport
+    kind: Mapped[str] = mapped_column(String(16))
     payload: Mapped[dict[str, Any]] = mapped_column(default=dict)
     requested_by: Mapped[str] = mapped_column(String(255), default="")
     requested_at: Mapped[datetime]
@@ -408,7 +428,7 @@ class RunRequest(Base):
 
 
 class Lease(Base):
-    """Who may run a sync now. `token` only grows: a holder that lost the lease is fenced off by it."""
+    """Who may run a sync now. `token` only grows: who lost the lease is fenced off by it."""
 
     __tablename__ = "lease"
 
@@ -436,14 +456,21 @@ class WebSession(Base):
 
 
 class Attempt(Base):
-    """The throttle's count for one key (an account or an address), shared by all workers and hosts."""
+    """The throttle's count for one key (an account or an address), shared by all workers and hosts.
+
+    `pending` attempts have been let through and not yet answered; they count like failures, so
+    that parallel guesses cannot pass together. `counted_from` is where the window begins: an
+    account's last attempt (as AD counts), an address's first. `generation` grows whenever
+    `failures` starts anew, so that a late success cannot forgive what came after it.
+    """
 
     __tablename__ = "attempt"
 
     key: Mapped[str] = mapped_column(String(96), primary_key=True)
     failures: Mapped[int] = mapped_column(default=0)
-    started_at: Mapped[datetime]
-    blocked_until: Mapped[datetime | None]
+    pending: Mapped[int] = mapped_column(default=0)
+    generation: Mapped[int] = mapped_column(default=0)
+    counted_from: Mapped[datetime] = mapped_column(index=True)
 
 
 class Audit(Base):

@@ -1,0 +1,287 @@
+"""The database: SQLite in one file by default, PostgreSQL for several hosts.
+
+    with db.read() as s:        # an ORM session that sees one moment and writes nothing
+    with db.write() as s:       # one transaction; commits at the end, rolls back on an exception
+    with db.fast() as h:        # single prepared reads, see `kerauno.hot`
+    with db.fast_write() as h:  # prepared statements in one writing transaction
+
+Whatever the driver says about a database that cannot be asked becomes `DatabaseUnavailable`;
+tables of another version become `SchemaOutdated`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, sessionmaker
+
+from kerauno.errors import DatabaseUnavailable, SchemaOutdated
+from kerauno.hot import Counts, Driver, Hot
+
+LOCK_SECONDS = 5.0
+"""How long a writer waits for another before the database counts as unavailable."""
+
+_PING_AFTER = 30.0  # seconds a PostgreSQL connection may idle before it is tried first
+_KEPT = 32  # driver connections kept for the fast paths
+_OUTDATED = "The database is on another version's tables. Run: authsvc db upgrade"
+
+
+class Database:
+    """One database. Cheap to make: nothing is opened until first use. Safe to share by threads."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _driver_url(url)
+        self.sqlite = self.url.get_backend_name() == "sqlite"
+        self._counts: list[Counts] = []
+        self.engine = self._engine().execution_options(kerauno_counts=self._counts)
+        writer = self.engine.execution_options(kerauno_write=True)
+        self._reading = sessionmaker(self.engine, expire_on_commit=False, autoflush=False)
+        self._writing = sessionmaker(writer, expire_on_commit=False)
+        self._idle: deque[tuple[Hot, float]] = deque()
+        # Writers of one process queue here, in order: SQLite's own busy handler polls and sleeps.
+        self._turn = threading.Lock()
+        self._turn_of: int | None = None
+        _databases.add(self)
+
+    def _engine(self) -> Engine:
+        if self.sqlite:
+            assert self.url.database
+            engine = create_engine(
+                self.url,
+                pool_size=8,
+                max_overflow=24,
+                pool_timeout=LOCK_SECONDS,
+                connect_args={"timeout": LOCK_SECONDS, "check_same_thread": False},
+            )
+            event.listen(engine, "connect", _set_up_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+        else:
+            engine = create_engine(
+                self.url,
+                pool_size=8,
+                max_overflow=24,
+                pool_timeout=LOCK_SECONDS,
+                connect_args={
+                    "connect_timeout": 5,
+                    "options": "-c lock_timeout=5s -c timezone=UTC",
+                    "application_name": "kerauno",
+                },
+            )
+            event.listen(engine, "checkin", _note_idle)
+            event.listen(engine, "checkout", _ping_when_idle)
+        event.listen(engine, "before_cursor_execute", self._count)
+        return engine
+
+    def _count(self, _connection: Any, _cursor: Any, sql: str, *_rest: Any) -> None:
+        for counts in self._counts:
+            counts.add(sql)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that sees one moment of the database. Its rows stay usable afterwards."""
+        with self._translated(), self._reading() as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One writing transaction, which has the write lock from its first statement on.
+
+        Commits when the block ends, rolls back when it raises. Not to be nested.
+        """
+        with self._translated(), self._own_turn(), self._writing.begin() as session:
+            yield session
+
+    @contextmanager
+    def fast(self) -> Iterator[Hot]:
+        """Prepared single reads on a kept connection; each statement sees its own moment."""
+        hot = self._borrow()
+        try:
+            yield hot
+        except BaseException as error:
+            self._drop_or_keep(hot, error)
+            raise
+        self._idle.append((hot, time.monotonic()))
+
+    @contextmanager
+    def fast_write(self) -> Iterator[Hot]:
+        """Prepared statements in one writing transaction: commits at the end or rolls back."""
+        with self._own_turn(), self.fast() as hot:
+            connection = hot.connection
+            connection.execute("BEGIN IMMEDIATE" if self.sqlite else "BEGIN")
+            try:
+                yield hot
+                connection.execute("COMMIT")
+            except BaseException:
+                _roll_back(connection)
+                raise
+
+    @contextmanager
+    def counting(self) -> Iterator[Counts]:
+        """Count the statements of every thread until the block ends; for tests and benchmarks."""
+        counts = Counts()
+        self._counts.append(counts)
+        try:
+            yield counts
+        finally:
+            self._counts.remove(counts)
+
+    def close(self) -> None:
+        """Close every connection; the next use opens new ones."""
+        while self._idle:
+            self._idle.pop()[0].connection.close()
+        self.engine.dispose()
+
+    def _borrow(self) -> Hot:
+        while self._idle:
+            hot, since = self._idle.pop()
+            if self.sqlite or time.monotonic() - since < _PING_AFTER or _answers(hot.connection):
+                return hot
+        with self._translated():
+            fairy = self.engine.raw_connection()
+            driver = fairy.driver_connection
+            fairy.detach()  # it is the pool's no longer, but went through its set-up
+        assert driver is not None
+        if not self.sqlite:
+            driver.autocommit = True
+        return Hot(driver, self.engine.dialect, self._counts)
+
+    def _drop_or_keep(self, hot: Hot, error: BaseException) -> None:
+        """After an exception: keep the connection if it is sound, and say what went wrong."""
+        if isinstance(error, (sqlite3.Error, psycopg.Error)):
+            hot.connection.close()
+            translated = translate(error)
+            if translated is not None:
+                raise translated from error
+        elif len(self._idle) < _KEPT:
+            self._idle.append((hot, time.monotonic()))
+        else:
+            hot.connection.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            translated = translate(error.orig) if error.orig is not None else None
+            if translated is None:
+                raise
+            raise translated from error
+        except PoolTimeout as error:
+            raise DatabaseUnavailable("Every connection to the database is busy.") from error
+
+    @contextmanager
+    def _own_turn(self) -> Iterator[None]:
+        """On SQLite, wait for this process's other writers in order."""
+        if not self.sqlite:
+            yield
+            return
+        me = threading.get_ident()
+        if self._turn_of == me:
+            raise RuntimeError("a writing transaction was opened inside another")
+        if not self._turn.acquire(timeout=LOCK_SECONDS):
+            raise DatabaseUnavailable("The database is locked by another writer.")
+        self._turn_of = me
+        try:
+            yield
+        finally:
+            self._turn_of = None
+            self._turn.release()
+
+
+def translate(error: BaseException) -> DatabaseUnavailable | None:
+    """What a driver's error means for the caller, or None where it is about the data itself."""
+    if isinstance(error, sqlite3.OperationalError):
+        text = str(error)
+        if text.startswith(("no such table", "no such column")) or "has no column" in text:
+            return SchemaOutdated(_OUTDATED)
+        return DatabaseUnavailable(f"The database cannot be used now: {text}.")
+    if isinstance(error, (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)):
+        return SchemaOutdated(_OUTDATED)
+    if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+        first = (str(error).strip().splitlines() or ["no answer"])[0]
+        return DatabaseUnavailable(f"The database cannot be used now: {first}.")
+    if type(error) is sqlite3.DatabaseError:  # not a database, or malformed
+        return DatabaseUnavailable(f"The database file cannot be read: {error}.")
+    return None
+
+
+def _driver_url(url: str) -> URL:
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        if parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        return parsed.set(drivername="sqlite+pysqlite")
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions are begun below, and by nobody else
+    connection.execute("PRAGMA busy_timeout=5000")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA cache_size=-16000")  # KiB
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("kerauno_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _note_idle(_connection: Any, record: Any) -> None:
+    record.info["idle_since"] = time.monotonic()
+
+
+def _ping_when_idle(connection: Any, record: Any, _fairy: Any) -> None:
+    """A server that restarted leaves dead connections behind; try those that idled for long."""
+    since = record.info.get("idle_since")
+    if since is not None and time.monotonic() - since > _PING_AFTER and not _answers(connection):
+        raise DisconnectionError
+
+
+def _answers(connection: Any) -> bool:
+    try:
+        connection.execute("SELECT 1")
+        if not connection.autocommit:
+            connection.rollback()
+    except psycopg.Error:
+        return False
+    return True
+
+
+def _roll_back(connection: Driver) -> None:
+    try:
+        connection.execute("ROLLBACK")
+    except (sqlite3.Error, psycopg.Error):
+        pass  # the connection is gone or had no transaction: nothing of it was kept
+
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_inherited: list[object] = []  # kept so that they are never finalized in the child
+
+
+def _forget_connections() -> None:
+    """After a fork the child must not use, nor close, connections its parent has open."""
+    for database in _databases:
+        _inherited.extend(database._idle)
+        database._idle = deque()
+        database.engine.dispose(close=False)
+        database._turn = threading.Lock()
+        database._turn_of = None
+
+
+os.register_at_fork(after_in_child=_forget_connections)

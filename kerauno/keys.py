@@ -1,0 +1,30 @@
+"""Look-up keys: the one form in which names are compared, so that `Mike` and `mike` are one."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def lookup_key(text: str) -> str:
+    """The key under which a username, email or name is unique: NFC, stripped, casefolded, NFC.
+
+    The last NFC is needed because casefolding may decompose (Unicode 15.0, 3.13 D145).
+    """
+    if text.isascii():
+        return text.strip().lower()
+    folded = unicodedata.normalize("NFC", text).strip().casefold()
+    return unicodedata.normalize("NFC", folded)
+
+
+def sort_key(last_name: str | None, first_name: str | None, fallback: str = "") -> str:
+    """Orders people by last, then first name, as a phone book does; at most 512 characters.
+
+    Accents are dropped so that Örn stands beside Orn; people without a name come last, by
+    `fallback` (their login or DN).
+    """
+    parts = [part for part in (last_name, first_name) if part]
+    text = "\t".join(parts) if parts else f"\uffff{fallback}"
+    if not text.isascii():
+        decomposed = unicodedata.normalize("NFD", text)
+        text = "".join(char for char in decomposed if not unicodedata.combining(char))
+    return text.casefold()[:512]
