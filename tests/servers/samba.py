@@ -6,6 +6,7 @@ starting takes about a second.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
 import hashlib
@@ -22,6 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import ldap3
+from ldap3.core.exceptions import (
+    LDAPAttributeOrValueExistsResult,
+    LDAPEntryAlreadyExistsResult,
+)
 from ldap3.utils.conv import escape_filter_chars
 from ldap3.utils.dn import escape_rdn
 
@@ -35,7 +40,6 @@ SCRIPT = Path(__file__).with_name("samba_offline.py")
 OFFLINE = ("/usr/bin/python3", "-I", str(SCRIPT))
 ROOT_MARK = "@ROOT@"
 TREE_DELETE = ("1.2.840.113556.1.4.805", True, None)
-PERMISSIVE_MODIFY = ("1.2.840.113556.1.4.1413", True, None)  # what is there already is no error
 _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 
 
@@ -468,8 +472,11 @@ class SambaDC:
         return f"CN=Password Settings Container,CN=System,{self.base}"
 
     def _add_to(self, attribute: str, dn: str, *values: str) -> None:
-        changes = {attribute: [(ldap3.MODIFY_ADD, list(values))]}
-        self.admin.modify(dn, changes, controls=[PERMISSIVE_MODIFY])
+        for value in values:  # what is there already is no error
+            with contextlib.suppress(
+                LDAPEntryAlreadyExistsResult, LDAPAttributeOrValueExistsResult
+            ):
+                self.admin.modify(dn, {attribute: [(ldap3.MODIFY_ADD, [value])]})
 
     def _offline(self, command: str, *arguments: str) -> None:
         subprocess.run(
