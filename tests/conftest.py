@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+from playwright.sync_api import Browser, Page
 
+from kerauno.db import Database
+from tests.servers import chromium
+from tests.servers import slapd as openldap
+from tests.servers.databases import PostgresDatabases, SqliteDatabases
+from tests.servers.postgres import Postgres
 from tests.servers.samba import SambaDC, Scratch, remove
+from tests.servers.slapd import Slapd
+from tests.servers.web import Installation
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +40,118 @@ def samba_fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SambaDC]:
     yield dc
     dc.thaw()
     remove(dc)
+
+
+@pytest.fixture(scope="session")
+def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
+    """The shared OpenLDAP server with the company. Change only what the test itself added."""
+    server = Slapd(tmp_path_factory.mktemp("slapd"), openldap.company_entries()).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def make_slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], Slapd]]:
+    """An OpenLDAP server of the test's own with so many people: `make_slapd(4000)`."""
+    made: list[Slapd] = []
+
+    def make(people: int) -> Slapd:
+        made.append(openldap.make_slapd(tmp_path_factory.mktemp("slapd"), people))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The shared PostgreSQL server."""
+    server = Postgres().start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def _sqlite_databases(tmp_path_factory: pytest.TempPathFactory) -> SqliteDatabases:
+    return SqliteDatabases(tmp_path_factory.mktemp("databases"))
+
+
+@pytest.fixture(scope="session")
+def _postgres_databases(postgres: Postgres) -> PostgresDatabases:
+    return PostgresDatabases(postgres)
+
+
+@pytest.fixture
+def sqlite_url(_sqlite_databases: SqliteDatabases) -> Iterator[str]:
+    """The address of an empty, migrated SQLite database."""
+    with _sqlite_databases.url() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(_postgres_databases: PostgresDatabases) -> Iterator[str]:
+    """The address of an empty, migrated PostgreSQL database."""
+    with _postgres_databases.url() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The address of an empty, migrated database; the test runs once on each kind."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An empty, migrated database; the test runs once on SQLite and once on PostgreSQL."""
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def sqlite_database(sqlite_url: str) -> Iterator[Database]:
+    """An empty, migrated SQLite database, where the kind does not matter."""
+    database = Database(sqlite_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def installation(
+    tmp_path_factory: pytest.TempPathFactory, sqlite_url: str
+) -> Iterator[Installation]:
+    """A migrated installation in a folder of its own; `run(...)` runs its commands."""
+    made = Installation(tmp_path_factory.mktemp("installation"), sqlite_url)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def web(installation: Installation) -> Installation:
+    """An installation whose web service runs."""
+    return installation.start()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    with chromium.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page in a browser profile of its own."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
+    context.set_default_timeout(10_000)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> Callable[[Page], list[str]]:
+    """`axe(page)`: accessibility faults of the page as it stands; empty when there are none."""
+    return chromium.violations

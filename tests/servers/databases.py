@@ -1,0 +1,60 @@
+"""Migrated databases for tests: migrated once, then copied."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kerauno import tables_oidc  # noqa: F401 - its tables join the others
+from kerauno.db import Database
+from kerauno.tables import Base
+from tests.servers.postgres import Postgres
+
+
+def _upgrade(url: str) -> None:
+    database = Database(url)
+    try:
+        Base.metadata.create_all(database.engine)
+    finally:
+        database.close()
+
+
+class SqliteDatabases:
+    """Copies of one migrated file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._template = folder / "template.db"
+        _upgrade(f"sqlite:///{self._template}")
+        self._made = 0
+
+    @contextmanager
+    def url(self) -> Iterator[str]:
+        """The address of a fresh database."""
+        self._made += 1
+        path = self._folder / f"{self._made}.db"
+        for suffix in ("", "-wal", "-shm"):  # the last to close it folds the log in, or not
+            source = self._template.with_name(self._template.name + suffix)
+            if source.exists():
+                shutil.copy(source, path.with_name(path.name + suffix))
+        yield f"sqlite:///{path}"
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+class PostgresDatabases:
+    """Copies of one migrated database."""
+
+    def __init__(self, server: Postgres) -> None:
+        self._server = server
+        self._template = server.create()
+        _upgrade(server.url(self._template))
+
+    @contextmanager
+    def url(self) -> Iterator[str]:
+        """The address of a fresh database."""
+        name = self._server.create(self._template)
+        yield self._server.url(name)
+        self._server.drop(name)
