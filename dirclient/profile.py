@@ -61,3 +61,15 @@ class Profile(BaseModel):
     operation_timeout: float = 30.0
     sign_in_timeout: float = 5.0
     pool_size: int = 8
+
+    def tls_name_of(self, server: str) -> str:
+        """The name that this server's certificate must show.
+
+        One TLS name holds for all servers; several, comma separated, stand in the servers' order.
+        """
+        names = [name.strip() for name in self.tls_name.split(",") if name.strip()]
+        if not names:
+            return server.strip("[]")
+        if len(names) == 1 or server not in self.servers:
+            return names[0]
+        return names[min(self.servers.index(server), len(names) - 1)]

@@ -1,0 +1,520 @@
+"""One encrypted LDAP connection: opened within its time, one operation in flight, errors wrapped.
+
+Nothing of `socket` or `ssl` gets past this module: what goes wrong is `Unavailable` (try later),
+`Misconfigured` (an administrator must act) or `Incomplete` (a read that was torn).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from dirclient import adcodes, wire
+from dirclient.errors import Incomplete, Misconfigured, Unavailable
+from dirclient.filters import EVERYTHING, Filter
+from dirclient.profile import Encryption, Profile
+from dirclient.wire import Control, Entry, Malformed, Message, Result
+
+__all__ = [
+    "Connection",
+    "Control",
+    "Entry",
+    "NotSent",
+    "Result",
+    "SearchResult",
+    "TimedOut",
+    "open_connection",
+    "remaining",
+    "time_limit",
+    "tls_context",
+]
+
+_CHUNK = 65536  # octets asked of the socket at once
+_deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("deadline", default=None)
+
+
+class NotSent(Unavailable):
+    """The request did not leave whole, so the server cannot have acted on it: safe to repeat."""
+
+
+class TimedOut(Unavailable):
+    """The server took the request and did not answer in time. Whether it acted is unknown."""
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Everything within ends in this time, whatever number of operations it takes.
+
+    Limits nest: the nearest end wins. Used for a whole sign-in, look-up and bind together.
+    """
+    end = time.monotonic() + seconds
+    outer = _deadline.get()
+    token = _deadline.set(end if outer is None else min(end, outer))
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def remaining(seconds: float) -> float:
+    """This many seconds or what the surrounding `time_limit` leaves; not below zero."""
+    end = _deadline.get()
+    return seconds if end is None else max(0.0, min(seconds, end - time.monotonic()))
+
+
+@dataclass(slots=True)
+class SearchResult:
+    """What one search request brought, whatever its result code says."""
+
+    entries: list[Entry] = field(default_factory=list)
+    code: int = 0
+    message: str = ""
+    referrals: int = 0  # continuation references, counted and never followed
+    controls: dict[str, bytes | None] = field(default_factory=dict)
+
+
+class Connection:
+    """One open connection to one server. Not for two threads at once: the pool lends it to one.
+
+    `operations` counts the requests sent on it (StartTLS not, binds included), `referrals` the
+    continuation references that came back and were passed over.
+    """
+
+    def __init__(
+        self, sock: socket.socket, server: str, *, encrypted: bool, operation_timeout: float
+    ) -> None:
+        self.server = server
+        self.encrypted = encrypted
+        self.operations = 0
+        self.referrals = 0
+        self.opened = self.used = time.monotonic()
+        self.closed = False
+        self.rank = self.epoch = self.counted = 0  # the pool's own notes
+        self._sock = sock
+        self._timeout = operation_timeout
+        self._data = b""
+        self._at = 0
+        self._id = 0
+        self._busy = threading.Lock()
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN | select.POLLHUP | select.POLLERR)
+
+    # -- operations
+
+    def bind(self, name: str, password: str) -> None:
+        """One simple bind. Raises `Refused`, `Misconfigured` (encryption wanted), `Unavailable`.
+
+        The name and the password must not be empty (RFC 4513 5.1.1, 5.1.2): ValueError before
+        anything is sent, for an unauthenticated bind may succeed and proves nothing.
+        """
+        secret = password.encode("utf-8", "surrogatepass")
+        if not name or not secret or b"\0" in secret:
+            raise ValueError("a bind needs a name and a password")
+        end = self._end()
+        with self._operation() as number:
+            self._send(wire.bind_request(number, name, secret), end)
+            answer = self._answer(number, wire.BIND_RESPONSE, end)
+        if answer.code != adcodes.SUCCESS:
+            raise adcodes.refusal(answer.code, answer.message)
+
+    def search(
+        self,
+        base: str,
+        filter: Filter = EVERYTHING,
+        attributes: Iterable[str] = (),
+        scope: str = "subtree",
+        controls: Sequence[Control] = (),
+        deadline: float | None = None,
+        *,
+        size_limit: int = 0,
+    ) -> SearchResult:
+        """One search request; no attributes named means none, `*` all.
+
+        Returns whatever result code came. `deadline` is an instant of `time.monotonic()`; without
+        one the operation timeout holds. Raises `Unavailable` when the connection is torn.
+        """
+        names = tuple(attributes) or ("1.1",)
+        end = self._end(deadline)
+        with self._operation() as number:
+            self._send(
+                wire.search_request(
+                    number, base, scope, filter.encode(), names, controls, size_limit=size_limit
+                ),
+                end,
+            )
+            return self._collect(number, end)
+
+    def paged(
+        self,
+        base: str,
+        filter: Filter = EVERYTHING,
+        attributes: Iterable[str] = (),
+        scope: str = "subtree",
+        controls: Sequence[Control] = (),
+        page_size: int = 1000,
+    ) -> Iterator[list[Entry]]:
+        """Every page, up to the empty cookie that proves the end (RFC 2696).
+
+        Raises `Incomplete` for anything else: another result code, a torn connection, a server
+        that does not page or that hands out the same cookie for ever.
+        """
+        names = tuple(attributes)
+        cookie, read = b"", 0
+        while True:
+            try:
+                page = self.search(
+                    base, filter, names, scope, (wire.paged_control(page_size, cookie), *controls)
+                )
+                if page.code != adcodes.SUCCESS:
+                    raise Incomplete(_code_sentence(base, page.code, page.message), read=read)
+                read += len(page.entries)
+                before, cookie = cookie, wire.paged_cookie(page.controls.get(wire.PAGED_RESULTS))
+            except Unavailable as gone:
+                raise Incomplete(f"The read of {base!r} was cut short. {gone}", read=read) from gone
+            except Malformed as odd:
+                raise Incomplete(
+                    f"{self.server} does not answer in pages: {odd}.", read=read
+                ) from odd
+            yield page.entries
+            if not cookie:
+                return
+            if cookie == before and not page.entries:
+                raise Incomplete(f"{self.server} repeats an empty page.", read=read)
+
+    def modify(self, dn: str, changes: Sequence[tuple[str, str, Sequence[bytes]]]) -> Result:
+        """One modification: (add | delete | replace, attribute, values) in order."""
+        end = self._end()
+        with self._operation() as number:
+            self._send(wire.modify_request(number, dn, changes), end)
+            return self._answer(number, wire.MODIFY_RESPONSE, end)
+
+    def extended(self, oid: str, value: bytes | None = None) -> Result:
+        """One extended operation."""
+        end = self._end()
+        with self._operation() as number:
+            self._send(wire.extended_request(number, oid, value), end)
+            return self._answer(number, wire.EXTENDED_RESPONSE, end)
+
+    def start_tls(self, context: ssl.SSLContext, name: str) -> None:
+        """Encrypt from here on (RFC 4511 4.14); `name` is what the certificate must show."""
+        answer = self.extended(wire.START_TLS)
+        self.operations -= 1
+        if answer.code != adcodes.SUCCESS:
+            raise Misconfigured(
+                f"{self.server} does not offer StartTLS (result code {answer.code}).",
+                field="encryption",
+                remedy="Install a certificate on the server, or choose LDAPS with port 636.",
+            )
+        if self._at != len(self._data):
+            raise Unavailable(f"{self.server} spoke before encryption began.")
+        self._poll.unregister(self._sock)
+        self._sock.settimeout(max(0.001, remaining(self._timeout)))
+        self._sock = context.wrap_socket(self._sock, server_hostname=name)
+        self._poll.register(self._sock, select.POLLIN | select.POLLHUP | select.POLLERR)
+        self.encrypted = True
+
+    def alive(self) -> bool:
+        """Whether nothing has arrived unasked: neither the end nor a notice of disconnection.
+
+        Costs one poll. After a TLS 1.3 handshake tickets may wait to be read: they are no news.
+        """
+        if self.closed or self._at != len(self._data):
+            return False
+        if not self._poll.poll(0):
+            return True
+        if not isinstance(self._sock, ssl.SSLSocket):
+            return False
+        try:
+            self._sock.setblocking(False)
+            self._sock.recv(1)
+        except ssl.SSLWantReadError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def close(self) -> None:
+        """Say goodbye where that is possible without waiting, and free the socket. Idempotent."""
+        if self.closed:
+            return
+        self.closed = True
+        with contextlib.suppress(OSError, ValueError):
+            self._sock.setblocking(False)
+            self._sock.send(wire.unbind_request(self._next_id()))
+        with contextlib.suppress(OSError):
+            self._sock.close()
+
+    # -- mechanics
+
+    def _next_id(self) -> int:
+        self._id = self._id + 1 if self._id < 0x7FFFFFFF else 1
+        return self._id
+
+    def _end(self, deadline: float | None = None) -> float:
+        now = time.monotonic()
+        end = now + remaining(self._timeout)
+        return end if deadline is None else min(deadline, end)
+
+    @contextlib.contextmanager
+    def _operation(self) -> Iterator[int]:
+        """Exactly one at a time, by a new message number; what is unexpected closes for good."""
+        if not self._busy.acquire(blocking=False):
+            raise RuntimeError("an operation is already in flight on this connection")
+        try:
+            if self.closed:
+                raise NotSent(f"The connection to {self.server} is closed.")
+            self.operations += 1
+            yield self._next_id()
+            self.used = time.monotonic()
+        except Malformed as odd:
+            self.close()
+            raise Unavailable(f"{self.server} sent something that is not LDAP: {odd}.") from odd
+        except BaseException:
+            self.close()  # an answer may still be under way: nobody else may read it
+            raise
+        finally:
+            self._busy.release()
+
+    def _send(self, request: bytes, end: float) -> None:
+        """Hand all of it to the kernel. A part is never acted on, so a failure is `NotSent`."""
+        try:
+            self._sock.settimeout(max(0.001, end - time.monotonic()))
+            self._sock.sendall(request)
+        except OSError as gone:
+            raise NotSent(f"{self.server} could not be written to: {_reason(gone)}.") from gone
+
+    def _fill(self, until: int, end: float) -> None:
+        """Read until the buffer, cut to what is still unread, holds `until` octets."""
+        chunks = [self._data[self._at :]]
+        have = len(chunks[0])
+        self._data, self._at = b"", 0
+        while have < until:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise TimedOut(f"{self.server} did not answer in time.")
+            try:
+                self._sock.settimeout(left)
+                chunk = self._sock.recv(_CHUNK)
+            except TimeoutError as late:
+                raise TimedOut(f"{self.server} did not answer in time.") from late
+            except OSError as gone:
+                raise Unavailable(f"{self.server} broke off: {_reason(gone)}.") from gone
+            if not chunk:
+                raise Unavailable(f"{self.server} closed the connection.")
+            chunks.append(chunk)
+            have += len(chunk)
+        self._data = b"".join(chunks)
+
+    def _message(self, end: float) -> Message:
+        """The next message, complete."""
+        while True:
+            stop = wire.frame_end(self._data, self._at)
+            if stop <= len(self._data):
+                found = wire.message(self._data, self._at, stop)
+                self._at = stop
+                return found
+            self._fill(stop - self._at, end)
+
+    def _expect(self, number: int, found: Message) -> None:
+        """Only answers to our one request may come, or word that the server hangs up."""
+        if found.id == number:
+            return
+        if found.id == 0 and found.operation == wire.EXTENDED_RESPONSE:
+            notice = wire.result(self._data, found)
+            raise Unavailable(
+                f"{self.server} ends the connection (result code {notice.code}): {notice.message}"
+            )
+        raise Malformed(f"an answer to request {found.id} instead of {number}")
+
+    def _answer(self, number: int, expected: int, end: float) -> Result:
+        """The one response to a request that has one."""
+        while True:
+            found = self._message(end)
+            self._expect(number, found)
+            if found.operation == expected:
+                return wire.result(self._data, found)
+            if found.operation != wire.INTERMEDIATE_RESPONSE:
+                raise Malformed(f"a response of kind {found.operation:#x}")
+
+    def _collect(self, number: int, end: float) -> SearchResult:
+        """Entries and references up to the result of the search."""
+        gathered = SearchResult()
+        entries = gathered.entries
+        while True:
+            found = self._message(end)
+            if found.id != number:
+                self._expect(number, found)
+            if found.operation == wire.SEARCH_ENTRY:
+                entries.append(wire.entry(self._data, found.start, found.stop))
+            elif found.operation == wire.SEARCH_DONE:
+                done = wire.result(self._data, found)
+                gathered.code, gathered.message = done.code, done.message
+                gathered.controls = done.controls
+                self.referrals += gathered.referrals
+                return gathered
+            elif found.operation == wire.SEARCH_REFERENCE:
+                gathered.referrals += 1
+            elif found.operation != wire.INTERMEDIATE_RESPONSE:
+                raise Malformed(f"a response of kind {found.operation:#x}")
+
+
+def open_connection(profile: Profile, server: str, context: ssl.SSLContext | None) -> Connection:
+    """Connect to one server and encrypt as the profile says, all within its connect timeout.
+
+    `context` is the profile's one `tls_context`. Raises `Unavailable` or `Misconfigured`.
+    """
+    host = server.strip("[]")
+    with time_limit(profile.connect_timeout):
+        sock = _dial(host, profile.port, remaining(profile.connect_timeout))
+        connection: Connection | None = None
+        try:
+            name = profile.tls_name_of(server)
+            if profile.encryption is Encryption.LDAPS:
+                sock.settimeout(max(0.001, remaining(profile.connect_timeout)))
+                sock = _required(context).wrap_socket(sock, server_hostname=name)
+            connection = Connection(
+                sock,
+                server,
+                encrypted=profile.encryption is Encryption.LDAPS,
+                operation_timeout=profile.operation_timeout,
+            )
+            if profile.encryption is Encryption.STARTTLS:
+                connection.start_tls(_required(context), name)
+            return connection
+        except BaseException as fault:
+            connection.close() if connection else sock.close()
+            if isinstance(fault, (OSError, ValueError)):
+                raise tls_fault(fault, server, profile) from fault
+            if isinstance(fault.__cause__, Malformed):
+                raise Misconfigured(
+                    f"{server} port {profile.port} does not speak LDAP.",
+                    field="port",
+                    remedy="Enter 389, or choose LDAPS for port 636.",
+                ) from fault
+            raise
+
+
+def _required(context: ssl.SSLContext | None) -> ssl.SSLContext:
+    if context is None:
+        raise RuntimeError("an encrypted connection needs the profile's TLS context")
+    return context
+
+
+def _dial(host: str, port: int, seconds: float) -> socket.socket:
+    """A TCP connection that notices a dead peer. Raises `Unavailable`, `Misconfigured`."""
+    try:
+        sock = socket.create_connection((host, port), max(0.001, seconds))
+    except TimeoutError as late:
+        raise Unavailable(f"{host} port {port}: no answer within {seconds:.1f} s.") from late
+    except socket.gaierror as unknown:
+        raise Unavailable(f"{host}: the name cannot be resolved.") from unknown
+    except (OSError, ValueError, OverflowError) as refused:
+        raise Unavailable(f"{host} port {port}: {_reason(refused)}.") from refused
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return sock
+
+
+def tls_context(profile: Profile) -> ssl.SSLContext | None:
+    """The profile's one TLS context: building it costs milliseconds, so it is shared.
+
+    Verification is always on. With certificates given, exactly these are trusted, and each is an
+    anchor, an intermediate or a server's own included. Without RFC 5280's strictest rules, which
+    Python 3.13 turned on and the CAs of many companies do not meet. None where nothing is
+    encrypted.
+    """
+    if profile.encryption is Encryption.NONE:
+        return None
+    try:
+        context = ssl.create_default_context(cadata=profile.ca_certificates.strip() or None)
+    except (ssl.SSLError, ValueError) as odd:
+        raise Misconfigured(
+            "The CA certificate cannot be read.",
+            field="ca_certificates",
+            remedy="Upload it in PEM form, beginning with -----BEGIN CERTIFICATE-----.",
+        ) from odd
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
+_X509_NAME = (62, 64)  # hostname or IP address mismatch
+_X509_TIME = {9: "is not valid yet", 10: "has expired"}
+
+
+def tls_fault(fault: Exception, server: str, profile: Profile) -> Misconfigured | Unavailable:
+    """What a failed handshake means and what to do about it."""
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        if fault.verify_code in _X509_NAME:
+            return Misconfigured(
+                f"The certificate of {server} is not for the name {profile.tls_name_of(server)!r}.",
+                field="tls_name",
+                remedy="Enter as TLS name a name that the certificate shows, "
+                "usually the server's full host name.",
+            )
+        if fault.verify_code in _X509_TIME:
+            return Misconfigured(
+                f"The certificate of {server} {_X509_TIME[fault.verify_code]}.",
+                field="servers",
+                remedy="Renew the certificate on the server, and compare the clocks.",
+            )
+        return Misconfigured(
+            f"The certificate of {server} is not signed by a trusted authority "
+            f"({fault.verify_message}).",
+            field="ca_certificates",
+            remedy="Upload the certificate of the authority that issued it.",
+        )
+    if isinstance(fault, TimeoutError):
+        return Unavailable(
+            f"{server} port {profile.port}: the TLS handshake got no answer in time."
+        )
+    if isinstance(fault, ssl.SSLError) and fault.reason in (
+        "WRONG_VERSION_NUMBER",
+        "RECORD_LAYER_FAILURE",
+        "PACKET_LENGTH_TOO_LONG",
+    ):
+        return Misconfigured(
+            f"{server} port {profile.port} does not speak TLS.",
+            field="port",
+            remedy="LDAPS uses port 636; on port 389 choose StartTLS.",
+        )
+    if isinstance(fault, ssl.SSLError) and not isinstance(fault, (ssl.SSLEOFError,)):
+        return Misconfigured(
+            f"{server} and this machine cannot agree on TLS ({fault.reason or fault}).",
+            field="encryption",
+            remedy="Allow TLS 1.2 or later on the server.",
+        )
+    return Unavailable(
+        f"{server} port {profile.port}: broke off during the TLS handshake; it may have no "
+        f"certificate ({_reason(fault)})."
+    )
+
+
+def _reason(fault: BaseException) -> str:
+    """A short reason from the system, without numbers or Python's names."""
+    if isinstance(fault, OSError) and fault.strerror:
+        return fault.strerror.lower()
+    return str(fault) or type(fault).__name__
+
+
+def _code_sentence(base: str, code: int, message: str) -> str:
+    names = {
+        adcodes.TIME_LIMIT: "the server's time limit was reached",
+        adcodes.SIZE_LIMIT: "the server's size limit was reached",
+        adcodes.REFERRAL: "the server referred to another one",
+        11: "an administrative limit was reached",
+        adcodes.NO_SUCH_OBJECT: "there is no such object",
+        adcodes.INSUFFICIENT_ACCESS: "the service account may not read it",
+        adcodes.BUSY: "the server is busy",
+        adcodes.UNAVAILABLE: "the server is unavailable",
+    }
+    what = names.get(code, f"result code {code}")
+    return f"The read of {base!r} did not finish: {what}. {message}".rstrip()

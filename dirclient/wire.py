@@ -1,0 +1,457 @@
+"""LDAP on the wire: the few messages this client sends, and a fast reader of what comes back.
+
+Only the subset of BER that LDAP allows (RFC 4511 5.1): definite lengths, one-octet tags. Reading is
+bounded everywhere: each length is held against its container, so torn, oversized or meaningless
+input ends in `Malformed` and never in a loop. Why this is ours: docs/decisions/0002-ldap-wire.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+MAX_MESSAGE = 64 * 1024 * 1024
+"""Octets of the largest message accepted: a group of half a million members fits."""
+
+BIND_RESPONSE = 0x61
+SEARCH_ENTRY = 0x64
+SEARCH_DONE = 0x65
+MODIFY_RESPONSE = 0x67
+SEARCH_REFERENCE = 0x73
+EXTENDED_RESPONSE = 0x78
+INTERMEDIATE_RESPONSE = 0x79
+
+PAGED_RESULTS = "1.2.840.113556.1.4.319"  # RFC 2696
+DIRSYNC = "1.2.840.113556.1.4.841"  # MS-ADTS 3.1.1.3.4.1.3
+SHOW_DELETED = "1.2.840.113556.1.4.417"  # MS-ADTS 3.1.1.3.4.1.14
+EXTENDED_DN = "1.2.840.113556.1.4.529"  # MS-ADTS 3.1.1.3.4.1.5
+DOMAIN_SCOPE = "1.2.840.113556.1.4.1339"  # MS-ADTS 3.1.1.3.4.1.4: no continuation references
+
+START_TLS = "1.3.6.1.4.1.1466.20037"  # RFC 4511 4.14
+PASSWORD_MODIFY = "1.3.6.1.4.1.4203.1.11.1"  # noqa: S105 - RFC 3062
+DISCONNECTION = "1.3.6.1.4.1.1466.20036"  # RFC 4511 4.4.1
+
+DIRSYNC_OBJECT_SECURITY = 0x1
+DIRSYNC_ANCESTORS_FIRST = 0x800
+DIRSYNC_INCREMENTAL_VALUES = 0x80000000
+
+_SCOPES = {"base": 0, "one": 1, "subtree": 2}
+_CHANGES = {"add": 0, "delete": 1, "replace": 2}
+
+
+class Malformed(ValueError):
+    """The octets are not an LDAP message."""
+
+
+class Control(NamedTuple):
+    """A request control (RFC 4511 4.1.11). A critical one is refused rather than ignored."""
+
+    oid: str
+    value: bytes | None = None
+    critical: bool = False
+
+
+@dataclass(slots=True)
+class Entry:
+    """One object as the server sent it.
+
+    Attribute names are lower-cased and keep their options (`member;range=0-1499`).
+    """
+
+    dn: str
+    attributes: dict[str, list[bytes]]
+
+    def octets(self, name: str) -> bytes | None:
+        """The first value, or None."""
+        values = self.attributes.get(name.lower())
+        return values[0] if values else None
+
+    def text(self, name: str) -> str | None:
+        """The first value as text, or None. What is not UTF-8 shows as replacement signs."""
+        values = self.attributes.get(name.lower())
+        return values[0].decode("utf-8", "replace") if values else None
+
+    def texts(self, name: str) -> list[str]:
+        """All values as text."""
+        return [v.decode("utf-8", "replace") for v in self.attributes.get(name.lower(), ())]
+
+    def integer(self, name: str, default: int = 0) -> int:
+        """The first value as a number, or the default where it is absent or none."""
+        values = self.attributes.get(name.lower())
+        try:
+            return int(values[0]) if values else default
+        except ValueError:
+            return default
+
+
+@dataclass(slots=True)
+class Result:
+    """An LDAPResult (RFC 4511 4.1.9) with what a response may carry beside it."""
+
+    code: int
+    matched_dn: str = ""
+    message: str = ""
+    referrals: list[str] = field(default_factory=list)
+    controls: dict[str, bytes | None] = field(default_factory=dict)
+    name: str = ""  # responseName of an extended response
+    value: bytes | None = None  # its responseValue
+
+
+class Message(NamedTuple):
+    """Where the parts of one message lie in the buffer it was read from."""
+
+    id: int
+    operation: int
+    start: int
+    stop: int
+    end: int  # of the whole message: the controls lie between stop and end
+
+
+# ---- writing -----------------------------------------------------------------------------------
+
+_SHORT = [bytes((n,)) for n in range(128)]
+
+
+def tlv(tag: int, body: bytes) -> bytes:
+    """One element: tag, shortest definite length, body."""
+    size = len(body)
+    if size < 128:
+        return _SHORT[tag] + _SHORT[size] + body if tag < 128 else bytes((tag, size)) + body
+    octets = size.to_bytes((size.bit_length() + 7) // 8)
+    return bytes((tag, 0x80 | len(octets))) + octets + body
+
+
+def integer(value: int, tag: int = 0x02) -> bytes:
+    """INTEGER or, by its tag, ENUMERATED: the shortest two's complement."""
+    if 0 <= value < 128:
+        return bytes((tag, 1, value))
+    return tlv(tag, value.to_bytes((value.bit_length() + 8) // 8, signed=True))
+
+
+def octets(value: str | bytes) -> bytes:
+    """OCTET STRING; text goes as UTF-8."""
+    return tlv(0x04, value.encode() if isinstance(value, str) else value)
+
+
+def _message(message_id: int, operation: bytes, controls: Sequence[Control] = ()) -> bytes:
+    body = integer(message_id) + operation
+    if controls:
+        body += tlv(0xA0, b"".join(map(_control, controls)))
+    return tlv(0x30, body)
+
+
+def _control(control: Control) -> bytes:
+    critical = b"\x01\x01\xff" if control.critical else b""
+    value = b"" if control.value is None else octets(control.value)
+    return tlv(0x30, octets(control.oid) + critical + value)
+
+
+def bind_request(message_id: int, name: str, password: bytes) -> bytes:
+    """A simple bind (RFC 4511 4.2). The caller has made sure that the password is not empty."""
+    return _message(message_id, tlv(0x60, b"\x02\x01\x03" + octets(name) + tlv(0x80, password)))
+
+
+def unbind_request(message_id: int) -> bytes:
+    """Says goodbye (RFC 4511 4.3); there is no answer."""
+    return _message(message_id, b"\x42\x00")
+
+
+def search_request(
+    message_id: int,
+    base: str,
+    scope: str,
+    encoded_filter: bytes,
+    attributes: Iterable[str] = (),
+    controls: Sequence[Control] = (),
+    *,
+    size_limit: int = 0,
+    time_limit: int = 0,
+) -> bytes:
+    """A search (RFC 4511 4.5.1): `scope` is base, one or subtree; limits of 0 are none."""
+    body = (
+        octets(base)
+        + integer(_SCOPES[scope], 0x0A)
+        + b"\x0a\x01\x00"  # aliases are never followed
+        + integer(size_limit)
+        + integer(time_limit)
+        + b"\x01\x01\x00"  # values too, not types only
+        + encoded_filter
+        + tlv(0x30, b"".join(map(octets, attributes)))
+    )
+    return _message(message_id, tlv(0x63, body), controls)
+
+
+def modify_request(
+    message_id: int, dn: str, changes: Sequence[tuple[str, str, Sequence[bytes]]]
+) -> bytes:
+    """A modification (RFC 4511 4.6): (add | delete | replace, attribute, values) in order."""
+    parts = [
+        tlv(
+            0x30,
+            integer(_CHANGES[how], 0x0A)
+            + tlv(0x30, octets(attribute) + tlv(0x31, b"".join(map(octets, values)))),
+        )
+        for how, attribute, values in changes
+    ]
+    return _message(message_id, tlv(0x66, octets(dn) + tlv(0x30, b"".join(parts))))
+
+
+def extended_request(message_id: int, oid: str, value: bytes | None = None) -> bytes:
+    """An extended operation (RFC 4511 4.12)."""
+    body = tlv(0x80, oid.encode())
+    if value is not None:
+        body += tlv(0x81, value)
+    return _message(message_id, tlv(0x77, body))
+
+
+def password_modify_value(dn: str, old: str, new: str) -> bytes:
+    """The request value of RFC 3062."""
+    parts = ((0x80, dn), (0x81, old), (0x82, new))
+    return tlv(0x30, b"".join(tlv(tag, text.encode()) for tag, text in parts))
+
+
+def paged_control(size: int, cookie: bytes = b"") -> Control:
+    """Asks for one page (RFC 2696). Critical: a server that cannot page must say so."""
+    return Control(PAGED_RESULTS, tlv(0x30, integer(size) + octets(cookie)), critical=True)
+
+
+def dirsync_control(cookie: bytes = b"", flags: int = 0, max_octets: int = 0x7FFFFFFF) -> Control:
+    """Asks for what changed since the cookie (MS-ADTS 3.1.1.3.4.1.3).
+
+    Flags travel as a signed 32-bit number, so the incremental-values bit makes it negative.
+    """
+    signed = flags - 0x100000000 if flags & 0x80000000 else flags
+    value = tlv(0x30, integer(signed) + integer(max_octets) + octets(cookie))
+    return Control(DIRSYNC, value, critical=True)
+
+
+def extended_dn_control(text_form: bool = True) -> Control:
+    """Asks for DNs as `<GUID=...>;<SID=...>;dn`; text form is the dashed GUID."""
+    return Control(EXTENDED_DN, tlv(0x30, integer(1 if text_form else 0)), critical=True)
+
+
+# ---- reading -----------------------------------------------------------------------------------
+
+
+def _long(data: bytes, at: int) -> tuple[int, int]:
+    """The length whose first octet, at `at`, has its high bit set, and where the body starts."""
+    count = data[at] & 0x7F
+    if not 1 <= count <= 4:
+        raise Malformed(f"a length of {count} octets")
+    start = at + 1 + count
+    return int.from_bytes(data[at + 1 : start]), start
+
+
+def _element(data: bytes, at: int, end: int) -> tuple[int, int, int]:
+    """Tag, start and stop of the element at `at`; it must end within `end`."""
+    tag = data[at]
+    size = data[at + 1]
+    start = at + 2
+    if size > 127:
+        size, start = _long(data, at + 1)
+    stop = start + size
+    if stop > end:
+        raise Malformed("an element reaches beyond its container")
+    return tag, start, stop
+
+
+def frame_end(data: bytes, at: int) -> int:
+    """Where the message that starts at `at` ends; beyond the data when more must be read first.
+
+    As long as the header itself is incomplete, the answer is the end of what the header needs.
+    """
+    have = len(data) - at
+    if have >= 1 and data[at] != 0x30:
+        raise Malformed("a message does not begin with a sequence")
+    if have < 2:
+        return at + 2
+    size = data[at + 1]
+    if size < 128:
+        return at + 2 + size
+    count = size & 0x7F
+    if not 1 <= count <= 4:
+        raise Malformed(f"a length of {count} octets")
+    start = at + 2 + count
+    if len(data) < start:
+        return start
+    size = int.from_bytes(data[at + 2 : start])
+    if size > MAX_MESSAGE:
+        raise Malformed(f"a message of {size} octets")
+    return start + size
+
+
+def message(data: bytes, at: int, end: int) -> Message:
+    """The envelope of the complete message in data[at:end]."""
+    try:
+        start = at + 2 if data[at + 1] < 128 else at + 2 + (data[at + 1] & 0x7F)
+        tag, first, last = _element(data, start, end)
+        if tag != 0x02 or not 1 <= last - first <= 5:
+            raise Malformed("a message without a message number")
+        number = int.from_bytes(data[first:last], signed=True)
+        operation, first, last = _element(data, last, end)
+    except IndexError:
+        raise Malformed("a message ends too early") from None
+    return Message(number, operation, first, last, end)
+
+
+_NAMES: dict[bytes, str] = {}
+
+
+def _name(raw: bytes) -> str:
+    """An attribute name, lower-cased; the few that occur are remembered."""
+    if len(_NAMES) > 2000:  # ranges make ever new names
+        _NAMES.clear()
+    name = _NAMES[raw] = raw.decode("utf-8", "replace").lower()
+    return name
+
+
+def entry(data: bytes, at: int, end: int) -> Entry:
+    """The search result entry in data[at:end] (RFC 4511 4.5.2). The hot path of every read."""
+    attributes: dict[str, list[bytes]] = {}
+    known = _NAMES
+    try:
+        if data[at] != 0x04:
+            raise Malformed("an entry without a name")
+        stop = data[at + 1]
+        at += 2
+        if stop > 127:
+            stop, at = _long(data, at - 1)
+        stop += at
+        dn = data[at:stop].decode("utf-8", "replace")
+        at = stop
+        tag, at, stop = _element(data, at, end)
+        if tag != 0x30 or stop != end:
+            raise Malformed("an entry without a list of attributes")
+        while at < end:
+            if data[at] != 0x30:
+                raise Malformed("an attribute that is no sequence")
+            stop = data[at + 1]
+            at += 2
+            if stop > 127:
+                stop, at = _long(data, at - 1)
+            stop += at
+            if stop > end or data[at] != 0x04:
+                raise Malformed("an attribute without a type")
+            size = data[at + 1]
+            at += 2
+            if size > 127:
+                size, at = _long(data, at - 1)
+            size += at
+            raw = data[at:size]
+            at = size
+            if data[at] != 0x31:
+                raise Malformed("an attribute without values")
+            size = data[at + 1]
+            at += 2
+            if size > 127:
+                size, at = _long(data, at - 1)
+            if at + size != stop:
+                raise Malformed("the values of an attribute do not fill it")
+            values = []
+            while at < stop:
+                if data[at] != 0x04:
+                    raise Malformed("a value that is no octet string")
+                size = data[at + 1]
+                at += 2
+                if size > 127:
+                    size, at = _long(data, at - 1)
+                size += at
+                values.append(data[at:size])
+                at = size
+            if at != stop:
+                raise Malformed("a value reaches beyond its attribute")
+            attributes[known.get(raw) or _name(raw)] = values
+    except IndexError:
+        raise Malformed("an entry ends too early") from None
+    return Entry(dn, attributes)
+
+
+def result(data: bytes, found: Message) -> Result:
+    """The LDAPResult of a response, with its controls."""
+    try:
+        return _result(data, found)
+    except IndexError:
+        raise Malformed("a result ends too early") from None
+
+
+def _result(data: bytes, found: Message) -> Result:
+    _, at, stop, end, whole = found
+    tag, first, last = _element(data, at, end := stop)
+    if tag != 0x0A or not 1 <= last - first <= 4:
+        raise Malformed("a result without a code")
+    answer = Result(int.from_bytes(data[first:last], signed=True))
+    tag, first, last = _element(data, last, end)
+    answer.matched_dn = data[first:last].decode("utf-8", "replace")
+    tag, first, last = _element(data, last, end)
+    answer.message = data[first:last].decode("utf-8", "replace").rstrip("\0")
+    while last < end:
+        tag, first, last = _element(data, last, end)
+        if tag == 0xA3:
+            answer.referrals = [
+                data[a:b].decode("utf-8", "replace") for a, b in _all(data, first, last)
+            ]
+        elif tag == 0x8A:
+            answer.name = data[first:last].decode("utf-8", "replace")
+        elif tag == 0x8B:
+            answer.value = data[first:last]
+    if stop < whole:
+        answer.controls = controls(data, stop, whole)
+    return answer
+
+
+def _all(data: bytes, at: int, end: int) -> list[tuple[int, int]]:
+    found = []
+    while at < end:
+        _, start, at = _element(data, at, end)
+        found.append((start, at))
+    return found
+
+
+def controls(data: bytes, at: int, end: int) -> dict[str, bytes | None]:
+    """The response controls in data[at:end], by OID."""
+    found: dict[str, bytes | None] = {}
+    try:
+        tag, at, stop = _element(data, at, end)
+        if tag != 0xA0:
+            return found
+        for start, last in _all(data, at, stop):
+            oid, value = "", None
+            at = start
+            while at < last:
+                tag, first, at = _element(data, at, last)
+                if tag == 0x04 and not oid:
+                    oid = data[first:at].decode("utf-8", "replace")
+                elif tag == 0x04:
+                    value = data[first:at]
+            found[oid] = value
+    except IndexError:
+        raise Malformed("a control ends too early") from None
+    return found
+
+
+def _sequence(value: bytes | None, tags: tuple[int, ...]) -> list[bytes]:
+    """The members of a control's SEQUENCE, which must have exactly these tags."""
+    try:
+        data = value or b""
+        tag, at, end = _element(data, 0, len(data))
+        members = []
+        for expected in tags:
+            tag, first, at = _element(data, at, end)
+            if tag != expected:
+                raise Malformed("a control value of another shape")
+            members.append(data[first:at])
+    except IndexError:
+        raise Malformed("a control value ends too early") from None
+    return members
+
+
+def paged_cookie(value: bytes | None) -> bytes:
+    """The cookie of a paged-results response control; empty at the end (RFC 2696)."""
+    return _sequence(value, (0x02, 0x04))[1]
+
+
+def dirsync_cookie(value: bytes | None) -> tuple[bool, bytes]:
+    """Whether more is waiting, and the cookie to go on with (MS-ADTS 3.1.1.3.4.1.3)."""
+    more, _, cookie = _sequence(value, (0x02, 0x02, 0x04))
+    return int.from_bytes(more, signed=True) != 0, cookie
