@@ -18,7 +18,6 @@ _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)*")
 _HEX = re.compile(r"[0-9a-fA-F]{2}")
 _ESCAPABLE = frozenset(',+"\\<>;= #')
 _SPECIAL = re.compile(r'[\\"#+;<>]')
-_BLANKS = (" ,", ", ", " =", "= ", "  ")  # where parsing would change them
 
 
 class InvalidDn(ValueError):
@@ -122,9 +121,13 @@ def _is_plain(text: str) -> bool:
     """Whether parsing and writing would change nothing: most DNs, and many are compared."""
     return not (
         _SPECIAL.search(text)
+        or " ," in text
+        or ", " in text
+        or " =" in text
+        or "= " in text
+        or "  " in text
         or text[:1] == " "
         or text[-1:] == " "
-        or any(b in text for b in _BLANKS)
     )
 
 
