@@ -1,0 +1,73 @@
+# make setup   .venv with the locked requirements and the product's two commands
+# make demo    a whole company on this machine: directory, web, sync (PORT=8000)
+# make test    everything: system packages, lint, types, import contracts, every test
+# make check   the fast part: lint, types, import contracts, unit tests; no servers
+# make bench   the benchmarks (several minutes)
+# make clean   back to a fresh checkout
+
+SHELL := /bin/sh
+PORT ?= 8000
+# The first of these that is Python 3.11 or later.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PIP := .venv/bin/python -m pip --disable-pip-version-check --no-input --quiet
+BASE := .venv/.stamp-base
+DEV := .venv/.stamp-dev
+KERBEROS := .venv/.stamp-kerberos
+CODE := authsvc syncsvc kerauno dirclient demo tests benchmarks $(wildcard wsgi.py)
+
+.PHONY: setup demo test check bench clean lint packages
+
+setup: $(BASE)
+
+demo: $(BASE)
+	@exec .venv/bin/python -m demo.run --port $(PORT)
+
+test: packages
+	@$(MAKE) --no-print-directory $(DEV) $(KERBEROS) lint
+	.venv/bin/python -m pytest -n 2 --dist loadgroup -q
+
+check: $(DEV) lint
+	.venv/bin/python -m pytest -q tests/unit
+
+lint: $(DEV)
+	.venv/bin/ruff check $(CODE)
+	.venv/bin/ruff format --check $(CODE)
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: packages
+	@$(MAKE) --no-print-directory $(DEV)
+	set -e; for one in benchmarks/[a-z]*.py; do echo "== $$one"; .venv/bin/python "$$one"; done
+
+packages:
+	@PYTHON=$(PYTHON) sh tests/packages.sh
+
+clean:
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+		build dist *.egg-info var/demo
+
+# Made anew when the interpreter it was made with has gone.
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Kerauno needs Python 3.11 or later, and none was found:" \
+		"install one, or name it with 'make PYTHON=/path/to/python3'." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh tests/packages.sh venv $(PYTHON)
+	@echo "Making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear .venv
+
+$(BASE): requirements/base.txt requirements/build.txt pyproject.toml | .venv/bin/python
+	@echo "Installing the locked requirements"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/base.txt
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/build.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): requirements/dev.txt $(BASE)
+	@echo "Installing the locked requirements of the tests"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/dev.txt
+	@touch $@
+
+# Silent sign-in compiles against the Kerberos headers, which `packages` has installed.
+$(KERBEROS): requirements/kerberos.txt $(BASE)
+	@$(PIP) install --require-hashes -r requirements/kerberos.txt
+	@touch $@
