@@ -1,0 +1,143 @@
+"""The directory that sign-in asks, built from what an administrator saved last.
+
+A client with its connection pool is kept for as long as the settings have the same version; a
+changed setting is picked up at the next sign-in, in every worker, without a restart.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from dirclient.errors import Misconfigured
+from dirclient.ports import Authenticator, Finder, Policies, Prober, Resolver
+from dirclient.profile import Profile
+from kerauno import directories as records
+from kerauno.db import Database
+from kerauno.errors import KeyProblem
+from kerauno.sealed import Sealer
+
+_log = structlog.get_logger(__name__)
+
+
+class Client(Authenticator, Finder, Policies, Prober, Resolver, Protocol):
+    """What the web process asks of a directory."""
+
+    def close(self) -> None:
+        """End its connections."""
+
+
+Connect = Callable[[Profile], Client]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDirectory:
+    """A directory that can be asked, with the settings that sign-in obeys."""
+
+    id: int
+    version: int
+    client: Client
+    auto_sync: bool
+    login_without_domain: bool
+    profile: Profile
+
+
+class Directories:
+    """Gives the directory of the moment. Safe to share by threads."""
+
+    def __init__(
+        self,
+        database: Database,
+        sealer: Sealer,
+        connect: Connect,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._connect = connect
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._open: OpenDirectory | None = None
+        self._looked = float("-inf")
+
+    def current(self) -> OpenDirectory | None:
+        """The directory as saved last, or None while none is set up. One cheap statement.
+
+        Raises Misconfigured when the settings cannot be used, KeyProblem when the stored
+        password cannot be opened, DatabaseUnavailable.
+        """
+        with self._database.fast() as hot:
+            saved = records.version(hot)
+        return self.at(saved)
+
+    def at(self, saved: tuple[int, int] | None) -> OpenDirectory | None:
+        """The directory whose id and version the caller has just read. Costs nothing if kept."""
+        held = self._open
+        if saved is None:
+            return None
+        if held is None or (held.id, held.version) != saved:
+            held = self._renew(saved)
+        return held
+
+    def bare_names(self) -> bool:
+        """Whether the sign-in page may ask for a username; asked at most once a second.
+
+        Only words depend on it, so that a moment's delay or a database that is away harms nobody.
+        """
+        now = self._clock()
+        if now - self._looked >= 1.0:
+            self._looked = now
+            try:
+                self.current()
+            except Exception as error:
+                _log.warning("directory settings cannot be read", error=str(error))
+        held = self._open
+        return held is None or held.login_without_domain
+
+    def close(self) -> None:
+        """End every connection."""
+        with self._lock:
+            held, self._open = self._open, None
+        if held is not None:
+            held.client.close()
+
+    def _renew(self, saved: tuple[int, int]) -> OpenDirectory | None:
+        with self._lock:
+            held = self._open
+            if held is not None and (held.id, held.version) == saved:
+                return held
+            with self._database.read() as s:
+                row = records.load(s)
+            if row is None:
+                return None
+            profile = Profile.from_stored(row.profile, self._open_password(row.sealed_password))
+            faults = profile.faults()
+            if faults:
+                first = faults[0]
+                raise Misconfigured(first.message, field=first.field, remedy=first.remedy)
+            fresh = OpenDirectory(
+                row.id,
+                row.version,
+                self._connect(profile),
+                row.auto_sync,
+                row.login_without_domain,
+                profile,
+            )
+            self._open = fresh
+        if held is not None:
+            held.client.close()
+        return fresh
+
+    def _open_password(self, sealed: str) -> str:
+        """Open the stored password; after a key rotation, with the key file as it is now."""
+        try:
+            return self._sealer.open(sealed)
+        except KeyProblem:
+            self._sealer = Sealer(self._sealer.key_file)
+            return self._sealer.open(sealed)
