@@ -115,6 +115,10 @@ class Snapshot:
     cannot prove that raises `Incomplete`. `read_at` is UTC by this machine's clock,
     `clock_offset` the directory's clock minus ours in seconds, `operations` the number of
     LDAP requests the read cost, `warnings` sentences for an administrator (referrals passed over …).
+    `deletions_visible` says whether `catch_up` sees deletions by itself; else `sweep` is needed.
+    `hidden` are identities that the directory names as members but does not let the service
+    account see: nobody may conclude that they left. `memory` is what a Watcher needs to bring the
+    snapshot up to date; it is opaque and lives no longer than the process.
     """
 
     people: Mapping[Guid, Person]
@@ -124,6 +128,9 @@ class Snapshot:
     operations: int
     clock_offset: float = 0.0
     warnings: tuple[str, ...] = ()
+    deletions_visible: bool = False
+    hidden: frozenset[Guid] = frozenset()
+    memory: object = dataclass_field(default=None, compare=False, repr=False)
 
 
 class LoginForm(enum.StrEnum):

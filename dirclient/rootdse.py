@@ -1,0 +1,125 @@
+"""The root DSE: what a server says about itself, and how far its changes have gone."""
+
+from __future__ import annotations
+
+import uuid
+import weakref
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from dirclient import dn as dns
+from dirclient.errors import Incomplete
+from dirclient.filters import EVERYTHING
+from dirclient.model import Cursor
+from dirclient.people import generalized_time
+from dirclient.transport import Connection
+
+_ATTRIBUTES = (
+    "defaultNamingContext",
+    "namingContexts",
+    "dsServiceName",
+    "highestCommittedUSN",
+    "currentTime",
+    "domainFunctionality",
+    "supportedControl",
+    "supportedSASLMechanisms",
+    "vendorName",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RootDse:
+    """One look at a server (MS-ADTS 3.1.1.3.2; RFC 4512 5.1).
+
+    `server_id` and `usn` are meant as in `Cursor`; `csn` is OpenLDAP's contextCSN, empty where
+    there is none; `offset` is the directory's clock minus ours in seconds, None where it does not
+    tell; `level` the domain's functional level, -1 where there is none.
+    """
+
+    server_id: str
+    usn: int
+    csn: bytes
+    offset: float | None
+    level: int
+    domain: str
+    contexts: tuple[str, ...]
+    controls: frozenset[str]
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where this server's changes stood."""
+        return Cursor(self.server_id, self.usn, self.csn)
+
+    def context_of(self, dn: str) -> str:
+        """The naming context that a DN lies in; the domain when it lies in none."""
+        key = dns.key(dn)
+        fitting = [one for one in self.contexts if dns.is_under(key, dns.key(one))]
+        return max(fitting, key=len, default=self.domain)
+
+
+class Roots:
+    """Looks at root DSEs. A DC's invocationId is read once for each connection.
+
+    A restored DC gets a new one, but never within a connection: restoring takes a restart.
+    """
+
+    def __init__(self) -> None:
+        self._ids: weakref.WeakKeyDictionary[Connection, str] = weakref.WeakKeyDictionary()
+
+    def look(self, connection: Connection) -> RootDse:
+        """One base read; on a connection's first look one more (AD) or always one more (csn).
+
+        Raises `Unavailable`, and `Incomplete` where the server does not answer as a directory.
+        """
+        asked = datetime.now(UTC)
+        answer = connection.search("", EVERYTHING, _ATTRIBUTES, scope="base")
+        answered = datetime.now(UTC)
+        if answer.code or not answer.entries:
+            raise Incomplete(f"{connection.server} does not show its root DSE. {answer.message}")
+        entry = answer.entries[0]
+        contexts = tuple(entry.texts("namingContexts"))
+        domain = entry.text("defaultNamingContext") or _first_domain(contexts)
+        service = entry.text("dsServiceName")
+        clock = generalized_time(entry.text("currentTime"))
+        offset = None
+        if clock is not None:
+            offset = (clock - asked - (answered - asked) / 2).total_seconds()
+            offset += 0.5 if clock.microsecond == 0 else 0.0  # told in whole seconds, cut off
+        return RootDse(
+            server_id=self._server_id(connection, service),
+            usn=entry.integer("highestCommittedUSN"),
+            csn=b"" if service else _context_csn(connection, domain),
+            offset=offset,
+            level=entry.integer("domainFunctionality", -1),
+            domain=domain,
+            contexts=contexts,
+            controls=frozenset(entry.texts("supportedControl")),
+        )
+
+    def _server_id(self, connection: Connection, service: str | None) -> str:
+        """AD's invocationId (MS-ADTS 3.1.1.1.9), else the server's address."""
+        if not service:
+            return connection.server
+        known = self._ids.get(connection)
+        if known is None:
+            found = connection.search(service, EVERYTHING, ("invocationId",), scope="base")
+            raw = found.entries[0].octets("invocationId") if found.entries else None
+            if raw is None or len(raw) != 16:
+                return connection.server  # what emulates AD need not have one
+            known = self._ids[connection] = str(uuid.UUID(bytes_le=raw))
+        return known
+
+
+def _first_domain(contexts: tuple[str, ...]) -> str:
+    """The first naming context that is no server's own business."""
+    usable = [one for one in contexts if not one.lower().startswith(("cn=config", "cn=monitor"))]
+    return usable[0] if usable else ""
+
+
+def _context_csn(connection: Connection, suffix: str) -> bytes:
+    """OpenLDAP's contextCSN, which moves with each change (RFC 4533 2.2 as slapd does it)."""
+    if not suffix:
+        return b""
+    found = connection.search(suffix, EVERYTHING, ("contextCSN",), scope="base")
+    values = found.entries[0].attributes.get("contextcsn", []) if found.entries else []
+    return b" ".join(sorted(values))
