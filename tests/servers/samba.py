@@ -49,9 +49,8 @@ def filetime(instant: datetime) -> str:
 
 
 @functools.cache
-def _tarball() -> Path:
+def _tarball(recipe: str) -> Path:
     """The cached domain, made when it is not there yet. Safe between processes."""
-    recipe = json.dumps(domain.domain(), sort_keys=True, ensure_ascii=False)
     version = subprocess.run(["samba", "--version"], check=True, capture_output=True).stdout
     digest = hashlib.sha256(recipe.encode() + SCRIPT.read_bytes() + version).hexdigest()[:16]
     folder = CACHE / "samba"
@@ -70,7 +69,7 @@ def _provision(recipe: str, target: Path) -> None:
             [*OFFLINE, "provision", f"{scratch}/dc"],
             input=recipe.encode(),
             capture_output=True,
-            timeout=110,
+            timeout=600,  # two thousand people take a minute
             check=False,
         )
         if done.returncode:
@@ -112,17 +111,20 @@ class SambaDC:
         model: str = "single",
         options: Mapping[str, str] | None = None,
         authority: CertificateAuthority | None = None,
+        content: Mapping[str, object] | None = None,
     ) -> None:
         """Restore into `folder` (made when missing). `start()` runs it.
 
         `model` is Samba's process model; "prefork" answers several clients at once. `options`
-        are smb.conf options, such as {"ldap server require strong auth": "no"}.
+        are smb.conf options, such as {"ldap server require strong auth": "no"}. `content` is
+        another domain in the shape of `tests.servers.company.domain`.
         """
         self.host = loopback()
         self.folder = folder
         self.model = model
         self.options = dict(options or {})
         self.authority = authority or CertificateAuthority()
+        self._content = domain.domain() if content is None else content
         self.ca_file = self._restore()
         self.server: Server | None = None
         self._admin: ldap3.Connection | None = None
@@ -131,7 +133,8 @@ class SambaDC:
 
     def _restore(self) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["tar", "xzf", str(_tarball()), "-C", str(self.folder)], check=True)
+        tarball = _tarball(json.dumps(self._content, sort_keys=True, ensure_ascii=False))
+        subprocess.run(["tar", "xzf", str(tarball), "-C", str(self.folder)], check=True)
         settings = self.folder / "dc/etc/smb.conf"
         settings.write_text(settings.read_text().replace(ROOT_MARK, str(self.folder)))
         pki = self.folder / "pki"
