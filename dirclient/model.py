@@ -80,8 +80,8 @@ class DirectoryDepartment:
 
     `members` are the recognized people in it, nested groups, primary-group members and
     (for an OU) everything below included. `via` names, for a member who is not direct, the
-    path of nested group or OU names that leads to them. `path` is the readable place of the department
-    itself, outermost first, such as ("Staff", "Sales", "EMEA").
+    path of nested group or OU names that leads to them. `path` is the readable place of the
+    department itself, outermost first, such as ("Staff", "Sales", "EMEA").
     """
 
     guid: Guid
@@ -113,8 +113,8 @@ class Snapshot:
 
     It exists only when every page, range and result code was good to the end; a reader that
     cannot prove that raises `Incomplete`. `read_at` is UTC by this machine's clock,
-    `clock_offset` the directory's clock minus ours in seconds, `operations` the number of
-    LDAP requests the read cost, `warnings` sentences for an administrator (referrals passed over …).
+    `clock_offset` the directory's clock minus ours in seconds, `operations` the number of LDAP
+    requests the read cost, `warnings` sentences for an administrator (referrals passed over …).
     `deletions_visible` says whether `catch_up` sees deletions by itself; else `sweep` is needed.
     `hidden` are identities that the directory names as members but does not let the service
     account see: nobody may conclude that they left. `memory` is what a Watcher needs to bring the

@@ -1,0 +1,88 @@
+"""How people write a place in a directory, made into a DN or into a question. Pure.
+
+Understood are: a DN, with stray blanks and with one component a line as the manual prints it; a
+part of a DN, which is meant below the domain; a canonical path such as `goodcompany.local/Staff`,
+as the console of AD shows it; and a bare name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from dirclient import dn as dns
+
+LONGEST = 4096
+"""Characters of the longest text that is looked at."""
+
+_COMPONENT = re.compile(r"\s*[A-Za-z][A-Za-z0-9-]*\s*=")
+_BREAK = re.compile(r"\s*[\r\n]+\s*|\s+/\s+(?=[A-Za-z][A-Za-z0-9-]*\s*=)|/(?=[A-Za-z]+=)")
+_TYPOGRAPHIC = str.maketrans({"\u00a0": " ", "\u201c": '"', "\u201d": '"', "\u200b": ""})
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """A DN. `dn` has no stray blanks; it is whole, or lacks the domain (`partial`)."""
+
+    dn: str
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Names to follow from a domain's root, outermost first; `domain` in DNS form or empty."""
+
+    domain: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The name of something, wherever it is."""
+
+    name: str
+
+
+def understand(text: str) -> Exact | Walk | Named:
+    """What the text means. Raises `InvalidDn` where it is like a DN and is none, or is empty."""
+    if len(text) > LONGEST or "\0" in text:
+        raise dns.InvalidDn("this is too long, or holds signs that cannot be part of a name")
+    text = text.translate(_TYPOGRAPHIC).strip().strip(",;").strip()
+    if not text:
+        raise dns.InvalidDn("nothing was entered")
+    if _COMPONENT.match(text):
+        rdns = dns.parse(_in_one_line(text))
+        whole = any(kind.lower() in ("dc", "o", "c") for rdn in rdns for kind, _ in rdn)
+        return Exact(dns.write(rdns), partial=not whole)
+    if "/" in text.strip("/"):
+        parts = tuple(part.replace("\\/", "/").strip() for part in re.split(r"(?<!\\)/", text))
+        parts = tuple(filter(None, parts))
+        dotted = "." in parts[0] and " " not in parts[0]
+        return Walk(parts[0], parts[1:]) if dotted else Walk("", parts)
+    name = " ".join(text.strip("/").split())
+    if "\\" in name:  # COMPANY\name, as AD shows groups in permissions
+        name = name.rpartition("\\")[2].strip()
+    if not name:
+        raise dns.InvalidDn("nothing was entered")
+    return Named(name)
+
+
+def _in_one_line(text: str) -> str:
+    """Components that stand on lines of their own, or between slashes, with commas instead."""
+    parts = (part.strip().strip(",;").strip() for part in _BREAK.split(text))
+    return ",".join(filter(None, parts))
+
+
+def domain_dn(domain: str) -> str:
+    """`goodcompany.local` as a DN."""
+    labels = (label for label in domain.strip(".").split(".") if label)
+    return ",".join(f"DC={dns.escape(label)}" for label in labels)
+
+
+def domain_name(dn: str) -> str:
+    """The DNS form of a DN's domain components, lower case; empty where it has none."""
+    try:
+        rdns = dns.parse(dn)
+    except dns.InvalidDn:
+        return ""
+    return ".".join(v.lower() for rdn in rdns for k, v in rdn if k.lower() == "dc")

@@ -1,0 +1,308 @@
+"""Finds what a search DN means in the directory: exactly, loosely, or the nearest there is."""
+
+from __future__ import annotations
+
+import difflib
+import enum
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dirclient import adcodes, presets
+from dirclient import dn as dns
+from dirclient.errors import Misconfigured, Unavailable
+from dirclient.filters import EVERYTHING, Filter, all_of, any_of, contains, eq
+from dirclient.groups import rid_of
+from dirclient.model import Guid
+from dirclient.places import Exact, Named, Walk, domain_dn, understand
+from dirclient.pool import Pool
+from dirclient.profile import Profile
+from dirclient.rootdse import RootDse, Roots
+from dirclient.transport import Connection
+from dirclient.wire import Entry
+
+GROUP_IS_SECURITY = 0x80000000  # GROUP_TYPE_SECURITY_ENABLED, MS-ADTS 2.2.12
+SUGGEST_SECONDS = 3.0
+"""Longest time one suggestion may take: somebody is typing."""
+_LOOKED_AT = 500  # candidates among which the nearest name is sought
+
+
+class BaseKind(enum.StrEnum):
+    """What a search DN is. It is found out, not asked."""
+
+    GROUP = "group"
+    OU = "ou"
+    CONTAINER = "container"
+    DOMAIN = "domain"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The object that a search DN names. `security` tells a security group from a distribution
+    group (always true outside AD); `rid` is a group's RID within its domain, 0 where it has none.
+    """
+
+    dn: str
+    guid: Guid
+    kind: BaseKind
+    security: bool = True
+    rid: int = 0
+
+    @property
+    def key(self) -> str:
+        """The DN for comparisons."""
+        return dns.key(self.dn)
+
+
+_KINDS = (
+    ({"group", "groupofnames", "groupofuniquenames"}, BaseKind.GROUP),
+    ({"organizationalunit"}, BaseKind.OU),
+    ({"domaindns", "domain", "dcobject"}, BaseKind.DOMAIN),
+)
+_LEAVES = {"person", "user", "inetorgperson", "computer", "contact", "account"}
+
+
+def kind_of(entry: Entry) -> BaseKind | None:
+    """What an entry is; None for people, computers and whatever else nothing lies below."""
+    classes = {name.lower() for name in entry.texts("objectClass")}
+    for names, kind in _KINDS:
+        if classes & names:
+            return kind
+    return None if classes & _LEAVES or not classes else BaseKind.CONTAINER
+
+
+class DirectoryResolver:
+    """`dirclient.ports.Resolver` over LDAP."""
+
+    def __init__(self, profile: Profile, pool: Pool, roots: Roots) -> None:
+        self._profile = profile
+        self._pool = pool
+        self._roots = roots
+        self._preset = presets.of(profile)
+
+    # -- for people
+
+    def resolve(self, text: str, field: str = "user_search_dn") -> str:
+        """The exact DN, written as the directory writes it. `field` is named in errors."""
+        with self._pool.searching() as connection:
+            return self.locate(connection, self._roots.look(connection), text, field).dn
+
+    def suggest(self, text: str, limit: int = 8) -> tuple[str, ...]:
+        """DNs of groups, OUs and containers whose name contains the text, best first.
+
+        Of an empty text: what lies directly below the domain.
+        """
+        try:
+            place = understand(text)
+        except dns.InvalidDn:
+            if text.strip():
+                return ()
+            place = Named("")
+        match place:
+            case Exact(dn):
+                wanted = dns.name(dn)
+            case Walk(_, names):
+                wanted = names[-1] if names else ""
+            case Named(wanted):
+                pass
+        with self._pool.searching() as connection:
+            root = self._roots.look(connection)
+            found = self._candidates(connection, root, wanted)
+        return tuple(_ranked(found, wanted))[:limit]
+
+    # -- for the other readers of the directory
+
+    def locate(self, connection: Connection, root: RootDse, text: str, field: str) -> Base:
+        """The object that a search DN means. Raises `Misconfigured` naming the field.
+
+        With Advanced Search DN the text is taken as the DN; else it is understood loosely below
+        the domain. An exact DN costs one operation.
+        """
+        if not text.strip():
+            raise Misconfigured(
+                "No search DN is entered.",
+                field=field,
+                remedy="Enter a group, an OU or the domain.",
+            )
+        try:
+            place = Exact(text.strip()) if self._profile.advanced else understand(text)
+            if isinstance(place, Exact):
+                dns.parse(place.dn)
+        except dns.InvalidDn as odd:
+            raise Misconfigured(
+                f"{text[:200]!r} is not a DN: {odd}.",
+                field=field,
+                remedy="Enter it as CN=…,OU=…,DC=…, or the group's name alone.",
+            ) from odd
+        match place:
+            case Exact(dn, partial):
+                whole = f"{dn},{root.domain}" if partial and root.domain else dn
+                return self._at(connection, root, whole, field)
+            case Walk():
+                return self._walk(connection, root, place, field)
+            case Named(name):
+                return self._named(connection, root, name, field)
+
+    def _read(self, connection: Connection, dn: str) -> Entry | None:
+        wanted = ("objectClass", self._preset.identity_attribute, "groupType", "objectSid")
+        answer = connection.search(dn, EVERYTHING, wanted, scope="base")
+        if answer.code == adcodes.SUCCESS:
+            return answer.entries[0] if answer.entries else None
+        if answer.code in (adcodes.NO_SUCH_OBJECT, adcodes.INVALID_DN_SYNTAX, adcodes.REFERRAL):
+            return None
+        raise Unavailable(
+            f"{connection.server} could not look for {dn!r} (result code {answer.code}). "
+            f"{answer.message}".rstrip()
+        )
+
+    def _at(self, connection: Connection, root: RootDse, dn: str, field: str) -> Base:
+        entry = self._read(connection, dn)
+        if entry is None:
+            above = dns.split(dn)[1]
+            raise self._missing(connection, root, dn, dns.name(dn), above, field)
+        return self._base(entry, field)
+
+    def _base(self, entry: Entry, field: str) -> Base:
+        guid = self._preset.guid(entry)
+        classes = entry.attributes.get("objectclass")
+        if guid is None or not classes:
+            raise Misconfigured(
+                f"The service account may not read {entry.dn}.",
+                field=field,
+                remedy="Give the service account the right to read it and what is below it.",
+            )
+        kind = kind_of(entry)
+        if kind is None:
+            raise Misconfigured(
+                f"{entry.dn} is neither a group nor a place that people lie in.",
+                field=field,
+                remedy="Enter a group, an OU, a container or the domain.",
+            )
+        security = not self._preset.is_ad or bool(entry.integer("groupType") & GROUP_IS_SECURITY)
+        return Base(entry.dn, guid, kind, security, rid_of(entry.octets("objectSid")))
+
+    def _walk(self, connection: Connection, root: RootDse, place: Walk, field: str) -> Base:
+        """Follow a canonical path name by name."""
+        base = domain_dn(place.domain) if place.domain else root.domain
+        for name in place.names:
+            answer = connection.search(
+                base, self._called(name), ("objectClass",), scope="one", size_limit=20
+            )
+            found = [entry.dn for entry in answer.entries]
+            if not found:
+                shown = "/".join(filter(None, (place.domain, *place.names)))
+                raise self._missing(connection, root, shown, name, base, field)
+            if len(found) > 1:
+                raise _several(name, found, field)
+            base = found[0]
+        return self._at(connection, root, base, field)
+
+    def _named(self, connection: Connection, root: RootDse, name: str, field: str) -> Base:
+        """The one thing of this name anywhere in the domain, or the domain itself."""
+        if "." in name and dns.key(domain_dn(name)) == dns.key(root.domain):
+            return self._at(connection, root, root.domain, field)
+        answer = connection.search(
+            root.domain, self._called(name), ("objectClass",), size_limit=_LOOKED_AT
+        )
+        found = [entry.dn for entry in answer.entries if not _is_internal(entry.dn)]
+        if len(found) > 1:
+            raise _several(name, found, field)
+        if not found:
+            near = self._nearest(self._candidates(connection, root, ""), name)
+            raise Misconfigured(
+                f"No group, OU or container is called {name!r}.",
+                field=field,
+                remedy=_did_you_mean(near) or "Enter its whole DN.",
+            )
+        return self._at(connection, root, found[0], field)
+
+    # -- what might be meant
+
+    def _holders(self) -> Filter:
+        """Whatever a search DN may name."""
+        preset = self._preset
+        others = [eq("objectClass", name) for name in ("container", "builtinDomain")]
+        if not preset.is_ad:
+            others = [eq("objectClass", "organization"), eq("objectClass", "dcObject")]
+        return any_of((preset.any_group_filter, preset.ou_filter, *others))
+
+    def _called(self, name: str) -> Filter:
+        names = ("name", "sAMAccountName") if self._preset.is_ad else ("cn", "ou", "o")
+        return all_of((self._holders(), any_of(eq(attribute, name) for attribute in names)))
+
+    def _candidates(self, connection: Connection, root: RootDse, part: str) -> list[str]:
+        """DNs of what may be named and contains the part; of no part, what is near the top."""
+        wanted = self._holders()
+        if part:
+            names = ("name", "sAMAccountName") if self._preset.is_ad else ("cn", "ou")
+            wanted = all_of((wanted, any_of(contains(attribute, part) for attribute in names)))
+        answer = connection.search(
+            root.domain,
+            wanted,
+            (),
+            deadline=time.monotonic() + SUGGEST_SECONDS,
+            size_limit=_LOOKED_AT,
+        )
+        return [entry.dn for entry in answer.entries if not _is_internal(entry.dn)]
+
+    def _nearest(self, candidates: Iterable[str], name: str) -> list[str]:
+        by_name: dict[str, list[str]] = {}
+        for dn in candidates:
+            by_name.setdefault(dns.name(dn).casefold(), []).append(dn)
+        close = difflib.get_close_matches(name.casefold(), by_name, n=3, cutoff=0.6)
+        return [dn for one in close for dn in by_name[one]][:3]
+
+    def _missing(
+        self,
+        connection: Connection,
+        root: RootDse,
+        shown: str,
+        wanted: str,
+        parent: str,
+        field: str,
+    ) -> Misconfigured:
+        """Says what is not there, what the nearest existing place is, and what may be meant."""
+        while parent and self._read(connection, parent) is None:
+            parent = dns.split(parent)[1]
+        answer = connection.search(
+            root.domain, self._called(wanted), ("objectClass",), size_limit=_LOOKED_AT
+        )
+        near = [entry.dn for entry in answer.entries if not _is_internal(entry.dn)][:3]
+        near = near or self._nearest(self._candidates(connection, root, ""), wanted)
+        exists = f" The nearest that exists is {parent}." if parent else ""
+        return Misconfigured(
+            f"{shown} does not exist, or the service account may not see it.{exists}",
+            field=field,
+            remedy=_did_you_mean(near) or f"Choose something below {parent or root.domain}.",
+        )
+
+
+def _several(name: str, found: list[str], field: str) -> Misconfigured:
+    shown = "; ".join(sorted(found)[:5])
+    return Misconfigured(
+        f"{len(found)} are called {name!r}: {shown}.", field=field, remedy="Enter the whole DN."
+    )
+
+
+def _did_you_mean(found: list[str]) -> str:
+    return f"Did you mean {' or '.join(found)}?" if found else ""
+
+
+_INTERNAL = ("cn=system,dc=", "cn=program data,dc=", "cn=configuration,", "cn=deleted objects,")
+
+
+def _is_internal(dn: str) -> bool:
+    """Whether AD keeps its own things there."""
+    key = dns.key(dn)
+    return any(place in key for place in _INTERNAL)
+
+
+def _ranked(found: Iterable[str], wanted: str) -> list[str]:
+    """Nearest first: the name itself, then what begins with it, then short and shallow ones."""
+    text = wanted.casefold()
+
+    def rank(dn: str) -> tuple[bool, bool, int, str]:
+        name = dns.name(dn).casefold()
+        return name != text, not name.startswith(text), dn.count(","), dn.casefold()
+
+    return sorted(found, key=rank)
