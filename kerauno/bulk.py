@@ -1,0 +1,117 @@
+"""Many rows at once, straight on the driver, inside the caller's transaction.
+
+SQLAlchemy's own executemany costs as much again as the database does. Here a row is a tuple in
+the order of the named columns; values are converted by the column types as everywhere else.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import psycopg
+from sqlalchemy import Dialect, Table
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from kerauno.db import translate
+from kerauno.hot import Hot, of
+
+Row = tuple[Any, ...]
+Convert = Callable[[Any], Any]
+Columns = Sequence[InstrumentedAttribute[Any]]
+
+
+class RowRefused(Exception):
+    """The database refused a row: taken already, too long, or pointing nowhere. Says which rule."""
+
+
+def insert_rows(s: Session, columns: Columns, rows: Iterable[Row]) -> None:
+    """Insert rows of one table. Raises RowRefused when any of them breaks a constraint."""
+    hot = of(s)
+    table = _table(columns)
+    names = ", ".join(_quoted(hot.dialect, column.name) for column in columns)
+    marks = ", ".join([_mark(hot.dialect)] * len(columns))
+    sql = f"INSERT INTO {_quoted_table(hot.dialect, table)} ({names}) VALUES ({marks})"  # noqa: S608
+    _many(hot, sql, columns, rows)
+
+
+def update_rows(s: Session, columns: Columns, where: Columns, rows: Iterable[Row]) -> None:
+    """Set `columns` of the rows found by `where`; each row holds the values of both, in order.
+
+    Raises RowRefused.
+    """
+    hot = of(s)
+    mark = _mark(hot.dialect)
+    sets = ", ".join(f"{_quoted(hot.dialect, column.name)} = {mark}" for column in columns)
+    keys = " AND ".join(f"{_quoted(hot.dialect, column.name)} = {mark}" for column in where)
+    table = _quoted_table(hot.dialect, _table(columns))
+    _many(hot, f"UPDATE {table} SET {sets} WHERE {keys}", [*columns, *where], rows)  # noqa: S608
+
+
+def delete_rows(s: Session, where: Columns, rows: Iterable[Row]) -> None:
+    """Delete the rows whose `where` columns have these values."""
+    hot = of(s)
+    mark = _mark(hot.dialect)
+    keys = " AND ".join(f"{_quoted(hot.dialect, column.name)} = {mark}" for column in where)
+    table = _quoted_table(hot.dialect, _table(where))
+    _many(hot, f"DELETE FROM {table} WHERE {keys}", where, rows)  # noqa: S608
+
+
+def parts(ids: Iterable[Any], size: int = 500) -> Iterable[list[Any]]:
+    """Lists short enough for one IN clause on every database."""
+    whole = list(ids)
+    for start in range(0, len(whole), size):
+        yield whole[start : start + size]
+
+
+def _many(hot: Hot, sql: str, columns: Columns, rows: Iterable[Row]) -> None:
+    ready = _converted(hot.dialect, columns, rows)
+    if not ready:
+        return
+    for counts in hot.counts:
+        counts.add(sql)
+    try:
+        hot.connection.cursor().executemany(sql, ready)  # type: ignore[attr-defined]
+    except (sqlite3.Error, psycopg.Error) as error:
+        unavailable = translate(error)
+        if unavailable is not None:
+            raise unavailable from error
+        first = (str(error).strip().splitlines() or ["no reason given"])[0]
+        raise RowRefused(first) from error
+
+
+def _converted(dialect: Dialect, columns: Columns, rows: Iterable[Row]) -> list[Row]:
+    """The rows as the driver wants them; most columns need nothing done."""
+    converts: list[tuple[int, Convert]] = []
+    for index, column in enumerate(columns):
+        convert = column.type.dialect_impl(dialect).bind_processor(dialect)
+        if convert is not None:
+            converts.append((index, convert))
+    if not converts:
+        return list(rows)
+    ready = []
+    for row in rows:
+        values = list(row)
+        for index, convert in converts:
+            values[index] = convert(values[index])
+        ready.append(tuple(values))
+    return ready
+
+
+def _table(columns: Columns) -> Table:
+    table = columns[0].class_.__table__
+    assert isinstance(table, Table)
+    return table
+
+
+def _mark(dialect: Dialect) -> str:
+    return "?" if dialect.paramstyle == "qmark" else "%s"
+
+
+def _quoted(dialect: Dialect, name: str) -> str:
+    return dialect.identifier_preparer.quote(name)
+
+
+def _quoted_table(dialect: Dialect, table: Table) -> str:
+    return dialect.identifier_preparer.format_table(table)
