@@ -1,0 +1,166 @@
+"""The departments' part of planning: import, rename, move, members. Pure, as all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from dirclient.model import DirectoryDepartment, Guid, Snapshot
+from kerauno.keys import lookup_key
+from syncsvc.actions import ActionKind, DepartmentAction, PersonAction
+from syncsvc.records import DepartmentRecord, Records
+from syncsvc.rules import NAME_LENGTH, Code, Conflict
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """A department to import by hand, and the number for its ring group."""
+
+    guid: Guid
+    number: str
+
+
+@dataclass(slots=True)
+class DepartmentPlan:
+    """What happens to departments. `joins` and `leaves` travel with the people themselves."""
+
+    actions: list[DepartmentAction] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
+    joins: dict[Guid, list[int]] = field(default_factory=dict)
+    leaves: dict[Guid, list[int]] = field(default_factory=dict)
+    emptied: list[str] = field(default_factory=list)
+
+
+class People:
+    """Who will be an active user once the people's part of the plan is done."""
+
+    def __init__(self, records: Records, actions: Mapping[Guid, PersonAction]) -> None:
+        self.leaving = {
+            a.user.id: guid
+            for guid, a in actions.items()
+            if a.kind is ActionKind.DEACTIVATE and a.user is not None
+        }
+        self.staying: dict[str, int] = {
+            guid: user.id
+            for guid, user in records.by_guid.items()
+            if user.active and user.id not in self.leaving
+        }
+        arriving = (ActionKind.CREATE, ActionKind.LINK, ActionKind.REACTIVATE)
+        self.arriving = frozenset(guid for guid, a in actions.items() if a.kind in arriving)
+
+
+def plan_department_updates(
+    snapshot: Snapshot, records: Records, actions: Mapping[Guid, PersonAction]
+) -> DepartmentPlan:
+    """Keep the imported departments true: name, place and members follow the directory."""
+    people = People(records, actions)
+    plan = DepartmentPlan()
+    for record in sorted(records.departments.values(), key=lambda record: record.guid):
+        _update(plan, record, snapshot.departments.get(Guid(record.guid)), people)
+    return plan
+
+
+def _update(
+    plan: DepartmentPlan,
+    record: DepartmentRecord,
+    seen: DirectoryDepartment | None,
+    people: People,
+) -> None:
+    members = seen.members if seen is not None else frozenset()
+    wanted = {people.staying[guid] for guid in members if guid in people.staying}
+    leavers = record.members & people.leaving.keys()
+    joining = members & people.arriving
+    here = record.members - leavers
+    add = frozenset(wanted - here)
+    remove = (record.static - leavers) - wanted
+    for user_id in leavers:
+        plan.leaves.setdefault(people.leaving[user_id], []).append(record.id)
+    for guid in joining:
+        plan.joins.setdefault(guid, []).append(record.id)
+    if record.members and not ((here - remove) | add or joining):
+        plan.emptied.append(record.guid)
+    name, dn = (_name(seen), seen.dn) if seen is not None else (record.name, record.dn)
+    if add or remove or name != record.name or dn != record.dn:
+        number = record.number or ""
+        plan.actions.append(
+            DepartmentAction(record.guid, record, name, dn, record.kind, number, add, remove)  # type: ignore[arg-type]
+        )
+
+
+def plan_imports(
+    plan: DepartmentPlan,
+    snapshot: Snapshot,
+    records: Records,
+    actions: Mapping[Guid, PersonAction],
+    *,
+    numbers: tuple[str, str],
+    claimed: Iterable[str | None],
+    now: datetime,
+) -> None:
+    """Import every new directory department, each with the next free number of the range.
+
+    Numbers that people claim in this run, with or without success, are left to them.
+    """
+    people = People(records, actions)
+    free = _free_numbers(numbers, records, set(claimed), now)
+    new = [
+        department
+        for guid, department in snapshot.departments.items()
+        if guid not in records.departments and guid not in records.held_out
+    ]
+    for department in sorted(new, key=lambda d: (lookup_key(d.name), d.guid)):
+        number = next(free, None)
+        if number is None:
+            plan.conflicts.append(_no_number(department, numbers))
+        else:
+            plan.actions.append(importing(department, number, people))
+
+
+def importing(department: DirectoryDepartment, number: str, people: People) -> DepartmentAction:
+    """The import of one department, with those of its members who are or become users."""
+    staying = people.staying
+    return DepartmentAction(
+        department.guid,
+        None,
+        _name(department),
+        department.dn,
+        department.kind.value,
+        number,
+        add=frozenset(staying[guid] for guid in department.members if guid in staying),
+        add_people=department.members & people.arriving,
+    )
+
+
+def _free_numbers(
+    numbers: tuple[str, str], records: Records, claimed: set[str | None], now: datetime
+) -> Iterator[str]:
+    first, last = numbers
+    for value in range(int(first), int(last) + 1):
+        number = str(value).zfill(len(first))
+        if number in claimed or number in records.ring_numbers:
+            continue
+        user = records.by_extension.get(number)
+        if user is None or (user.reserved_until is not None and user.reserved_until <= now):
+            yield number
+
+
+def _no_number(department: DirectoryDepartment, numbers: tuple[str, str]) -> Conflict:
+    first, last = numbers
+    return Conflict(
+        department.guid,
+        _name(department),
+        Code.NUMBER_MISSING,
+        "number",
+        "",
+        "",
+        f"Every number from {first} to {last} is used: widen the range on the AD Credentials tab, "
+        "or import this department with a number of its own.",
+    )
+
+
+def _name(department: DirectoryDepartment) -> str:
+    name = department.name
+    if not name.isprintable():
+        name = "".join(char for char in name if char.isprintable())
+    return name[:NAME_LENGTH] or department.guid

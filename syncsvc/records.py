@@ -1,0 +1,206 @@
+"""Kerauno's records as the planner sees them, loaded in a handful of statements."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import and_, select
+from sqlalchemy.orm import Session
+
+from kerauno.tables import (
+    Department,
+    HeldOut,
+    Link,
+    LinkProposal,
+    Membership,
+    Number,
+    RingGroup,
+    User,
+)
+
+
+class UserRecord(NamedTuple):
+    """A user with their number and their link to this directory, each None where there is none."""
+
+    id: int
+    username: str
+    username_key: str
+    email: str
+    email_key: str
+    first_name: str
+    last_name: str
+    role: str
+    active: bool
+    version: int
+    extension: str | None = None
+    reserved_until: datetime | None = None
+    guid: str | None = None
+    dn: str | None = None
+    principal_key: str | None = None
+    account_key: str | None = None
+    scope: str | None = None
+    origin: str | None = None
+
+    @property
+    def words(self) -> str:
+        """This user as the other party of a conflict."""
+        kind = "administrator" if self.role == "admin" else "user"
+        gone = "" if self.active else ", inactive"
+        return f"{kind} {self.username} ({self.first_name} {self.last_name}{gone})"
+
+
+class DepartmentRecord(NamedTuple):
+    """An imported department with its ring group. `static` are the members that AD put there."""
+
+    id: int
+    guid: str
+    name: str
+    dn: str
+    kind: str
+    ring_group_id: int | None = None
+    number: str | None = None
+    members: frozenset[int] = frozenset()
+    static: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True)
+class Records:
+    """All that planning needs to know of Kerauno, at one moment.
+
+    `ring_numbers` maps the number of every ring group, AD's or not, to the group in words.
+    `held_out` holds identities of people, and of departments that an administrator unimported.
+    """
+
+    users: Mapping[int, UserRecord]
+    departments: Mapping[str, DepartmentRecord] = field(default_factory=dict)
+    ring_numbers: Mapping[str, str] = field(default_factory=dict)
+    held_out: frozenset[str] = frozenset()
+    proposals: Mapping[str, int] = field(default_factory=dict)
+    by_guid: dict[str, UserRecord] = field(init=False)
+    by_username: dict[str, UserRecord] = field(init=False)
+    by_email: dict[str, UserRecord] = field(init=False)
+    by_extension: dict[str, UserRecord] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Index the users by everything that is unique about them."""
+        users = self.users.values()
+        self.by_guid = {user.guid: user for user in users if user.guid is not None}
+        self.by_username = {user.username_key: user for user in users}
+        self.by_email = {user.email_key: user for user in users}
+        self.by_extension = {user.extension: user for user in users if user.extension is not None}
+
+    def fingerprint(self) -> str:
+        """A digest of everything here: a held plan may only be applied to what it was made on."""
+        digest = hashlib.blake2b(digest_size=16)
+        parts: tuple[Iterable[object], ...] = (
+            self.users.values(),
+            ((*d[:7], sorted(d.members), sorted(d.static)) for d in self.departments.values()),
+            self.ring_numbers.items(),
+            self.held_out,
+        )
+        for part in parts:
+            for line in sorted(map(repr, part)):
+                digest.update(line.encode("utf-8", "surrogatepass"))
+            digest.update(b"\0")
+        return digest.hexdigest()
+
+
+def load(s: Session, directory_id: int) -> Records:
+    """The records as they are now. Seven statements, whatever the number of users."""
+    return Records(
+        users=_users(s, directory_id),
+        departments=_departments(s, directory_id),
+        ring_numbers={
+            number: f"ring group {name}"
+            for number, name in s.execute(
+                select(Number.number, RingGroup.name).join(
+                    RingGroup, RingGroup.id == Number.ring_group_id
+                )
+            )
+        },
+        held_out=frozenset(
+            s.scalars(select(HeldOut.guid).where(HeldOut.directory_id == directory_id))
+        ),
+        proposals=dict(
+            s.execute(
+                select(LinkProposal.guid, LinkProposal.user_id).where(
+                    LinkProposal.directory_id == directory_id
+                )
+            ).tuples()
+        ),
+    )
+
+
+def _users(s: Session, directory_id: int) -> dict[int, UserRecord]:
+    statement = (
+        select(
+            User.id,
+            User.username,
+            User.username_key,
+            User.email,
+            User.email_key,
+            User.first_name,
+            User.last_name,
+            User.role,
+            User.active,
+            User.version,
+            Number.number,
+            Number.reserved_until,
+            Link.guid,
+            Link.dn,
+            Link.principal_key,
+            Link.account_key,
+            Link.scope,
+            Link.origin,
+        )
+        .outerjoin(Number, Number.user_id == User.id)
+        .outerjoin(Link, and_(Link.user_id == User.id, Link.directory_id == directory_id))
+    )
+    rows = s.connection().execute(statement)
+    return {row[0]: UserRecord._make(row) for row in rows}
+
+
+def _departments(s: Session, directory_id: int) -> dict[str, DepartmentRecord]:
+    members: dict[int, set[int]] = {}
+    static: dict[int, set[int]] = {}
+    rows = s.connection().execute(
+        select(Membership.department_id, Membership.user_id, Membership.static)
+        .join(Department, Department.id == Membership.department_id)
+        .where(Department.directory_id == directory_id)
+    )
+    for department_id, user_id, is_static in rows:
+        members.setdefault(department_id, set()).add(user_id)
+        if is_static:
+            static.setdefault(department_id, set()).add(user_id)
+    found = s.execute(
+        select(
+            Department.id,
+            Department.guid,
+            Department.name,
+            Department.dn,
+            Department.kind,
+            RingGroup.id.label("ring_group_id"),
+            Number.number,
+        )
+        .outerjoin(RingGroup, RingGroup.department_id == Department.id)
+        .outerjoin(Number, Number.ring_group_id == RingGroup.id)
+        .where(Department.directory_id == directory_id, Department.guid.is_not(None))
+    )
+    return {
+        row.guid: DepartmentRecord(
+            row.id,
+            row.guid,
+            row.name,
+            row.dn,
+            row.kind,
+            row.ring_group_id,
+            row.number,
+            members=frozenset(members.get(row.id, ())),
+            static=frozenset(static.get(row.id, ())),
+        )
+        for row in found
+    }
