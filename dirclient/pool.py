@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from dirclient.errors import (
     BadCredentials,
@@ -36,6 +37,8 @@ from dirclient.transport import (
     time_limit,
     tls_context,
 )
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +140,33 @@ class Pool:
             raise
         finally:
             self._give_back(self._verifying, connection)
+
+    def ask(self, question: Callable[[Connection], T]) -> T:
+        """Put a question that changes nothing; once more when its connection broke beneath it."""
+        with self.searching() as connection:
+            try:
+                return question(connection)
+            except TimedOut:
+                raise
+            except Unavailable:
+                if not connection.closed:
+                    raise
+        with self.searching() as connection:
+            return question(connection)
+
+    @contextlib.contextmanager
+    def private(self) -> Iterator[Connection]:
+        """A connection of one's own, bound as nobody, closed afterwards."""
+        connection = self._open(None)
+        try:
+            yield connection
+        except DirectoryError as why:
+            self._blame(connection, why)
+            raise
+        finally:
+            connection.close()
+            with self._changed:
+                self.operations += connection.operations
 
     def close(self) -> None:
         """Close what is idle now, and what is lent when it comes back."""

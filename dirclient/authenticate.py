@@ -1,0 +1,109 @@
+"""Proving passwords and changing them: every request that carries a person's password."""
+
+from __future__ import annotations
+
+from dirclient import adcodes, presets, wire
+from dirclient.errors import (
+    BadCredentials,
+    PasswordRejected,
+    Refused,
+)
+from dirclient.pool import Pool
+from dirclient.ports import Identity
+from dirclient.profile import Encryption, Profile
+from dirclient.transport import Connection, NotSent, Result, time_limit
+
+LONGEST_PASSWORD = 1024
+"""Characters; AD's own limit is 256 (MS-ADTS 3.1.1.3.1.5), other directories differ."""
+
+
+def hollow(password: str) -> bool:
+    """Whether a bind with this could succeed without proving anything, or can prove nothing.
+
+    Empty and blank ones may be taken for an unauthenticated bind (RFC 4513 5.1.2), one with a NUL
+    may be cut there, and what is longer than any directory keeps or is no text is nobody's.
+    """
+    if len(password) > LONGEST_PASSWORD or "\0" in password or not password.strip():
+        return True
+    return any("\ud800" <= sign <= "\udfff" for sign in password)
+
+
+class LdapAuthenticator:
+    """`Authenticator` over LDAP. Exactly one bind for each call, on a verifying connection."""
+
+    def __init__(self, profile: Profile, pool: Pool) -> None:
+        self._profile = profile
+        self._preset = presets.of(profile)
+        self._pool = pool
+
+    def authenticate(self, identity: Identity, password: str) -> None:
+        """See `Authenticator`."""
+        name = self._preset.bind_name(identity)
+        if hollow(password) or not name.strip():
+            raise BadCredentials()
+        with time_limit(self._profile.sign_in_timeout):
+            # A connection may die between the check on borrow and the write. What did not leave
+            # whole was never judged, so it may go on another one; an answer ends it, always.
+            for _ in range(self._profile.pool_size):
+                try:
+                    with self._pool.verifying() as connection:
+                        return connection.bind(name, password)
+                except NotSent:
+                    continue
+            with self._pool.verifying() as connection:
+                return connection.bind(name, password)
+
+    def change_password(self, identity: Identity, old: str, new: str) -> None:
+        """See `Authenticator`."""
+        if self._profile.encryption is Encryption.NONE:
+            raise PasswordRejected(
+                "Passwords are changed on encrypted connections only.", reason="insecure"
+            )
+        # An empty old password would turn the change into an administrator's reset.
+        if hollow(old):
+            raise PasswordRejected("The old password is wrong.", reason="old_password")
+        if hollow(new):
+            raise PasswordRejected("The new password is empty.", reason="policy")
+        with time_limit(self._profile.sign_in_timeout):
+            change = self._change_ad if self._preset.is_ad else self._change_ldap
+            answer = change(identity, old, new)
+        if answer.code != adcodes.SUCCESS:
+            raise adcodes.change_refusal(answer.code, answer.message)
+
+    def _change_ad(self, identity: Identity, old: str, new: str) -> Result:
+        """As the service account: AD checks the old value, so it need not be allowed to reset.
+
+        That also serves people whose password has expired, who cannot bind (MS-ADTS 3.1.1.3.1.5.2).
+        """
+        changes = (
+            ("delete", "unicodePwd", (_quoted(old),)),
+            ("add", "unicodePwd", (_quoted(new),)),
+        )
+        dn = self._preset.bind_name(identity)
+
+        def modify(connection: Connection) -> Result:
+            return connection.modify(dn, changes)
+
+        try:
+            with self._pool.searching() as connection:
+                return modify(connection)
+        except NotSent:
+            with self._pool.searching() as connection:
+                return modify(connection)
+
+    def _change_ldap(self, identity: Identity, old: str, new: str) -> Result:
+        """As the person, who may write their own password where nobody else may (RFC 3062)."""
+        with self._pool.private() as connection:
+            try:
+                connection.bind(identity.dn, old)
+            except BadCredentials as no:
+                raise PasswordRejected("The old password is wrong.", reason="old_password") from no
+            except Refused as no:
+                raise PasswordRejected(str(no), reason="other", subcode=no.subcode) from no
+            value = wire.password_modify_value(identity.dn, old, new)
+            return connection.extended(wire.PASSWORD_MODIFY, value)
+
+
+def _quoted(password: str) -> bytes:
+    """A value of `unicodePwd`: quoted UTF-16, little-endian (MS-ADTS 3.1.1.3.1.5)."""
+    return f'"{password}"'.encode("utf-16-le")

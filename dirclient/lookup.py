@@ -1,0 +1,274 @@
+"""Finding one person by the name they sign in with, within the User Search DN."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from dirclient import adcodes, dn, people, presets
+from dirclient.errors import Ambiguous, Misconfigured, NotFound, Unavailable
+from dirclient.filters import EVERYTHING, Filter, any_of, eq, in_chain, starts
+from dirclient.login import fold
+from dirclient.model import Guid, Login, LoginForm, Person
+from dirclient.pool import Pool
+from dirclient.profile import Profile
+from dirclient.rootdse import Roots
+from dirclient.transport import Connection, Entry, SearchResult
+
+_SCOPE_BELIEVED = 300.0  # seconds for which what the search DN is need not be asked again
+_MOST = 50  # entries a look-up may bring; more of them are no look-up
+_DEEPEST = 32  # levels of nested groups climbed
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the User Search DN turned out to be.
+
+    `base` is where to search; `group` the DN of the group whose members count, empty where
+    everyone below the base does; `sid` that group's SID. `netbios` and `dns_domain` are the
+    domain's names, folded, empty where unknown.
+    """
+
+    base: str
+    group: str = ""
+    sid: bytes = b""
+    context: str = ""
+    netbios: str = ""
+    dns_domain: str = ""
+
+
+class LdapFinder:
+    """`Finder` over LDAP. `resolve` makes an exact DN of the profile's User Search DN."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        pool: Pool,
+        resolve: Callable[[str], str] = str,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._profile = profile
+        self._preset = presets.of(profile)
+        self._reader = people.PersonReader.of(profile)
+        self._pool = pool
+        self._resolve = resolve
+        self._now = now
+        self._clock = clock
+        self._roots = Roots()
+        self._lock = threading.Lock()
+        self._scope: tuple[float, Scope] | None = None
+
+    def find(self, login: Login) -> Person:
+        """See `Finder`.
+
+        An email matches whose login value it is, a bare name also whose account name, a
+        down-level name only whose account name in the named domain. Case and Unicode form do
+        not count; what an attribute that is not the login value holds does not either.
+        """
+        scope = self.scope()
+        if login.form is LoginForm.DOWN_LEVEL and not self._is_domain(login.domain, scope):
+            raise NotFound("No account in this domain.")
+        hits = self._search(scope, self._by_login(login))
+        return self._only([p for p in self._best(hits, login) if self._within(p, scope)])
+
+    def find_guid(self, guid: Guid) -> Person:
+        """See `Finder`."""
+        scope = self.scope()
+        hits = self._search(scope, self._preset.by_guid(guid))
+        return self._only([hit for hit in hits if self._within(hit, scope)])
+
+    # -- who matches
+
+    def _by_login(self, login: Login) -> Filter:
+        account = eq(self._preset.account_name, login.name)
+        names = self._reader.names.login
+        if login.form is LoginForm.DOWN_LEVEL:
+            return account
+        if login.form is LoginForm.EMAIL:
+            return any_of(eq(name, str(login)) for name in names)
+        return any_of((*(starts(name, f"{login.name}@") for name in names), account))
+
+    def _best(self, hits: Iterable[_Hit], login: Login) -> list[_Hit]:
+        """Of what the server thought alike, those that are; an account name only where none is."""
+        typed = fold(login.name)
+        by_account = [h for h in hits if fold(h.person.account_name or "") == typed]
+        if login.form is LoginForm.DOWN_LEVEL:
+            return by_account
+        if login.form is LoginForm.EMAIL:
+            return [h for h in hits if fold(h.person.login or "") == fold(str(login))]
+        by_name = [h for h in hits if fold(_local_part(h.person.login)) == typed]
+        return by_name or by_account
+
+    @staticmethod
+    def _only(hits: list[_Hit]) -> Person:
+        if not hits:
+            raise NotFound("No account matches.")
+        if len(hits) > 1:
+            dns = tuple(sorted(hit.person.dn for hit in hits))
+            raise Ambiguous(f"{len(hits)} accounts match.", dns=dns)
+        return hits[0].person
+
+    def _search(self, scope: Scope, wanted: Filter) -> list[_Hit]:
+        query = people.person_filter(self._profile) & wanted
+        attributes = self._reader.attributes
+        if scope.group and self._preset.is_ad:
+            attributes += ("objectsid", "primarygroupid")
+
+        def ask(connection: Connection) -> SearchResult:
+            return connection.search(scope.base, query, attributes, size_limit=_MOST)
+
+        answer = self._pool.ask(ask)
+        if answer.code == adcodes.SIZE_LIMIT:
+            raise Ambiguous(f"More than {_MOST} accounts match.")
+        if answer.code != adcodes.SUCCESS:
+            self._forget()
+            raise search_fault(self._profile, answer)
+        now = self._now()
+        return [
+            _Hit(person, entry)
+            for entry in answer.entries
+            if (person := self._reader.person(entry, now)) is not None
+        ]
+
+    # -- where
+
+    def scope(self) -> Scope:
+        """What the User Search DN is. Asked of the directory now and then, not each time."""
+        with self._lock:
+            known = self._scope
+        if known is not None and self._clock() < known[0]:
+            return known[1]
+        scope = self._find_scope()
+        with self._lock:
+            self._scope = (self._clock() + _SCOPE_BELIEVED, scope)
+        return scope
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._scope = None
+
+    def _find_scope(self) -> Scope:
+        base = self._resolve(self._profile.user_search_dn)
+
+        def ask(connection: Connection) -> Scope:
+            attributes = ("objectClass", "objectSid")
+            answer = connection.search(base, EVERYTHING, attributes, scope="base")
+            if answer.code or not answer.entries:
+                raise search_fault(self._profile, answer)
+            found = answer.entries[0]
+            root = self._roots.look(connection)
+            context = root.context_of(found.dn)
+            netbios = self._netbios(connection, root.domain) if self._preset.is_ad else ""
+            classes = {name.lower() for name in found.texts("objectClass")}
+            is_group = bool(classes & {"group", "groupofnames", "groupofuniquenames"})
+            return Scope(
+                base=context if is_group else found.dn,
+                group=found.dn if is_group else "",
+                sid=found.octets("objectSid") or b"",
+                context=context,
+                netbios=netbios,
+                dns_domain=_dns_domain(root.domain),
+            )
+
+        return self._pool.ask(ask)
+
+    @staticmethod
+    def _netbios(connection: Connection, domain: str) -> str:
+        """The domain's NetBIOS name: of its crossRef object (MS-ADTS 6.1.1.2.1.1)."""
+        answer = connection.search("", EVERYTHING, ("configurationNamingContext",), scope="base")
+        configuration = (
+            answer.entries[0].text("configurationNamingContext") if answer.entries else ""
+        )
+        if not configuration:
+            return ""
+        found = connection.search(
+            f"CN=Partitions,{configuration}", eq("nCName", domain), ("nETBIOSName",), scope="one"
+        )
+        return fold(found.entries[0].text("nETBIOSName") or "") if found.entries else ""
+
+    def _is_domain(self, typed: str, scope: Scope) -> bool:
+        """Whether this is the domain's own name; without one to compare (OpenLDAP) none is."""
+        return fold(typed) in {scope.netbios, scope.dns_domain} - {""}
+
+    def _within(self, hit: _Hit, scope: Scope) -> bool:
+        """Whether a person found below the base is in scope."""
+        if not scope.group:
+            return dn.is_under(dn.key(hit.person.dn), dn.key(scope.base))
+        if self._preset.is_ad:
+            return self._pool.ask(lambda connection: self._in_ad_group(connection, hit, scope))
+        return self._pool.ask(lambda connection: self._in_ldap_group(connection, hit, scope))
+
+    def _in_ad_group(self, connection: Connection, hit: _Hit, scope: Scope) -> bool:
+        """Directly or nested, by `member` or by the primary group, which `member` leaves out."""
+        chain = in_chain("memberOf", scope.group)
+        person = f"<GUID={hit.person.guid}>"
+        if connection.search(person, chain, scope="base").entries:
+            return True
+        sid, rid = hit.entry.octets("objectsid"), hit.entry.integer("primarygroupid")
+        if sid is None or not rid or len(sid) < 12:
+            return False
+        primary = sid[:-4] + rid.to_bytes(4, "little")
+        if primary == scope.sid:
+            return True
+        nested = connection.search(scope.context, eq("objectSid", primary) & chain)
+        return bool(nested.entries)
+
+    def _in_ldap_group(self, connection: Connection, hit: _Hit, scope: Scope) -> bool:
+        """Climb from the person through the groups that name them, level by level."""
+        goal = dn.key(scope.group)
+        level, seen = [hit.person.dn], {dn.key(hit.person.dn)}
+        for _ in range(_DEEPEST):
+            members = (eq(name, one) for name in self._preset.members for one in level)
+            wanted = self._preset.any_group_filter & any_of(members)
+            answer = connection.search(scope.context, wanted)
+            if answer.code != adcodes.SUCCESS:
+                raise search_fault(self._profile, answer)
+            found = {dn.key(entry.dn): entry.dn for entry in answer.entries}
+            if goal in found:
+                return True
+            level = [text for key, text in found.items() if key not in seen]
+            seen.update(found)
+            if not level:
+                return False
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    person: Person
+    entry: Entry
+
+
+def _local_part(login: str | None) -> str:
+    return (login or "").rpartition("@")[0]
+
+
+def _dns_domain(domain_dn: str) -> str:
+    """`goodcompany.local` of `DC=goodcompany,DC=local`."""
+    try:
+        rdns = dn.parse(domain_dn)
+    except dn.InvalidDn:
+        return ""
+    return fold(".".join(value for rdn in rdns for kind, value in rdn if kind.lower() == "dc"))
+
+
+def search_fault(profile: Profile, answer: SearchResult) -> Misconfigured | Unavailable:
+    """What a look-up means that did not end well."""
+    if answer.code in (adcodes.NO_SUCH_OBJECT, adcodes.INVALID_DN_SYNTAX, adcodes.REFERRAL, 0):
+        return Misconfigured(
+            f"AD User Search DN does not exist: {profile.user_search_dn!r}.",
+            field="user_search_dn",
+            remedy="Enter the DN of a group, OU or domain that the service account may read.",
+        )
+    if answer.code == adcodes.INSUFFICIENT_ACCESS:
+        return Misconfigured(
+            "The service account may not read the User Search DN.",
+            field="username",
+            remedy="Give the service account the right to read it, or enter another one.",
+        )
+    return Unavailable(f"The look-up failed (result code {answer.code}). {answer.message}".rstrip())
