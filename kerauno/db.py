@@ -117,11 +117,22 @@ class Database:
         self._idle.append((hot, time.monotonic()))
 
     @contextmanager
-    def fast_write(self) -> Iterator[Hot]:
-        """Prepared statements in one writing transaction: commits at the end or rolls back."""
-        with self._own_turn(), self.fast() as hot:
+    def fast_write(self, *, patient: bool = True) -> Iterator[Hot]:
+        """Prepared statements in one writing transaction: commits at the end or rolls back.
+
+        Without `patient`, it does not wait for another writer of a SQLite database but raises
+        DatabaseUnavailable at once: for notes that can as well be taken next time.
+        """
+        with self._own_turn(LOCK_SECONDS if patient else 0), self.fast() as hot:
             connection = hot.connection
-            connection.execute("BEGIN IMMEDIATE" if self.sqlite else "BEGIN")
+            if not self.sqlite:
+                connection.execute("BEGIN")
+            elif patient:
+                connection.execute("BEGIN IMMEDIATE")
+            else:
+                connection.execute("PRAGMA busy_timeout=0")
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(f"PRAGMA busy_timeout={LOCK_SECONDS * 1000:.0f}")
             try:
                 yield hot
                 connection.execute("COMMIT")
@@ -184,7 +195,7 @@ class Database:
             raise DatabaseUnavailable("Every connection to the database is busy.") from error
 
     @contextmanager
-    def _own_turn(self) -> Iterator[None]:
+    def _own_turn(self, seconds: float = LOCK_SECONDS) -> Iterator[None]:
         """On SQLite, wait for this process's other writers in order."""
         if not self.sqlite:
             yield
@@ -192,7 +203,7 @@ class Database:
         me = threading.get_ident()
         if self._turn_of == me:
             raise RuntimeError("a writing transaction was opened inside another")
-        if not self._turn.acquire(timeout=LOCK_SECONDS):
+        if not self._turn.acquire(timeout=seconds):
             raise DatabaseUnavailable("The database is locked by another writer.")
         self._turn_of = me
         try:
@@ -208,6 +219,8 @@ def translate(error: BaseException) -> DatabaseUnavailable | None:
         text = str(error)
         if text.startswith(("no such table", "no such column")) or "has no column" in text:
             return SchemaOutdated(_OUTDATED)
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+            return None  # our statement is at fault, not the database
         return DatabaseUnavailable(f"The database cannot be used now: {text}.")
     if isinstance(error, (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)):
         return SchemaOutdated(_OUTDATED)
@@ -230,7 +243,7 @@ def _driver_url(url: str) -> URL:
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions are begun below, and by nobody else
-    connection.execute("PRAGMA busy_timeout=5000")
+    connection.execute(f"PRAGMA busy_timeout={LOCK_SECONDS * 1000:.0f}")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")

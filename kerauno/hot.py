@@ -55,7 +55,7 @@ class _Compiled:
 
     def __init__(self, statement: Executable, dialect: Dialect) -> None:
         assert isinstance(statement, ClauseElement)
-        compiled = statement.compile(dialect=dialect)
+        compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
         assert isinstance(compiled, SQLCompiler)
         assert not compiled.insert_prefetch, "a hot INSERT names every column that has a default"
         assert not compiled.update_prefetch, "a hot UPDATE names every column that has an onupdate"

@@ -1,0 +1,39 @@
+"""The one place where a person's access ends, whatever the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from kerauno.tables import WebSession
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What ended: how many browser sessions."""
+
+    sessions: int = 0
+
+    def __add__(self, other: Ended) -> Ended:
+        return Ended(self.sessions + other.sessions)
+
+
+def end_access(s: Session, user_ids: Collection[int]) -> Ended:
+    """End everything by which these users are signed in, in the caller's transaction.
+
+    Sessions of browsers and every token that apps hold for them. Called for leavers, de-synced,
+    blocked and deactivated users, and when a password is replaced.
+    """
+    ids = list(user_ids)
+    sessions = 0
+    for start in range(0, len(ids), 500):
+        part = ids[start : start + 500]
+        gone = s.execute(
+            delete(WebSession).where(WebSession.user_id.in_(part)).returning(WebSession.id),
+            execution_options={"synchronize_session": False},
+        )
+        sessions += len(gone.all())
+    return Ended(sessions)

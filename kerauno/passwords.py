@@ -1,0 +1,44 @@
+"""Passwords of local users: the first administrator and break-glass accounts (argon2id).
+
+Nobody who signs in with the directory has a password here.
+"""
+
+from __future__ import annotations
+
+import functools
+import secrets
+import unicodedata
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from kerauno.errors import InvalidValue
+
+_hasher = PasswordHasher()
+
+
+def hash_password(password: str) -> str:
+    """The argon2id hash of a local user's password. Raises InvalidValue when it is too short."""
+    if len(password) < 10 or not password.strip() or len(password) > 1024:
+        raise InvalidValue(
+            "The password is too short." if len(password) <= 1024 else "The password is too long.",
+            field="password",
+            remedy="Use 10 to 1024 characters.",
+        )
+    return _hasher.hash(unicodedata.normalize("NFC", password))
+
+
+@functools.cache
+def _decoy() -> str:
+    """A hash of nothing anybody knows: who has no password must cost the same to refuse."""
+    return _hasher.hash(secrets.token_hex(16))
+
+
+def password_is(password_hash: str | None, password: str) -> bool:
+    """Whether this is the password. Takes as long for a user without one (None)."""
+    try:
+        return _hasher.verify(
+            password_hash or _decoy(), unicodedata.normalize("NFC", password)
+        ) and (password_hash is not None)
+    except (VerificationError, InvalidHashError, UnicodeEncodeError):
+        return False

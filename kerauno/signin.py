@@ -1,0 +1,124 @@
+"""Which user a sign-in name means: one prepared statement, run for every sign-in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, bindparam, literal, select, union_all
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from kerauno.hot import Hot, Statement, of
+from kerauno.keys import lookup_key
+from kerauno.tables import Directory, Link, User
+
+
+@dataclass(frozen=True, slots=True)
+class SignInUser:
+    """The one user that a sign-in name means, with all that deciding about them needs."""
+
+    user_id: int
+    username: str
+    email: str
+    first_name: str
+    last_name: str
+    role: str
+    active: bool
+    blocked: bool
+    password_hash: str | None
+    directory_id: int | None  # None: not linked
+    guid: str | None
+    dn: str | None
+    scope: str | None
+    directory_version: int | None  # of the linked directory's settings
+    login_without_domain: bool | None  # of the linked directory
+
+
+def _reading(candidates: FromClause, rank: ColumnElement[int]) -> Statement:
+    """Everything `SignInUser` holds, for the user ids in `candidates`, best rank first."""
+    return Statement(
+        select(
+            rank,
+            User.id,
+            User.username,
+            User.email,
+            User.first_name,
+            User.last_name,
+            User.role,
+            User.active,
+            User.blocked,
+            User.password_hash,
+            Link.directory_id,
+            Link.guid,
+            Link.dn,
+            Link.scope,
+            Directory.version,
+            Directory.login_without_domain,
+        )
+        .select_from(candidates)
+        .join(User, User.id == candidates.c.id)
+        .outerjoin(Link, Link.user_id == User.id)
+        .outerjoin(Directory, Directory.id == Link.directory_id)
+        .order_by(rank)
+        .limit(3)
+    )
+
+
+def _either(own: InstrumentedAttribute[str], linked: InstrumentedAttribute[Any]) -> Statement:
+    """By the user's own column, which is unique, and otherwise by the link's."""
+    candidates = union_all(
+        select(User.id.label("id"), literal(0).label("rank")).where(own == bindparam("key")),
+        select(Link.user_id, literal(1)).where(linked == bindparam("key")),
+    ).cte("candidate")
+    return _reading(candidates, candidates.c.rank)
+
+
+def _linked(*conditions: ColumnElement[bool]) -> Statement:
+    candidates = (
+        select(Link.user_id.label("id"), literal(1).label("rank"))
+        .where(*conditions)
+        .cte("candidate")
+    )
+    return _reading(candidates, candidates.c.rank)
+
+
+_BY_FORM = {
+    "bare": _either(User.username_key, Link.account_key),
+    "email": _either(User.email_key, Link.principal_key),
+    "down-level": _linked(Link.account_key == bindparam("key")),
+}
+_BY_PERSON = _linked(Link.directory_id == bindparam("directory_id"), Link.guid == bindparam("guid"))
+_BY_ID = _reading(
+    candidates := select(User.id.label("id"), literal(0).label("rank"))
+    .where(User.id == bindparam("user_id"))
+    .cte("candidate"),
+    candidates.c.rank,
+)
+
+
+def find(s: Session | Hot, form: str, name: str, domain: str = "") -> SignInUser | None:
+    """The one user whom this sign-in name means, or None.
+
+    `form`, `name` and `domain` are those of a parsed login: `email` (name@domain) is the user's
+    email, else the linked account's principal name, and never a username whose domain is another;
+    `down-level` (DOMAIN\\name) and `bare` as the linked account's name, `bare` before that as the
+    username. A name that several links carry means none of them: whose it is only the directory
+    can tell.
+    """
+    key = lookup_key(f"{name}@{domain}" if form == "email" else name)
+    rows = of(s).all(_BY_FORM[form], key=key)
+    if not rows or (rows[0][0] and len(rows) > 1):
+        return None
+    return SignInUser(*rows[0][1:])
+
+
+def find_person(s: Session | Hot, directory_id: int, guid: str) -> SignInUser | None:
+    """The user linked to this person, or None."""
+    row = of(s).one(_BY_PERSON, directory_id=directory_id, guid=guid)
+    return None if row is None else SignInUser(*row[1:])
+
+
+def find_user(s: Session | Hot, user_id: int) -> SignInUser | None:
+    """The user of this id, or None."""
+    row = of(s).one(_BY_ID, user_id=user_id)
+    return None if row is None else SignInUser(*row[1:])

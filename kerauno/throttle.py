@@ -1,0 +1,220 @@
+"""How many attempts may be made, per account and per address, across all workers and hosts.
+
+An attempt takes a slot *before* the password is tried, in a transaction that commits first:
+however many guesses arrive together, no more are let through than the budget holds. Then it is
+settled as a success, a failure, or given back when nothing was asked.
+
+The account's budget stays below the domain's lockout threshold and counts as AD counts: AD
+forgets wrong passwords when the observation window has passed since the *last* of them
+(MS-ADTS 3.1.1.5.2, lockOutObservationWindow), so the window runs from the last attempt; a right
+password forgives what came before it, and nothing that came while it was under way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Boolean, bindparam, case, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from kerauno.db import Database
+from kerauno.errors import Throttled
+from kerauno.hot import Hot, Statement, of
+from kerauno.keys import lookup_key
+from kerauno.tables import Attempt, UtcDateTime
+
+_UNKNOWN_THRESHOLD = 4  # assumed while the domain's is not known: three attempts
+_MARGIN = timedelta(minutes=1)  # between this clock and the domain's, and a slow bind's answer
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """`limit` failures within `window`; `rolling` when the window runs from the last attempt."""
+
+    limit: int
+    window: timedelta
+    rolling: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One attempt that was let through, to be settled exactly once."""
+
+    account: str
+    address: str
+    seen: int  # failures of the account before this attempt
+    generation: int
+
+
+def account_budget(
+    threshold: int | None,
+    window: float | None,
+    *,
+    most: int = 5,
+    default_window: timedelta = timedelta(minutes=30),
+) -> Budget:
+    """The budget of an account whose domain locks at `threshold` failures in `window` seconds.
+
+    One less than the threshold (a threshold of 1 leaves no room, and 1 is given), never more
+    than `most`; three while the threshold is unknown (None); `most` where nothing locks (0: no
+    lockout, or a local user). The window is the domain's and a minute, so that ours ends last.
+    """
+    if threshold == 0:
+        return Budget(most, default_window, rolling=True)
+    limit = max(1, min(most, (_UNKNOWN_THRESHOLD if threshold is None else threshold) - 1))
+    length = default_window if window is None else timedelta(seconds=window)
+    return Budget(limit, length + _MARGIN, rolling=True)
+
+
+def address_budget(limit: int, window: timedelta) -> Budget:
+    """The budget of an address: larger, since many people may share one."""
+    return Budget(limit, window, rolling=False)
+
+
+def account_key(*, guid: str | None = None, user_id: int | None = None, typed: str = "") -> str:
+    """Under which an account is counted: its GUID, else its user, else what was typed.
+
+    The GUID comes first so that every spelling of a name shares one budget.
+    """
+    if guid:
+        return f"guid:{guid}"
+    if user_id is not None:
+        return f"user:{user_id}"
+    digest = hashlib.sha256(lookup_key(typed).encode("utf-8", "surrogatepass")).hexdigest()
+    return f"name:{digest}"
+
+
+def address_key(address: str) -> str:
+    """Under which an address is counted: IPv4 as it is, IPv6 by its /64, as one site has it."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return f"addr:{address[:64]}"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return f"addr:{parsed.ipv4_mapped}"
+        return f"addr:{ipaddress.ip_network((parsed, 64), strict=False)}"
+    return f"addr:{parsed}"
+
+
+_NOW = bindparam("now", type_=UtcDateTime())
+_ROLLING = bindparam("rolling", type_=Boolean())
+
+
+def _taking(dialect: type[sqlite.Insert] | type[postgresql.Insert]) -> Statement:
+    """Count one more pending attempt if the budget allows; gives a row only then."""
+    new = dialect(Attempt).values(
+        key=bindparam("key"), failures=0, pending=1, generation=0, counted_from=_NOW
+    )
+    over = Attempt.counted_from <= bindparam("over")
+    return Statement(
+        new.on_conflict_do_update(
+            index_elements=[Attempt.key],
+            set_={
+                "failures": case((over, 0), else_=Attempt.failures),
+                "pending": case((over, 1), else_=Attempt.pending + 1),
+                "generation": case((over, Attempt.generation + 1), else_=Attempt.generation),
+                "counted_from": case((over | _ROLLING, _NOW), else_=Attempt.counted_from),
+            },
+            where=over | (Attempt.failures + Attempt.pending < bindparam("limit")),
+        ).returning(Attempt.failures, Attempt.generation)
+    )
+
+
+_TAKE = {"sqlite": _taking(sqlite.Insert), "postgresql": _taking(postgresql.Insert)}
+_COUNTED_FROM = Statement(select(Attempt.counted_from).where(Attempt.key == bindparam("of")))
+_FAIL = Statement(
+    update(Attempt)
+    .where(Attempt.key == bindparam("of"), Attempt.pending > 0)
+    .values(pending=Attempt.pending - 1, failures=Attempt.failures + 1)
+)
+_FAIL_LATER = Statement(
+    update(Attempt)
+    .where(Attempt.key == bindparam("of"), Attempt.pending > 0)
+    .values(
+        pending=Attempt.pending - 1,
+        failures=Attempt.failures + 1,
+        counted_from=bindparam("now"),
+    )
+)
+_GIVE_BACK = Statement(
+    update(Attempt)
+    .where(Attempt.key == bindparam("of"), Attempt.pending > 0)
+    .values(pending=Attempt.pending - 1)
+)
+_FORGIVE = Statement(
+    update(Attempt)
+    .where(Attempt.key == bindparam("of"), Attempt.pending > 0)
+    .values(
+        pending=Attempt.pending - 1,
+        failures=case(
+            (Attempt.generation == bindparam("generation"), Attempt.failures - bindparam("seen")),
+            else_=Attempt.failures,
+        ),
+        generation=Attempt.generation + 1,
+    )
+)
+_CLEAR = Statement(delete(Attempt).where(Attempt.key == bindparam("of")))
+_PRUNE = Statement(delete(Attempt).where(Attempt.counted_from <= bindparam("before")))
+
+
+def take(
+    db: Database, account: str, address: str, budget: Budget, by_address: Budget, now: datetime
+) -> Slot:
+    """Let one attempt through, or raise Throttled with the seconds to wait. Commits at once."""
+    with db.fast_write() as hot:
+        row = _take(hot, account, budget, now, "account")
+        _take(hot, address, by_address, now, "address")
+    return Slot(account, address, row[0], row[1])
+
+
+def succeed(s: Session | Hot, slot: Slot) -> None:
+    """The password was right: forgive the account what came before; the address loses nothing."""
+    hot = of(s)
+    hot.run(_FORGIVE, of=slot.account, seen=slot.seen, generation=slot.generation)
+    hot.run(_GIVE_BACK, of=slot.address)
+
+
+def fail(s: Session | Hot, slot: Slot, now: datetime) -> None:
+    """The password was wrong, or nobody knows whether the directory counted it."""
+    hot = of(s)
+    hot.run(_FAIL_LATER, of=slot.account, now=now)
+    hot.run(_FAIL, of=slot.address)
+
+
+def give_back(s: Session | Hot, slot: Slot) -> None:
+    """Nothing was asked of anybody, so nothing is counted."""
+    hot = of(s)
+    hot.run(_GIVE_BACK, of=slot.account)
+    hot.run(_GIVE_BACK, of=slot.address)
+
+
+def clear(s: Session | Hot, key: str) -> None:
+    """An administrator lets an account or an address start anew."""
+    of(s).run(_CLEAR, of=key)
+
+
+def prune(s: Session | Hot, now: datetime) -> int:
+    """Forget counts older than any window (two days); gives how many."""
+    return of(s).run(_PRUNE, before=now - timedelta(days=2))
+
+
+def _take(hot: Hot, key: str, budget: Budget, now: datetime, scope: str) -> tuple[int, int]:
+    row = hot.one(
+        _TAKE[hot.dialect.name],
+        key=key,
+        now=now,
+        over=now - budget.window,
+        limit=budget.limit,
+        rolling=budget.rolling,
+    )
+    if row is not None:
+        return row[0], row[1]
+    since = hot.one(_COUNTED_FROM, of=key)
+    until = (since[0] if since else now) + budget.window
+    raise Throttled(max(1, math.ceil((until - now).total_seconds())), scope=scope)
