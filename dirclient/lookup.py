@@ -13,8 +13,10 @@ from dirclient.errors import Ambiguous, Misconfigured, NotFound, Unavailable
 from dirclient.filters import EVERYTHING, Filter, any_of, eq, in_chain, starts
 from dirclient.login import fold
 from dirclient.model import Guid, Login, LoginForm, Person
+from dirclient.places import domain_name
 from dirclient.pool import Pool
 from dirclient.profile import Profile
+from dirclient.resolve import Base, BaseKind, DirectoryResolver
 from dirclient.rootdse import Roots
 from dirclient.transport import Connection, Entry, SearchResult
 
@@ -25,29 +27,32 @@ _DEEPEST = 32  # levels of nested groups climbed
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the User Search DN turned out to be.
+    """What the User Search DN turned out to be, and where that is.
 
-    `base` is where to search; `group` the DN of the group whose members count, empty where
-    everyone below the base does; `sid` that group's SID. `netbios` and `dns_domain` are the
-    domain's names, folded, empty where unknown.
+    People are searched below `base`: the place itself, or the naming context when the place is a
+    group. `netbios` and `dns_domain` are the domain's names, folded, empty where unknown.
     """
 
+    place: Base
     base: str
-    group: str = ""
-    sid: bytes = b""
-    context: str = ""
     netbios: str = ""
     dns_domain: str = ""
 
+    @property
+    def is_group(self) -> bool:
+        """Whether membership decides, not the place."""
+        return self.place.kind is BaseKind.GROUP
+
 
 class LdapFinder:
-    """`Finder` over LDAP. `resolve` makes an exact DN of the profile's User Search DN."""
+    """`Finder` over LDAP. `resolver` says what the profile's User Search DN is."""
 
     def __init__(
         self,
         profile: Profile,
         pool: Pool,
-        resolve: Callable[[str], str] = str,
+        roots: Roots,
+        resolver: DirectoryResolver,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
@@ -56,10 +61,10 @@ class LdapFinder:
         self._preset = presets.of(profile)
         self._reader = people.PersonReader.of(profile)
         self._pool = pool
-        self._resolve = resolve
+        self._resolver = resolver
         self._now = now
         self._clock = clock
-        self._roots = Roots()
+        self._roots = roots
         self._lock = threading.Lock()
         self._scope: tuple[float, Scope] | None = None
 
@@ -116,7 +121,7 @@ class LdapFinder:
     def _search(self, scope: Scope, wanted: Filter) -> list[_Hit]:
         query = people.person_filter(self._profile) & wanted
         attributes = self._reader.attributes
-        if scope.group and self._preset.is_ad:
+        if scope.is_group and self._preset.is_ad:
             attributes += ("objectsid", "primarygroupid")
 
         def ask(connection: Connection) -> SearchResult:
@@ -153,26 +158,16 @@ class LdapFinder:
             self._scope = None
 
     def _find_scope(self) -> Scope:
-        base = self._resolve(self._profile.user_search_dn)
-
         def ask(connection: Connection) -> Scope:
-            attributes = ("objectClass", "objectSid")
-            answer = connection.search(base, EVERYTHING, attributes, scope="base")
-            if answer.code or not answer.entries:
-                raise search_fault(self._profile, answer)
-            found = answer.entries[0]
             root = self._roots.look(connection)
-            context = root.context_of(found.dn)
-            netbios = self._netbios(connection, root.domain) if self._preset.is_ad else ""
-            classes = {name.lower() for name in found.texts("objectClass")}
-            is_group = bool(classes & {"group", "groupofnames", "groupofuniquenames"})
+            text = self._profile.user_search_dn
+            place = self._resolver.locate(connection, root, text, "user_search_dn")
+            is_group = place.kind is BaseKind.GROUP
             return Scope(
-                base=context if is_group else found.dn,
-                group=found.dn if is_group else "",
-                sid=found.octets("objectSid") or b"",
-                context=context,
-                netbios=netbios,
-                dns_domain=_dns_domain(root.domain),
+                place,
+                base=root.context_of(place.dn) if is_group else place.dn,
+                netbios=self._netbios(connection, root.domain) if self._preset.is_ad else "",
+                dns_domain=fold(domain_name(root.domain)),
             )
 
         return self._pool.ask(ask)
@@ -197,35 +192,35 @@ class LdapFinder:
 
     def _within(self, hit: _Hit, scope: Scope) -> bool:
         """Whether a person found below the base is in scope."""
-        if not scope.group:
-            return dn.is_under(dn.key(hit.person.dn), dn.key(scope.base))
+        if not scope.is_group:
+            return dn.is_under(dn.key(hit.person.dn), scope.place.key)
         if self._preset.is_ad:
             return self._pool.ask(lambda connection: self._in_ad_group(connection, hit, scope))
         return self._pool.ask(lambda connection: self._in_ldap_group(connection, hit, scope))
 
     def _in_ad_group(self, connection: Connection, hit: _Hit, scope: Scope) -> bool:
         """Directly or nested, by `member` or by the primary group, which `member` leaves out."""
-        chain = in_chain("memberOf", scope.group)
+        chain = in_chain("memberOf", scope.place.dn)
         person = f"<GUID={hit.person.guid}>"
         if connection.search(person, chain, scope="base").entries:
             return True
         sid, rid = hit.entry.octets("objectsid"), hit.entry.integer("primarygroupid")
-        if sid is None or not rid or len(sid) < 12:
+        if sid is None or not rid:
             return False
-        primary = sid[:-4] + rid.to_bytes(4, "little")
-        if primary == scope.sid:
+        if rid == scope.place.rid:
             return True
-        nested = connection.search(scope.context, eq("objectSid", primary) & chain)
+        primary = sid[:-4] + rid.to_bytes(4, "little")  # a SID ends in its RID (MS-DTYP 2.4.2)
+        nested = connection.search(scope.base, eq("objectSid", primary) & chain)
         return bool(nested.entries)
 
     def _in_ldap_group(self, connection: Connection, hit: _Hit, scope: Scope) -> bool:
         """Climb from the person through the groups that name them, level by level."""
-        goal = dn.key(scope.group)
+        goal = scope.place.key
         level, seen = [hit.person.dn], {dn.key(hit.person.dn)}
         for _ in range(_DEEPEST):
             members = (eq(name, one) for name in self._preset.members for one in level)
             wanted = self._preset.any_group_filter & any_of(members)
-            answer = connection.search(scope.context, wanted)
+            answer = connection.search(scope.base, wanted)
             if answer.code != adcodes.SUCCESS:
                 raise search_fault(self._profile, answer)
             found = {dn.key(entry.dn): entry.dn for entry in answer.entries}
@@ -246,15 +241,6 @@ class _Hit:
 
 def _local_part(login: str | None) -> str:
     return (login or "").rpartition("@")[0]
-
-
-def _dns_domain(domain_dn: str) -> str:
-    """`goodcompany.local` of `DC=goodcompany,DC=local`."""
-    try:
-        rdns = dn.parse(domain_dn)
-    except dn.InvalidDn:
-        return ""
-    return fold(".".join(value for rdn in rdns for kind, value in rdn if kind.lower() == "dc"))
 
 
 def search_fault(profile: Profile, answer: SearchResult) -> Misconfigured | Unavailable:

@@ -24,10 +24,10 @@ _PPOLICY = ("pwdMaxFailure", "pwdFailureCountInterval", "pwdLockoutDuration", "p
 class LdapPolicies:
     """`Policies` over LDAP."""
 
-    def __init__(self, profile: Profile, pool: Pool) -> None:
+    def __init__(self, profile: Profile, pool: Pool, roots: Roots) -> None:
         self._preset = presets.of(profile)
         self._pool = pool
-        self._roots = Roots()
+        self._roots = roots
 
     def lockout_policy(self, guid: Guid | None = None) -> LockoutPolicy:
         """See `Policies`."""

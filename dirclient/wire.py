@@ -376,8 +376,8 @@ def result(data: bytes, found: Message) -> Result:
 
 
 def _result(data: bytes, found: Message) -> Result:
-    _, at, stop, end, whole = found
-    tag, first, last = _element(data, at, end := stop)
+    _, _, at, end, whole = found
+    tag, first, last = _element(data, at, end)
     if tag != 0x0A or not 1 <= last - first <= 4:
         raise Malformed("a result without a code")
     answer = Result(int.from_bytes(data[first:last], signed=True))
@@ -395,8 +395,8 @@ def _result(data: bytes, found: Message) -> Result:
             answer.name = data[first:last].decode("utf-8", "replace")
         elif tag == 0x8B:
             answer.value = data[first:last]
-    if stop < whole:
-        answer.controls = controls(data, stop, whole)
+    if end < whole:
+        answer.controls = controls(data, end, whole)
     return answer
 
 

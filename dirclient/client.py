@@ -1,0 +1,86 @@
+"""The one object that services hold: every capability of one directory, over LDAP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+
+from dirclient.authenticate import LdapAuthenticator
+from dirclient.lookup import LdapFinder
+from dirclient.model import Guid, LockoutPolicy, Login, Person
+from dirclient.policies import LdapPolicies
+from dirclient.pool import Pool
+from dirclient.ports import Identity
+from dirclient.profile import Profile
+from dirclient.resolve import DirectoryResolver
+from dirclient.rootdse import Roots
+from dirclient.transport import time_limit
+
+
+class DirectoryClient:
+    """Implements every Protocol of `dirclient.ports` for one profile.
+
+    Connections are made on first use, shared by all threads and kept; `close()` ends them. A
+    changed profile takes a new client.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        pool: Pool | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.profile = profile
+        self.pool = pool or Pool(profile)
+        roots = Roots()
+        self._resolver = DirectoryResolver(profile, self.pool, roots)
+        self._authenticator = LdapAuthenticator(profile, self.pool)
+        self._finder = LdapFinder(profile, self.pool, roots, self._resolver, now=now)
+        self._policies = LdapPolicies(profile, self.pool, roots)
+
+    @property
+    def operations(self) -> int:
+        """LDAP requests so far."""
+        return self.pool.operations
+
+    def time_limit(self, seconds: float | None = None) -> AbstractContextManager[None]:
+        """Everything within ends in this time; without one, in the profile's sign-in timeout."""
+        return time_limit(self.profile.sign_in_timeout if seconds is None else seconds)
+
+    def close(self) -> None:
+        """Close every connection. What is lent closes when it comes back."""
+        self.pool.close()
+
+    # -- signing in
+
+    def authenticate(self, identity: Identity, password: str) -> None:
+        """See `Authenticator`."""
+        self._authenticator.authenticate(identity, password)
+
+    def change_password(self, identity: Identity, old: str, new: str) -> None:
+        """See `Authenticator`."""
+        self._authenticator.change_password(identity, old, new)
+
+    def find(self, login: Login) -> Person:
+        """See `Finder`."""
+        return self._finder.find(login)
+
+    def find_guid(self, guid: Guid) -> Person:
+        """See `Finder`."""
+        return self._finder.find_guid(guid)
+
+    def lockout_policy(self, guid: Guid | None = None) -> LockoutPolicy:
+        """See `Policies`."""
+        return self._policies.lockout_policy(guid)
+
+    # -- configuring
+
+    def resolve(self, text: str) -> str:
+        """See `Resolver`."""
+        return self._resolver.resolve(text)
+
+    def suggest(self, text: str, limit: int = 8) -> tuple[str, ...]:
+        """See `Resolver`."""
+        return self._resolver.suggest(text, limit)
