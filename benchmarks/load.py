@@ -1,0 +1,169 @@
+"""Load from this machine to this machine: a lean HTTP client, threads, and what a run cost.
+
+Bounded in count and time. The client is deliberately bare (one socket, no library), so that what
+is measured is the server.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote_plus
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A status and the raw header block; the body has been read and dropped."""
+
+    status: int
+    head: bytes
+
+    def header(self, name: str) -> str:
+        """The first header of that name, or empty."""
+        wanted = name.lower().encode() + b":"
+        for line in self.head.split(b"\r\n"):
+            if line.lower().startswith(wanted):
+                return line[len(wanted) :].strip().decode("latin-1")
+        return ""
+
+
+class Http:
+    """One connection to a server. `cookie` is sent once a response has set one."""
+
+    def __init__(self, host: str, port: int, timeout: float = 30.0) -> None:
+        self._host = f"{host}:{port}"
+        self._sock = socket.create_connection((host, port), timeout)
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.cookie = ""
+
+    def get(self, path: str, extra: str = "") -> Response:
+        """GET a path."""
+        return self._ask(f"GET {path}", extra, b"")
+
+    def post(self, path: str, form: dict[str, str], extra: str = "") -> Response:
+        """POST a form."""
+        body = "&".join(f"{name}={quote_plus(value)}" for name, value in form.items()).encode()
+        kind = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n"
+        return self._ask(f"POST {path}", kind + extra, body)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._sock.close()
+
+    def _ask(self, line: str, extra: str, body: bytes) -> Response:
+        cookie = f"Cookie: {self.cookie}\r\n" if self.cookie else ""
+        head = f"{line} HTTP/1.1\r\nHost: {self._host}\r\n{cookie}{extra}\r\n"
+        self._sock.sendall(head.encode() + body)
+        return self._read()
+
+    def _read(self) -> Response:
+        data = b""
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            data += self._more()
+        response = Response(int(data[9:12]), data[:end])
+        length = int(response.header("content-length") or 0)
+        have = len(data) - end - 4
+        while have < length:
+            have += len(self._more())
+        if set_cookie := response.header("set-cookie"):
+            self.cookie = set_cookie.split(";")[0]
+        return response
+
+    def _more(self) -> bytes:
+        chunk = self._sock.recv(65536)
+        if not chunk:
+            raise ConnectionError("the server hung up")
+        return chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One measurement. Times in seconds; `cpu` is seconds of the watched processes."""
+
+    count: int
+    wall: float
+    cpu: float
+    latencies: tuple[float, ...]
+    errors: int
+
+    @property
+    def rate(self) -> float:
+        """Per second."""
+        return self.count / self.wall
+
+    @property
+    def cpu_ms(self) -> float:
+        """Milliseconds of processor time for each."""
+        return 1000 * self.cpu / max(1, self.count)
+
+    def percentile(self, share: float) -> float:
+        """A latency in milliseconds, such as percentile(0.99)."""
+        ordered = sorted(self.latencies)
+        return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+    def __str__(self) -> str:
+        quantiles = " ".join(
+            f"p{round(100 * share)} {self.percentile(share):6.1f}" for share in (0.5, 0.95, 0.99)
+        )
+        wrong = f"  ERRORS {self.errors}" if self.errors else ""
+        return f"{self.rate:8.0f}/s  {quantiles} ms  cpu {self.cpu_ms:5.2f} ms{wrong}"
+
+
+def descendants(pid: int) -> list[int]:
+    """A process and all below it."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found += descendants(int(child))
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time a process and all below it have used so far."""
+    total = 0
+    for one in descendants(pid):
+        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / _TICKS
+
+
+def measure(
+    jobs: Iterable[Callable[[], bool]], concurrency: int, pid: int | None = None
+) -> Figures:
+    """Do every job once, so many at a time; a job says whether it went as it should."""
+    queue = list(jobs)
+    latencies = [0.0] * len(queue)
+    good = [False] * len(queue)
+    numbers = iter(range(len(queue)))
+    lock = threading.Lock()
+
+    def work() -> None:
+        while True:
+            with lock:
+                number = next(numbers, -1)
+            if number < 0:
+                return
+            begun = time.perf_counter()
+            try:
+                good[number] = queue[number]()
+            except OSError:
+                good[number] = False
+            latencies[number] = time.perf_counter() - begun
+
+    threads = [threading.Thread(target=work) for _ in range(concurrency)]
+    cpu = cpu_seconds(pid) if pid else 0.0
+    begun = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wall = time.perf_counter() - begun
+    cpu = cpu_seconds(pid) - cpu if pid else 0.0
+    return Figures(len(queue), wall, cpu, tuple(latencies), good.count(False))

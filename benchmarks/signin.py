@@ -1,0 +1,163 @@
+"""Sign-ins and session checks per second, beside the raw rate at which the directory can bind.
+
+A sign-in is what a browser does: a fresh connection and cookie jar, GET of the form, POST of name
+and password, a redirect with a session cookie. Every one is another person. Run it with
+`make bench` or `.venv/bin/python -m benchmarks.signin [--people 2000] [--only samba|openldap]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from benchmarks import domains
+from benchmarks.load import Figures, Http, measure
+from benchmarks.rawbind import rebinds_per_second
+from demo import company
+from tests.servers.web import Installation, configure_directory
+
+WORKERS = 2
+_addresses = count()
+
+
+def _forwarded() -> str:
+    """Another client address each time, so that the throttle sees a company, not one attacker."""
+    number = next(_addresses)
+    return f"X-Forwarded-For: 10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}\r\n"
+
+
+def sign_in(host: str, port: int, name: str, password: str, expected: int) -> bool:
+    """One person's sign-in; whether it ended as expected."""
+    http = Http(host, port)
+    try:
+        extra = _forwarded()
+        form = http.get("/login", extra)
+        answer = http.post("/login", {"username": name, "password": password}, extra)
+        return form.status == 200 and answer.status == expected
+    finally:
+        http.close()
+
+
+def session_cookie(host: str, port: int, name: str, password: str) -> str:
+    """The cookie of one signed-in session."""
+    http = Http(host, port)
+    http.post("/login", {"username": name, "password": password}, _forwarded())
+    http.close()
+    return http.cookie
+
+
+def counters(installation: Installation) -> dict[str, float]:
+    """The product's own counters of work done."""
+    http = Http(installation.host, installation.port)
+    http._sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    text = b""
+    while chunk := http._sock.recv(65536):
+        text += chunk
+    http.close()
+    found = re.findall(r"^(kerauno_\w+_total(?:\{[^}]*\})?) ([0-9.e+]+)$", text.decode(), re.M)
+    return {name: float(value) for name, value in found}
+
+
+def checks_per_second(installation: Installation, cookie: str, seconds: int = 6) -> float:
+    """Forward-auth checks with kept connections, as a reverse proxy makes them."""
+    done = subprocess.run(
+        [
+            *("wrk", "-t", "1", "-c", "16", "-d", f"{seconds}s", "-H", f"Cookie: {cookie}"),
+            f"{installation.url}/auth/verify",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    if "Non-2xx" in done.stdout:
+        raise RuntimeError(done.stdout)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
+    assert rate is not None
+    return float(rate.group(1))
+
+
+def prepared(folder: Path, profile: dict[str, Any]) -> Installation:
+    """An installation with everyone built, and its web service running."""
+    made = Installation(folder, settings={"KERAUNO_TRUSTED_PROXIES": "1"})
+    made.must("authsvc", "db", "upgrade")
+    configure_directory(made, profile, "--login-without-domain", "yes")
+    built = made.json("syncsvc", "once", "--build")
+    print(f"built {built['created']} users in {built['seconds']:.1f} s", flush=True)
+    return made.start(workers=WORKERS)
+
+
+def run(
+    title: str,
+    folder: Path,
+    profile: dict[str, Any],
+    people: Sequence[tuple[str, str]],
+    raw: Callable[[int], float],
+) -> None:
+    """Measure one directory."""
+    print(f"\n== {title}", flush=True)
+    installation = prepared(folder, profile)
+    assert installation.server is not None
+    target = (installation.host, installation.port)
+    pid = installation.server.pid
+
+    def attempt(accounts: Sequence[tuple[str, str]], concurrency: int, expected: int) -> Figures:
+        jobs = [partial(sign_in, *target, name, secret, expected) for name, secret in accounts]
+        return measure(jobs, concurrency, pid)
+
+    attempt(people[:50], 8, 303)
+    before = counters(installation)
+    for concurrency, number in ((1, 400), (8, 2000), (32, 2000)):
+        figures = attempt(people[:number], concurrency, 303)
+        limit = raw(max(concurrency, 1))
+        print(
+            f"sign-in      c={concurrency:<3} {figures}   raw {limit:6.0f}/s  "
+            f"ratio {figures.rate / limit:4.2f}",
+            flush=True,
+        )
+    after = counters(installation)
+    total = 400 + 2000 + 2000
+    for name in sorted(after):
+        if grown := after[name] - before.get(name, 0.0):
+            print(f"  each sign-in: {grown / total:5.2f} {name}")
+    wrong = [(name, "Wrong!" + secret) for name, secret in people[:1000]]
+    print(f"wrong        c=8   {attempt(wrong, 8, 401)}", flush=True)
+    cookie = session_cookie(*target, *people[-1])
+    print(f"/auth/verify       {checks_per_second(installation, cookie):8.0f}/s", flush=True)
+    installation.stop()
+
+
+def main() -> None:
+    """Both directories, one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--people", type=int, default=2000)
+    parser.add_argument("--only", choices=("samba", "openldap"))
+    options = parser.parse_args()
+    with domains.scratch() as folder:
+        if options.only != "openldap":
+            (folder / "web-samba").mkdir()
+            with domains.samba(folder, options.people) as (dc, profile):
+                names = [domains.account(number) for number in range(options.people)]
+                people = [(f"{name}@{company.MAIL_DOMAIN}", domains.PASSWORD) for name in names]
+                binds = [(f"{name}@{company.DNS_DOMAIN}", domains.PASSWORD) for name in names]
+                raw = partial(rebinds_per_second, f"ldaps://{dc.host}", dc.ca_file, binds)
+                run("Samba AD, 2,000 people", folder / "web-samba", profile, people, raw)
+        if options.only != "samba":
+            (folder / "web-openldap").mkdir()
+            with domains.openldap(folder, 10 * options.people) as (server, profile):
+                step = 10
+                uids = [f"u{number * step:06d}" for number in range(options.people)]
+                people = [(f"{uid}@{company.MAIL_DOMAIN}", f"pw-{uid}") for uid in uids]
+                binds = [(f"uid={uid},{server.users_dn}", f"pw-{uid}") for uid in uids]
+                uri = f"ldaps://{server.host}:{server.tls_port}"
+                raw = partial(rebinds_per_second, uri, server.ca_file, binds)
+                run("OpenLDAP, 20,000 people", folder / "web-openldap", profile, people, raw)
+
+
+if __name__ == "__main__":
+    main()
