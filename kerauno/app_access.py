@@ -11,9 +11,20 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, delete, insert, literal, null, select
+from sqlalchemy import (
+    ColumnElement,
+    String,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    literal,
+    null,
+    select,
+)
 from sqlalchemy.orm import Session
 
+from kerauno.hot import Hot, Statement, of
 from kerauno.tables import User, UtcDateTime
 from kerauno.tables_oidc import (
     AppSession,
@@ -27,84 +38,103 @@ from kerauno.tables_oidc import (
 _Whose = Callable[[Any], ColumnElement[bool]]
 
 
-def end_for_users(s: Session, user_ids: Collection[int], now: datetime | None = None) -> int:
+def end_for_users(s: Session | Hot, user_ids: Collection[int], now: datetime | None = None) -> int:
     """End everything apps hold of these people, and queue the word to the apps.
 
     Gives how many token families ended. `now` is this instant unless a test says otherwise.
     """
-    ids = list(user_ids)
-    return _end(s, lambda table: table.user_id.in_(ids), now, devices=True)
+    hot = of(s)
+    return sum(_OF_USER.end(hot, now, user=user_id) for user_id in user_ids)
 
 
-def end_for_session(s: Session, handle: str, now: datetime | None = None) -> int:
+def end_for_session(s: Session | Hot, handle: str, now: datetime | None = None) -> int:
     """The same for what came of one browser session. Devices the person confirmed stay."""
-    return _end(s, lambda table: table.session_handle == handle, now, devices=False)
+    return _OF_SESSION.end(of(s), now, handle=handle)
 
 
-def end_for_app(s: Session, user_id: int, client_id: str, now: datetime | None = None) -> bool:
+def end_for_app(
+    s: Session | Hot, user_id: int, client_id: str, now: datetime | None = None
+) -> bool:
     """The same for one person in one app. Gives whether there was anything to end."""
-
-    def both(table: Any) -> ColumnElement[bool]:
-        return and_(table.user_id == user_id, table.client_id == client_id)
-
-    known = s.scalar(select(AppSession.client_id).where(both(AppSession)).limit(1))
-    return _end(s, both, now, devices=True) > 0 or known is not None
+    hot = of(s)
+    known = hot.one(_KNOWN, user=user_id, client=client_id) is not None
+    return _OF_APP.end(hot, now, user=user_id, client=client_id) > 0 or known
 
 
-def _end(s: Session, whose: _Whose, now: datetime | None, *, devices: bool) -> int:
-    _queue(s, whose, now or datetime.now(UTC))
-    doomed: list[Any] = [AuthorizationCode, AppSession]
-    if devices:
-        doomed.append(DeviceGrant)
-    for table in doomed:
-        s.execute(delete(table).where(whose(table)), execution_options=_BLIND)
-    gone = s.execute(
-        delete(TokenFamily).where(whose(TokenFamily)).returning(TokenFamily.id),
-        execution_options=_BLIND,
-    )
-    return len(gone.all())  # their access tokens went with them, by the foreign key
+class _Ending:
+    """The statements that end what matches a condition."""
+
+    def __init__(self, whose: _Whose, *, devices: bool) -> None:
+        self._tell = [Statement(_tell_sessions(whose))]
+        doomed: list[Any] = [AuthorizationCode, AppSession]
+        if devices:  # a device stands behind no browser session
+            self._tell.append(Statement(_tell_devices(whose)))
+            doomed.append(DeviceGrant)
+        self._delete = [Statement(delete(table).where(whose(table))) for table in doomed]
+        self._families = Statement(delete(TokenFamily).where(whose(TokenFamily)))
+
+    def end(self, hot: Hot, now: datetime | None, **values: Any) -> int:
+        """Queue, then delete; access tokens go with their families, by the foreign key."""
+        for statement in self._tell:
+            hot.run(statement, now=now or datetime.now(UTC), **values)
+        for statement in self._delete:
+            hot.run(statement, **values)
+        return hot.run(self._families, **values)
 
 
-def _queue(s: Session, whose: _Whose, now: datetime) -> None:
-    """One word for each app and session; for devices, one for each app and person."""
-    s.execute(
-        insert(LogoutDelivery).from_select(
-            _COLUMNS,
-            select(
-                AppSession.client_id,
-                AppSession.user_id,
-                User.subject,
-                AppSession.session_handle,
-                literal(now, UtcDateTime),
-                literal(now, UtcDateTime),
-            )
-            .join(Client, Client.id == AppSession.client_id)
-            .join(User, User.id == AppSession.user_id)
-            .where(whose(AppSession), Client.backchannel_logout_uri != ""),
+def _tell_sessions(whose: _Whose) -> Any:
+    """One word for each app and session."""
+    return insert(LogoutDelivery).from_select(
+        _COLUMNS,
+        select(
+            AppSession.client_id,
+            AppSession.user_id,
+            User.subject,
+            AppSession.session_handle,
+            *_QUEUED,
         )
+        .join(Client, Client.id == AppSession.client_id)
+        .join(User, User.id == AppSession.user_id)
+        .where(whose(AppSession), Client.backchannel_logout_uri != ""),
     )
-    s.execute(
-        insert(LogoutDelivery).from_select(
-            _COLUMNS,
-            select(
-                TokenFamily.client_id,
-                TokenFamily.user_id,
-                User.subject,
-                null().cast(String),
-                literal(now, UtcDateTime),
-                literal(now, UtcDateTime),
-            )
-            .distinct()
-            .join(Client, Client.id == TokenFamily.client_id)
-            .join(User, User.id == TokenFamily.user_id)
-            .where(
-                whose(TokenFamily),
-                TokenFamily.session_handle.is_(None),
-                Client.backchannel_logout_uri != "",
-            ),
+
+
+def _tell_devices(whose: _Whose) -> Any:
+    """One word for each app and person that a device is signed in for."""
+    return insert(LogoutDelivery).from_select(
+        _COLUMNS,
+        select(
+            TokenFamily.client_id,
+            TokenFamily.user_id,
+            User.subject,
+            null().cast(String),
+            *_QUEUED,
         )
+        .distinct()
+        .join(Client, Client.id == TokenFamily.client_id)
+        .join(User, User.id == TokenFamily.user_id)
+        .where(
+            whose(TokenFamily),
+            TokenFamily.session_handle.is_(None),
+            Client.backchannel_logout_uri != "",
+        ),
     )
 
 
-_COLUMNS = ["client_id", "user_id", "subject", "sid", "queued_at", "due_at"]
-_BLIND: Any = {"synchronize_session": False}  # nobody holds these rows as objects
+_COLUMNS = ["client_id", "user_id", "subject", "sid", "queued_at", "due_at", "attempts", "error"]
+_QUEUED: tuple[ColumnElement[Any], ...] = (
+    bindparam("now", type_=UtcDateTime()),
+    bindparam("now", type_=UtcDateTime()),
+    literal(0),
+    literal(""),
+)
+
+
+def _both(table: Any) -> ColumnElement[bool]:
+    return and_(table.user_id == bindparam("user"), table.client_id == bindparam("client"))
+
+
+_OF_USER = _Ending(lambda table: table.user_id == bindparam("user"), devices=True)
+_OF_SESSION = _Ending(lambda table: table.session_handle == bindparam("handle"), devices=False)
+_OF_APP = _Ending(_both, devices=True)
+_KNOWN = Statement(select(AppSession.client_id).where(_both(AppSession)).limit(1))
