@@ -21,6 +21,7 @@ from sqlalchemy import (
     literal,
     null,
     select,
+    union,
 )
 from sqlalchemy.orm import Session
 
@@ -35,16 +36,30 @@ from kerauno.tables_oidc import (
     TokenFamily,
 )
 
+_BATCH = 500
 _Whose = Callable[[Any], ColumnElement[bool]]
 
 
-def end_for_users(s: Session | Hot, user_ids: Collection[int], now: datetime | None = None) -> int:
+def end_for_users(s: Session, user_ids: Collection[int], now: datetime | None = None) -> int:
     """End everything apps hold of these people, and queue the word to the apps.
 
     Gives how many token families ended. `now` is this instant unless a test says otherwise.
+    Most leavers of a large run use no app: one statement finds those who do.
     """
+    ids = list(user_ids)
+    concerned: list[int] = []
+    for start in range(0, len(ids), _BATCH):
+        part = ids[start : start + _BATCH]
+        concerned += s.scalars(
+            union(
+                *(
+                    select(table.user_id).where(table.user_id.in_(part))
+                    for table in (AppSession, TokenFamily, AuthorizationCode, DeviceGrant)
+                )
+            )
+        )
     hot = of(s)
-    return sum(_OF_USER.end(hot, now, user=user_id) for user_id in user_ids)
+    return sum(_OF_USER.end(hot, now, user=user_id) for user_id in concerned)
 
 
 def end_for_session(s: Session | Hot, handle: str, now: datetime | None = None) -> int:

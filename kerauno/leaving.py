@@ -8,23 +8,26 @@ from dataclasses import dataclass
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
+from kerauno.app_access import end_for_users
 from kerauno.tables import WebSession
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What ended: how many browser sessions."""
+    """What ended: how many browser sessions, and how many sign-ins to apps."""
 
     sessions: int = 0
+    apps: int = 0
 
     def __add__(self, other: Ended) -> Ended:
-        return Ended(self.sessions + other.sessions)
+        return Ended(self.sessions + other.sessions, self.apps + other.apps)
 
 
 def end_access(s: Session, user_ids: Collection[int]) -> Ended:
     """End everything by which these users are signed in, in the caller's transaction.
 
-    Sessions of browsers and every token that apps hold for them. Called for leavers, de-synced,
+    Sessions of browsers and every token that apps hold for them; the apps that want to be told
+    are queued for it. Called for leavers, de-synced,
     blocked and deactivated users, and when a password is replaced.
     """
     ids = list(user_ids)
@@ -36,4 +39,4 @@ def end_access(s: Session, user_ids: Collection[int]) -> Ended:
             execution_options={"synchronize_session": False},
         )
         sessions += len(gone.all())
-    return Ended(sessions)
+    return Ended(sessions, end_for_users(s, ids))

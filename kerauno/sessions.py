@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from kerauno.app_access import end_for_session
 from kerauno.db import Database
 from kerauno.errors import DatabaseUnavailable
 from kerauno.hot import Hot, Statement, of
@@ -196,13 +197,18 @@ def _seen(db: Database, signed: Signed, now: datetime, lifetime: Lifetime) -> Si
     return signed
 
 
-_END = Statement(delete(WebSession).where(WebSession.id == bindparam("id")))
+_END = Statement(
+    delete(WebSession).where(WebSession.id == bindparam("id")).returning(WebSession.handle)
+)
 _END_EXPIRED = Statement(delete(WebSession).where(WebSession.expires_at <= bindparam("now")))
 
 
 def end(s: Session | Hot, session_id: str) -> None:
-    """End one session by its id; nothing happens if it is gone."""
-    of(s).run(_END, id=session_id)
+    """End one session by its id, and what apps hold by it; nothing happens if it is gone."""
+    hot = of(s)
+    row = hot.one(_END, id=session_id)
+    if row is not None:
+        end_for_session(hot, row[0])
 
 
 def list_for(s: Session, user_id: int, now: datetime) -> list[WebSession]:
@@ -224,6 +230,7 @@ def end_own(s: Session, user_id: int, handle: str) -> WebSession | None:
     if row is not None:
         s.delete(row)
         s.flush()
+        end_for_session(s, handle)
     return row
 
 
@@ -232,10 +239,13 @@ def end_others(s: Session, user_id: int, keep: str) -> int:
     gone = s.execute(
         delete(WebSession)
         .where(WebSession.user_id == user_id, WebSession.id != keep)
-        .returning(WebSession.id),
+        .returning(WebSession.handle),
         execution_options={"synchronize_session": False},
     )
-    return len(gone.all())
+    handles = list(gone.scalars())
+    for handle in handles:
+        end_for_session(s, handle)
+    return len(handles)
 
 
 def prune(s: Session | Hot, now: datetime) -> int:

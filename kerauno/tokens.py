@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from kerauno import token_sql as sql
@@ -69,6 +69,7 @@ class Issued:
     holder: Holder
     sign_in: SignIn
     nonce: str | None = None
+    first_in_session: bool = False  # of this app in this browser session
 
 
 def new_code(
@@ -128,16 +129,16 @@ def redeem_code(
     if person is None:
         return Refusal.PERSON_GONE
     sign_in = SignIn(auth_time, method, handle)
-    h.run(
+    first = h.run(
         sql.NEW_APP_SESSION,
         session_handle=handle,
         client_id=client_id,
         user_id=user_id,
         first_at=now,
     )
-    return _new_family(
-        h, now, family_id, client_id, _holder(h, person, scope), scope, sign_in, nonce
-    )
+    holder = _holder(h, person, scope)
+    issued = _new_family(h, now, family_id, client_id, holder, scope, sign_in)
+    return replace(issued, nonce=nonce, first_in_session=first > 0)
 
 
 def start_family(
@@ -149,7 +150,7 @@ def start_family(
         return Refusal.PERSON_GONE
     family_id = secrets.token_hex(16)
     holder = _holder(h, person, scope)
-    return _new_family(h, now, family_id, client_id, holder, scope, sign_in, None)
+    return _new_family(h, now, family_id, client_id, holder, scope, sign_in)
 
 
 def refresh(
@@ -266,7 +267,6 @@ def _new_family(
     holder: Holder,
     scope: str,
     sign_in: SignIn,
-    nonce: str | None,
 ) -> Issued:
     """A family with its first tokens; a refresh token only for who asked for offline_access."""
     secret = new_secret() if "offline_access" in scope.split() else None
@@ -287,7 +287,7 @@ def _new_family(
     )
     access = _new_access(h, now, family_id, client_id, holder.user_id, scope)
     refresh_token = f"{family_id}.{secret}" if secret else None
-    return Issued(access, refresh_token, scope, holder, sign_in, nonce)
+    return Issued(access, refresh_token, scope, holder, sign_in)
 
 
 def _new_access(
