@@ -7,8 +7,9 @@ bind: AD tries many forms there, and a stranger could choose among them (MS-ADTS
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
-from dirclient.model import Login, LoginForm
+from dirclient.model import Login, LoginForm, Person
 
 LONGEST = 320
 """Characters of the longest sign-in name: the longest email (RFC 5321 4.5.3.1), and then some."""
@@ -54,3 +55,21 @@ def fold(text: str) -> str:
         return text.strip().lower()
     folded = unicodedata.normalize("NFC", text).strip().casefold()
     return unicodedata.normalize("NFC", folded)
+
+
+def matching(people: Sequence[Person], login: Login) -> list[Person]:
+    """Who of these signs in by this name. Several: it is ambiguous.
+
+    An email is the login value itself. A bare name is the part of it before the `@`, or where
+    nobody's is, the account name. A down-level name is the account name; its domain is the
+    caller's to compare. Case and Unicode form do not count.
+    """
+    if login.form is LoginForm.EMAIL:
+        email = fold(str(login))
+        return [person for person in people if fold(person.login or "") == email]
+    typed = fold(login.name)
+    by_account = [person for person in people if fold(person.account_name or "") == typed]
+    if login.form is LoginForm.DOWN_LEVEL:
+        return by_account
+    by_name = [one for one in people if fold((one.login or "").rpartition("@")[0]) == typed]
+    return by_name or by_account

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dirclient import adcodes, dn, people, presets
 from dirclient.errors import Ambiguous, Misconfigured, NotFound, Unavailable
 from dirclient.filters import EVERYTHING, Filter, any_of, eq, in_chain, starts
-from dirclient.login import fold
+from dirclient.login import fold, matching
 from dirclient.model import Guid, Login, LoginForm, Person
 from dirclient.places import domain_name
 from dirclient.pool import Pool
@@ -79,13 +79,13 @@ class LdapFinder:
         if login.form is LoginForm.DOWN_LEVEL and not self._is_domain(login.domain, scope):
             raise NotFound("No account in this domain.")
         hits = self._search(scope, self._by_login(login))
-        return self._only([p for p in self._best(hits, login) if self._within(p, scope)])
+        return self._only(matching(self._within(hits, scope), login))
 
     def find_guid(self, guid: Guid) -> Person:
         """See `Finder`."""
         scope = self.scope()
         hits = self._search(scope, self._preset.by_guid(guid))
-        return self._only([hit for hit in hits if self._within(hit, scope)])
+        return self._only(self._within(hits, scope))
 
     # -- who matches
 
@@ -98,25 +98,14 @@ class LdapFinder:
             return any_of(eq(name, str(login)) for name in names)
         return any_of((*(starts(name, f"{login.name}@") for name in names), account))
 
-    def _best(self, hits: Iterable[_Hit], login: Login) -> list[_Hit]:
-        """Of what the server thought alike, those that are; an account name only where none is."""
-        typed = fold(login.name)
-        by_account = [h for h in hits if fold(h.person.account_name or "") == typed]
-        if login.form is LoginForm.DOWN_LEVEL:
-            return by_account
-        if login.form is LoginForm.EMAIL:
-            return [h for h in hits if fold(h.person.login or "") == fold(str(login))]
-        by_name = [h for h in hits if fold(_local_part(h.person.login)) == typed]
-        return by_name or by_account
-
     @staticmethod
-    def _only(hits: list[_Hit]) -> Person:
-        if not hits:
+    def _only(people: list[Person]) -> Person:
+        if not people:
             raise NotFound("No account matches.")
-        if len(hits) > 1:
-            dns = tuple(sorted(hit.person.dn for hit in hits))
-            raise Ambiguous(f"{len(hits)} accounts match.", dns=dns)
-        return hits[0].person
+        if len(people) > 1:
+            dns = tuple(sorted(person.dn for person in people))
+            raise Ambiguous(f"{len(people)} accounts match.", dns=dns)
+        return people[0]
 
     def _search(self, scope: Scope, wanted: Filter) -> list[_Hit]:
         query = people.person_filter(self._profile) & wanted
@@ -190,13 +179,16 @@ class LdapFinder:
         """Whether this is the domain's own name; without one to compare (OpenLDAP) none is."""
         return fold(typed) in {scope.netbios, scope.dns_domain} - {""}
 
-    def _within(self, hit: _Hit, scope: Scope) -> bool:
-        """Whether a person found below the base is in scope."""
+    def _within(self, hits: list[_Hit], scope: Scope) -> list[Person]:
+        """Those of the people found below the base who are in scope."""
         if not scope.is_group:
-            return dn.is_under(dn.key(hit.person.dn), scope.place.key)
-        if self._preset.is_ad:
-            return self._pool.ask(lambda connection: self._in_ad_group(connection, hit, scope))
-        return self._pool.ask(lambda connection: self._in_ldap_group(connection, hit, scope))
+            return [hit.person for hit in hits]
+        belongs = self._in_ad_group if self._preset.is_ad else self._in_ldap_group
+
+        def ask(connection: Connection) -> list[Person]:
+            return [hit.person for hit in hits if belongs(connection, hit, scope)]
+
+        return self._pool.ask(ask) if hits else []
 
     def _in_ad_group(self, connection: Connection, hit: _Hit, scope: Scope) -> bool:
         """Directly or nested, by `member` or by the primary group, which `member` leaves out."""
@@ -237,10 +229,6 @@ class LdapFinder:
 class _Hit:
     person: Person
     entry: Entry
-
-
-def _local_part(login: str | None) -> str:
-    return (login or "").rpartition("@")[0]
 
 
 def search_fault(profile: Profile, answer: SearchResult) -> Misconfigured | Unavailable:

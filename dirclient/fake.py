@@ -1,0 +1,456 @@
+"""A whole directory in memory that implements every Protocol, for tests of the services.
+
+It keeps the promises of `dirclient.ports`, which the contract suite proves on it and on real
+servers alike, and has switches for what real servers do on bad days. No network, no waiting.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from dirclient import dn as dns
+from dirclient.authenticate import hollow
+from dirclient.errors import (
+    AccountExpired,
+    Ambiguous,
+    BadCredentials,
+    Disabled,
+    Incomplete,
+    Locked,
+    Misconfigured,
+    MustChangePassword,
+    NotFound,
+    PasswordExpired,
+    PasswordRejected,
+    PasswordWasRight,
+    Refused,
+    Unavailable,
+)
+from dirclient.login import fold, matching
+from dirclient.model import (
+    AccountState,
+    Cursor,
+    DepartmentKind,
+    DirectoryDepartment,
+    Guid,
+    LockoutPolicy,
+    Login,
+    LoginForm,
+    Person,
+    Snapshot,
+    Step,
+)
+from dirclient.policies import strictest
+from dirclient.ports import Doorbell, Identity, Progress
+
+BASE = "DC=goodcompany,DC=local"
+
+
+@dataclass(slots=True)
+class _Account:
+    person: Person
+    password: str
+    in_scope: bool
+    refusal: type[Refused] | None = None
+    wrong: int = 0
+    policy: LockoutPolicy | None = None
+
+
+class FakeDirectory:
+    """Fill it with `add_person` and `add_department`; then it is a directory.
+
+    Switches: `down` (no server can be reached), `hung` (it takes a request and its time is over;
+    without the waiting), `encrypted`, `incomplete` (reads do not reach their end),
+    `deletions_visible` (whether `catch_up` sees them), `on_operation` (called with the name of
+    each request: raise, wait or count there). `binds` counts binds, `operations` all requests.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: LockoutPolicy | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.policy = policy or LockoutPolicy(0, 0, 0)
+        self.down = self.hung = False
+        self.incomplete = False
+        self.encrypted = True
+        self.deletions_visible = True
+        self.netbios, self.dns_domain = "COMPANY", "goodcompany.local"
+        self.server_id = str(uuid.uuid4())
+        self.usn = 1000
+        self.binds = 0
+        self.operations = 0
+        self.on_operation: Callable[[str], None] | None = None
+        self.accept_password: Callable[[str], bool] = lambda new: len(new) >= 7
+        self._now = now
+        self._accounts: dict[Guid, _Account] = {}
+        self._departments: dict[Guid, DirectoryDepartment] = {}
+        self._lock = threading.RLock()
+
+    # -- what an administrator of the directory does
+
+    def add_person(
+        self,
+        account: str,
+        *,
+        password: str = "Welcome!2026",  # noqa: S107 - a made-up person's
+        in_scope: bool = True,
+        **fields: Any,
+    ) -> Person:
+        """Add a person: fields of `Person`, those not given made up from the account name."""
+        first, _, last = account.partition(".")
+        made: dict[str, Any] = {
+            "guid": Guid(uuid.uuid4()),
+            "dn": f"CN={dns.escape(account)},OU=Staff,{BASE}",
+            "login": f"{account}@company.com",
+            "first_name": first.capitalize(),
+            "last_name": last.capitalize() or "Doe",
+            "extension": None,
+            "login_attribute": "mail",
+            "extension_attribute": "ipphone",
+            "account_name": account,
+            "principal_name": f"{account}@{self.dns_domain}",
+        } | fields
+        with self._lock:
+            person = Person(**made, changed=self._now(), usn=self._tick())
+            self._accounts[person.guid] = _Account(person, password, in_scope)
+        return person
+
+    def change_person(self, guid: Guid, **fields: Any) -> Person:
+        """Change fields of a person; the identity stays."""
+        with self._lock:
+            account = self._accounts[guid]
+            account.person = replace(
+                account.person, **fields, changed=self._now(), usn=self._tick()
+            )
+            return account.person
+
+    def set_scope(self, guid: Guid, in_scope: bool) -> None:
+        """Move a person into or out of the User Search DN."""
+        with self._lock:
+            self._accounts[guid].in_scope = in_scope
+            self._tick()
+
+    def set_password(self, guid: Guid, password: str) -> None:
+        """Set a password, as an administrator does."""
+        with self._lock:
+            self._accounts[guid].password = password
+
+    def refuse(self, guid: Guid, refusal: type[Refused] | None) -> None:
+        """Refuse the person's binds with this: `PasswordWasRight` kinds only the right password."""
+        with self._lock:
+            self._accounts[guid].refusal = refusal
+
+    def set_policy(self, guid: Guid, policy: LockoutPolicy | None) -> None:
+        """A fine-grained lockout policy for one person."""
+        with self._lock:
+            self._accounts[guid].policy = policy
+
+    def unlock(self, guid: Guid) -> None:
+        """Let a person try again."""
+        with self._lock:
+            self._accounts[guid].wrong = 0
+
+    def remove_person(self, guid: Guid) -> None:
+        """Delete a person."""
+        with self._lock:
+            del self._accounts[guid]
+            for key, department in self._departments.items():
+                self._departments[key] = replace(department, members=department.members - {guid})
+            self._tick()
+
+    def add_department(
+        self,
+        name: str,
+        members: Iterable[Guid] = (),
+        *,
+        kind: DepartmentKind = DepartmentKind.GROUP,
+        **fields: Any,
+    ) -> DirectoryDepartment:
+        """Add a group or OU; members are effective ones."""
+        attribute = "CN" if kind is DepartmentKind.GROUP else "OU"
+        made: dict[str, Any] = {
+            "guid": Guid(uuid.uuid4()),
+            "dn": f"{attribute}={dns.escape(name)},OU=Departments,{BASE}",
+            "path": ("Departments", name),
+        } | fields
+        with self._lock:
+            self._tick()
+            department = DirectoryDepartment(
+                name=name, kind=kind, members=frozenset(members), changed=self._now(), **made
+            )
+            self._departments[department.guid] = department
+        return department
+
+    def change_department(self, guid: Guid, **fields: Any) -> DirectoryDepartment:
+        """Change fields of a department; the identity stays."""
+        if "members" in fields:
+            fields["members"] = frozenset(fields["members"])
+        with self._lock:
+            self._tick()
+            changed = replace(self._departments[guid], **fields, changed=self._now())
+            self._departments[guid] = changed
+        return changed
+
+    def remove_department(self, guid: Guid) -> None:
+        """Delete a department; its people stay."""
+        with self._lock:
+            del self._departments[guid]
+            self._tick()
+
+    def restore_database(self) -> None:
+        """What follows a restore of the server: another invocationId."""
+        with self._lock:
+            self.server_id = str(uuid.uuid4())
+
+    def _tick(self) -> int:
+        self.usn += 1
+        return self.usn
+
+    def _operation(self, name: str) -> None:
+        with self._lock:
+            self.operations += 1
+        if self.on_operation is not None:
+            self.on_operation(name)
+        if self.down:
+            raise Unavailable("No directory server can be reached.", tried=("fake: down",))
+        if self.hung:
+            raise Unavailable("The directory did not answer in time.", tried=("fake: silent",))
+
+    # -- Authenticator
+
+    def authenticate(self, identity: Identity, password: str) -> None:
+        """See `Authenticator`."""
+        if hollow(password):
+            raise BadCredentials()
+        self._operation("bind")
+        with self._lock:
+            self.binds += 1
+            account = self._accounts.get(identity.guid)
+            if account is None:
+                raise BadCredentials()
+            self._judge(account, password)
+
+    def _judge(self, account: _Account, password: str) -> None:
+        """In AD's order: locked before all, then the password, then what else is in the way."""
+        policy = account.policy or self.policy
+        if account.person.locked or 0 < policy.threshold <= account.wrong:
+            raise Locked(subcode="775")
+        refusal = account.refusal
+        if refusal is not None and not issubclass(refusal, PasswordWasRight):
+            raise refusal()
+        if account.password != password:
+            account.wrong += 1
+            raise BadCredentials(subcode="52e")
+        person = account.person
+        if person.state is AccountState.DISABLED:
+            raise Disabled(subcode="533")
+        if person.state is AccountState.EXPIRED:
+            raise AccountExpired(subcode="701")
+        if refusal is not None:
+            raise refusal()
+        if person.must_change_password:
+            raise MustChangePassword(subcode="773")
+        account.wrong = 0
+
+    def change_password(self, identity: Identity, old: str, new: str) -> None:
+        """See `Authenticator`."""
+        if not self.encrypted:
+            raise PasswordRejected("The connection is not encrypted.", reason="insecure")
+        if hollow(old):
+            raise PasswordRejected("The old password is wrong.", reason="old_password")
+        if hollow(new):
+            raise PasswordRejected("The new password is empty.", reason="policy")
+        self._operation("modify")
+        with self._lock:
+            account = self._accounts.get(identity.guid)
+            if account is None:
+                raise PasswordRejected("There is no such account.", reason="other")
+            try:
+                self._judge(account, old)
+            except Locked as no:
+                raise PasswordRejected(str(no), reason="locked", subcode=no.subcode) from no
+            except BadCredentials as no:
+                raise PasswordRejected(
+                    "The old password is wrong.", reason="old_password", subcode=no.subcode
+                ) from no
+            except PasswordWasRight:
+                pass
+            if new == old or not self.accept_password(new):
+                raise PasswordRejected("The rules are not met.", reason="policy")
+            account.password = new
+            account.person = replace(account.person, must_change_password=False)
+            if account.refusal in (MustChangePassword, PasswordExpired):
+                account.refusal = None
+
+    # -- Finder, Policies
+
+    def find(self, login: Login) -> Person:
+        """See `Finder`."""
+        self._operation("search")
+        with self._lock:
+            people = [a.person for a in self._accounts.values() if a.in_scope]
+        domains = {fold(self.netbios), fold(self.dns_domain)}
+        if login.form is LoginForm.DOWN_LEVEL and fold(login.domain) not in domains:
+            raise NotFound("No account in this domain.")
+        found = matching(people, login)
+        if not found:
+            raise NotFound("No account matches.")
+        if len(found) > 1:
+            raise Ambiguous(
+                f"{len(found)} accounts match.", dns=tuple(sorted(person.dn for person in found))
+            )
+        return found[0]
+
+    def find_guid(self, guid: Guid) -> Person:
+        """See `Finder`."""
+        self._operation("search")
+        with self._lock:
+            account = self._accounts.get(guid)
+        if account is None or not account.in_scope:
+            raise NotFound("No account matches.")
+        return account.person
+
+    def lockout_policy(self, guid: Guid | None = None) -> LockoutPolicy:
+        """See `Policies`."""
+        self._operation("search")
+        with self._lock:
+            if guid is not None:
+                account = self._accounts.get(guid)
+                if account is not None and account.policy is not None:
+                    return account.policy
+                return self.policy
+            own = (account.policy for account in self._accounts.values())
+            return strictest((self.policy, *filter(None, own)))
+
+    # -- Reader, Watcher
+
+    def read(self, progress: Progress | None = None) -> Snapshot:
+        """See `Reader`."""
+        self._operation("search")
+        if self.incomplete:
+            raise Incomplete("The read was cut short.", read=1)
+        with self._lock:
+            people = {
+                guid: account.person for guid, account in self._accounts.items() if account.in_scope
+            }
+            snapshot = Snapshot(
+                people=people,
+                departments=self._recognized(people),
+                cursor=Cursor(self.server_id, self.usn),
+                read_at=self._now(),
+                operations=1,
+                deletions_visible=self.deletions_visible,
+            )
+        if progress is not None:
+            progress("people", len(people), len(people))
+        return snapshot
+
+    def _recognized(self, people: Mapping[Guid, Person]) -> dict[Guid, DirectoryDepartment]:
+        """The departments with those of their members who are recognized."""
+        return {
+            guid: replace(
+                department,
+                members=department.members & people.keys(),
+                via={who: path for who, path in department.via.items() if who in people},
+            )
+            for guid, department in self._departments.items()
+        }
+
+    def ring(self, cursor: Cursor) -> Doorbell:
+        """See `Watcher`."""
+        self._operation("search")
+        with self._lock:
+            here = Cursor(self.server_id, self.usn)
+            return Doorbell(
+                changed=(here.server_id, here.usn) != (cursor.server_id, cursor.usn),
+                server_id=here.server_id,
+                usn=here.usn,
+            )
+
+    def catch_up(self, snapshot: Snapshot) -> Snapshot | None:
+        """See `Watcher`."""
+        fresh = self.read()
+        if fresh.cursor.server_id != snapshot.cursor.server_id:
+            return None
+        if fresh.cursor == snapshot.cursor:
+            return snapshot
+        if self.deletions_visible:
+            return fresh
+        with self._lock:
+            gone = {g: p for g, p in snapshot.people.items() if g not in self._accounts}
+            lost = {g: d for g, d in snapshot.departments.items() if g not in self._departments}
+        return replace(
+            fresh, people={**gone, **fresh.people}, departments={**lost, **fresh.departments}
+        )
+
+    def sweep(self, snapshot: Snapshot) -> Snapshot:
+        """See `Watcher`."""
+        fresh = self.read()
+        people = {g: p for g, p in snapshot.people.items() if g in fresh.people}
+        departments = {
+            g: replace(d, members=d.members & people.keys())
+            for g, d in snapshot.departments.items()
+            if g in fresh.departments
+        }
+        if len(people) == len(snapshot.people) and len(departments) == len(snapshot.departments):
+            return snapshot
+        return replace(snapshot, people=people, departments=departments)
+
+    # -- Resolver, Prober
+
+    def resolve(self, text: str) -> str:
+        """See `Resolver`."""
+        self._operation("search")
+        wanted = dns.key(text)
+        for dn in self._places():
+            if wanted in (dns.key(dn), fold(dns.name(dn))):
+                return dn
+        raise Misconfigured(
+            f"{text!r} does not exist.",
+            field="user_search_dn",
+            remedy=f"Did you mean {next(iter(self._places()))}?",
+        )
+
+    def suggest(self, text: str, limit: int = 8) -> tuple[str, ...]:
+        """See `Resolver`."""
+        self._operation("search")
+        return tuple(dn for dn in self._places() if fold(text) in fold(dns.name(dn)))[:limit]
+
+    def _places(self) -> list[str]:
+        with self._lock:
+            dn_s = [department.dn for department in self._departments.values()]
+        return [BASE, f"OU=Staff,{BASE}", f"OU=Departments,{BASE}", *dn_s]
+
+    def probe(self) -> Iterator[Step]:
+        """See `Prober`."""
+        try:
+            self._operation("bind")
+        except Unavailable as gone:
+            yield Step("tcp", False, str(gone), 0.0, field="servers", remedy="Start the server.")
+            return
+        yield Step("tcp", True, "The server answers.", 0.0)
+        yield Step("bind", True, "The service account may sign in.", 0.0)
+        try:
+            snapshot = self.read()
+        except (Incomplete, Unavailable) as torn:
+            yield Step("people", False, str(torn), 0.0, remedy="Try again.")
+            return
+        people, departments = len(snapshot.people), len(snapshot.departments)
+        yield Step("people", True, f"{people} people.", 0.0, data={"people": people})
+        yield Step(
+            "departments",
+            True,
+            f"{departments} departments.",
+            0.0,
+            data={"departments": departments},
+        )
+
+    def close(self) -> None:
+        """There is nothing to close."""
