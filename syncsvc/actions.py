@@ -51,10 +51,12 @@ SHOWN_FIELDS = (
     "extension",
     "role",
     "dn",
+    "principal_key",
+    "account_key",
     "scope",
     "origin",
 )
-"""What a change is told in. The look-up keys follow from these and from the account's names."""
+"""What a change is told in; the look-up keys of username and email follow from these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,8 @@ class PersonAction:
 
     `user` is the record as planned on (None: it does not exist yet), `want` what it becomes
     (None for a leaver, whose values stay). `joins` and `leaves` are ids of departments that the
-    user enters and leaves in the same transaction. `after` names those whose values this one
-    takes over, by guid: they change in the same transaction, as when two people swap numbers.
+    user enters and leaves in the same transaction. `takes_from` names those whose values this one
+    takes over: they change in the same transaction, as when two people swap numbers.
     """
 
     kind: ActionKind

@@ -47,7 +47,11 @@ class People:
             if user.active and user.id not in self.leaving
         }
         arriving = (ActionKind.CREATE, ActionKind.LINK, ActionKind.REACTIVATE)
-        self.arriving = frozenset(guid for guid, a in actions.items() if a.kind in arriving)
+        self.arriving = {
+            guid: a.user.id if a.user is not None else None
+            for guid, a in actions.items()
+            if a.kind in arriving
+        }
 
 
 def plan_department_updates(
@@ -70,14 +74,15 @@ def _update(
     members = seen.members if seen is not None else frozenset()
     wanted = {people.staying[guid] for guid in members if guid in people.staying}
     leavers = record.members & people.leaving.keys()
-    joining = members & people.arriving
+    joining = {guid for guid in members if guid in people.arriving}
     here = record.members - leavers
     add = frozenset(wanted - here)
     remove = (record.static - leavers) - wanted
     for user_id in leavers:
         plan.leaves.setdefault(people.leaving[user_id], []).append(record.id)
     for guid in joining:
-        plan.joins.setdefault(guid, []).append(record.id)
+        if people.arriving[guid] not in record.members:
+            plan.joins.setdefault(guid, []).append(record.id)
     if record.members and not ((here - remove) | add or joining):
         plan.emptied.append(record.guid)
     name, dn = (_name(seen), seen.dn) if seen is not None else (record.name, record.dn)
@@ -128,7 +133,7 @@ def importing(department: DirectoryDepartment, number: str, people: People) -> D
         department.kind.value,
         number,
         add=frozenset(staying[guid] for guid in department.members if guid in staying),
-        add_people=department.members & people.arriving,
+        add_people=frozenset(guid for guid in department.members if guid in people.arriving),
     )
 
 

@@ -1,0 +1,307 @@
+"""Keep the mirror: what AD was last seen to hold, for the console. Only what changed is written.
+
+A digest stands for each person and each department, so that an unchanged one costs a comparison.
+The mirror is a picture, not a record: it may be a batch behind after a crash, and heals itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dirclient.model import DirectoryDepartment, Guid, Person, Snapshot
+from kerauno.bulk import delete_rows, insert_rows, parts, update_rows
+from kerauno.db import Database
+from kerauno.keys import lookup_key, sort_key
+from kerauno.tables import SeenDepartment, SeenMember, SeenPerson
+from syncsvc.actions import Plan
+from syncsvc.rules import Conflict
+
+_DEPARTMENTS_AT_ONCE = 50
+_PERSON = (
+    SeenPerson.dn,
+    SeenPerson.first_name,
+    SeenPerson.last_name,
+    SeenPerson.display_name,
+    SeenPerson.login,
+    SeenPerson.login_attribute,
+    SeenPerson.extension,
+    SeenPerson.extension_attribute,
+    SeenPerson.account_name,
+    SeenPerson.principal_name,
+    SeenPerson.account_state,
+    SeenPerson.locked,
+    SeenPerson.must_change_password,
+    SeenPerson.changed,
+    SeenPerson.state,
+    SeenPerson.conflicts,
+    SeenPerson.user_id,
+    SeenPerson.sort_key,
+    SeenPerson.search_text,
+    SeenPerson.digest,
+)
+_PERSON_KEY = (SeenPerson.directory_id, SeenPerson.guid)
+_DEPARTMENT = (
+    SeenDepartment.dn,
+    SeenDepartment.name,
+    SeenDepartment.kind,
+    SeenDepartment.path,
+    SeenDepartment.members,
+    SeenDepartment.conflicts,
+    SeenDepartment.digest,
+)
+_DEPARTMENT_KEY = (SeenDepartment.directory_id, SeenDepartment.guid)
+_MEMBER_KEY = (SeenMember.directory_id, SeenMember.department_guid, SeenMember.person_guid)
+
+Fence = Callable[[Session], None]
+Row = tuple[Any, ...]
+
+
+class Mirror:
+    """Brings the mirror up to a snapshot and the plan made of it."""
+
+    def __init__(self, db: Database, directory_id: int, fence: Fence) -> None:
+        self._db = db
+        self._id = directory_id
+        self._fence = fence
+
+    def update(
+        self,
+        snapshot: Snapshot,
+        plan: Plan,
+        user_ids: Mapping[str, int],
+        failed: Iterable[Guid] = (),
+    ) -> bool:
+        """Write what differs; gives whether anything did. `user_ids` maps people to their users.
+
+        People in `failed` were not brought to where the plan wanted them: they are left out
+        until a run succeeds.
+        """
+        with self._db.read() as s:
+            known = dict(
+                s.execute(
+                    select(SeenPerson.guid, SeenPerson.digest).where(
+                        SeenPerson.directory_id == self._id
+                    )
+                ).tuples()
+            )
+            known_departments = dict(
+                s.execute(
+                    select(SeenDepartment.guid, SeenDepartment.digest).where(
+                        SeenDepartment.directory_id == self._id
+                    )
+                ).tuples()
+            )
+        wrote = self._people(snapshot, plan, user_ids, known, frozenset(failed))
+        return self._departments(snapshot, plan, known_departments) or wrote
+
+    def _people(
+        self,
+        snapshot: Snapshot,
+        plan: Plan,
+        user_ids: Mapping[str, int],
+        known: dict[str, str],
+        failed: frozenset[Guid],
+    ) -> bool:
+        new: list[Person] = []
+        changed: list[Person] = []
+        digests: dict[str, str] = {}
+        gone = known.keys() - snapshot.people.keys()
+        for guid, person in snapshot.people.items():
+            if guid in failed:
+                continue
+            state, conflicts = plan.standing[guid]
+            digest = _person_digest(person, state, conflicts, user_ids.get(guid))
+            before = known.get(guid)
+            if before == digest:
+                continue
+            digests[guid] = digest
+            (new if before is None else changed).append(person)
+
+        def values(person: Person) -> tuple[Any, ...]:
+            state, conflicts = plan.standing[person.guid]
+            user_id = user_ids.get(person.guid)
+            return _person_row(person, state, conflicts, user_id, digests[person.guid])
+
+        keyed = (*_PERSON, *_PERSON_KEY)
+        rows = [(*values(person), self._id, str(person.guid)) for person in new]
+        self._write(rows, lambda s, part: insert_rows(s, keyed, part))
+        rows = [(*values(person), self._id, str(person.guid)) for person in changed]
+        self._write(rows, lambda s, part: update_rows(s, _PERSON, _PERSON_KEY, part))
+        rows = [(self._id, guid) for guid in sorted(gone)]
+        self._write(rows, lambda s, part: delete_rows(s, _PERSON_KEY, part))
+        return bool(new or changed or gone)
+
+    def _departments(self, snapshot: Snapshot, plan: Plan, known: dict[str, str]) -> bool:
+        conflicts: dict[str, list[dict[str, Any]]] = {}
+        for conflict in plan.department_conflicts:
+            conflicts.setdefault(conflict.guid, []).append(conflict.as_json())
+        digest = _DepartmentDigest(snapshot.people)
+        changed: list[Row] = []
+        for guid, department in snapshot.departments.items():
+            found = conflicts.get(guid, [])
+            now = digest(department, found)
+            if known.get(guid) != now:
+                changed.append((department, found, now))
+
+        def write(s: Session, part: Sequence[Row]) -> None:
+            for department, found, now in part:
+                new = department.guid not in known
+                self._department(s, department, found, now, new=new)
+
+        self._write(changed, write, _DEPARTMENTS_AT_ONCE)
+        gone = [(self._id, guid) for guid in sorted(known.keys() - snapshot.departments.keys())]
+        self._write(gone, self._forget)
+        return bool(changed or gone)
+
+    def _department(
+        self,
+        s: Session,
+        department: DirectoryDepartment,
+        conflicts: list[dict[str, Any]],
+        digest: str,
+        *,
+        new: bool,
+    ) -> None:
+        row = (
+            _plain(department.dn),
+            _plain(department.name),
+            department.kind.value,
+            list(department.path),
+            len(department.members),
+            conflicts,
+            digest,
+            self._id,
+            str(department.guid),
+        )
+        if new:
+            insert_rows(s, (*_DEPARTMENT, *_DEPARTMENT_KEY), [row])
+        else:
+            update_rows(s, _DEPARTMENT, _DEPARTMENT_KEY, [row])
+        self._members(s, department)
+
+    def _members(self, s: Session, department: DirectoryDepartment) -> None:
+        guid = str(department.guid)
+        known: dict[str, list[Any]] = dict(
+            s.execute(
+                select(SeenMember.person_guid, SeenMember.via).where(
+                    SeenMember.directory_id == self._id, SeenMember.department_guid == guid
+                )
+            ).tuples()
+        )
+        via = department.via
+        wanted = {str(member): list(via.get(member, ())) for member in department.members}
+        stale = [g for g, path in known.items() if wanted.get(g) != path]
+        delete_rows(s, _MEMBER_KEY, ((self._id, guid, member) for member in stale))
+        fresh = [
+            (self._id, guid, member, path)
+            for member, path in wanted.items()
+            if known.get(member) != path
+        ]
+        insert_rows(s, (*_MEMBER_KEY, SeenMember.via), fresh)
+
+    def _forget(self, s: Session, keys: Sequence[Row]) -> None:
+        delete_rows(s, _DEPARTMENT_KEY, keys)
+        delete_rows(s, (SeenMember.directory_id, SeenMember.department_guid), keys)
+
+    def _write(
+        self, rows: Sequence[Row], work: Callable[[Session, Sequence[Row]], None], size: int = 2000
+    ) -> None:
+        for part in parts(rows, size):
+            with self._db.write() as s:
+                self._fence(s)
+                work(s, part)
+
+
+def _person_row(
+    person: Person,
+    state: str,
+    conflicts: Sequence[Conflict],
+    user_id: int | None,
+    digest: str,
+) -> tuple[Any, ...]:
+    texts = (
+        _plain(person.dn),
+        _plain(person.first_name),
+        _plain(person.last_name),
+        _plain(person.display_name),
+        _plain(person.login),
+        person.login_attribute,
+        _plain(person.extension),
+        person.extension_attribute,
+        _plain(person.account_name),
+        _plain(person.principal_name),
+    )
+    _, first, last, display, login, _, extension, _, account, _ = texts
+    searched = (first, last, display, login, account, extension)
+    return (
+        *texts,
+        person.state.value,
+        person.locked,
+        person.must_change_password,
+        person.changed,
+        state,
+        [conflict.as_json() for conflict in conflicts],
+        user_id,
+        sort_key(last, first, login or texts[0] or ""),
+        lookup_key(" ".join(part for part in searched if part)),
+        digest,
+    )
+
+
+def _person_digest(
+    person: Person, state: str, conflicts: Sequence[Conflict], user_id: int | None
+) -> str:
+    """Of all that is shown. When AD last touched the object for some other reason is not."""
+    text = "\0".join(
+        (
+            person.dn,
+            person.first_name or "",
+            person.last_name or "",
+            person.display_name or "",
+            person.login or "",
+            person.login_attribute,
+            person.extension or "",
+            person.extension_attribute,
+            person.account_name or "",
+            person.principal_name or "",
+            person.state,
+            "L" if person.locked else "",
+            "M" if person.must_change_password else "",
+            state,
+            str(user_id),
+            repr(conflicts) if conflicts else "",
+        )
+    )
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+class _DepartmentDigest:
+    """A digest that does not depend on the order of members, at a few nanoseconds a member.
+
+    Identities are random, so the sum of their numbers tells two sets of them apart.
+    """
+
+    def __init__(self, people: Mapping[Guid, Person]) -> None:
+        self._numbers = {guid: int(guid.replace("-", ""), 16) for guid in people}
+
+    def __call__(self, department: DirectoryDepartment, conflicts: list[dict[str, Any]]) -> str:
+        numbers = self._numbers
+        total = sum(numbers.get(guid, 1) for guid in department.members)
+        ways = sum(
+            numbers.get(guid, 1) * zlib.crc32("\0".join(path).encode("utf-8", "surrogatepass"))
+            for guid, path in department.via.items()
+        )
+        parts = (department.dn, department.name, department.kind, department.path, conflicts)
+        text = f"{len(department.members)} {total} {ways} {parts!r}"
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _plain(text: str | None) -> Any:
+    """PostgreSQL stores no NUL, and no text of a directory needs one."""
+    return text.replace("\0", " ") if text and "\0" in text else text
