@@ -348,6 +348,7 @@ class Connection:
         gathered = SearchResult()
         entries = gathered.entries
         while True:
+            self._at = wire.entries(self._data, self._at, number, entries)
             found = self._message(end)
             if found.id != number:
                 self._expect(number, found)
