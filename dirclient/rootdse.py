@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dirclient import dn as dns
-from dirclient.errors import Incomplete
+from dirclient.errors import Unavailable
 from dirclient.filters import EVERYTHING
 from dirclient.model import Cursor
 from dirclient.people import generalized_time
@@ -46,6 +46,11 @@ class RootDse:
     controls: frozenset[str]
 
     @property
+    def trackable(self) -> bool:
+        """Whether the server counts its changes."""
+        return self.usn > 0 or bool(self.csn)
+
+    @property
     def cursor(self) -> Cursor:
         """Where this server's changes stood."""
         return Cursor(self.server_id, self.usn, self.csn)
@@ -65,21 +70,37 @@ class Roots:
 
     def __init__(self) -> None:
         self._ids: weakref.WeakKeyDictionary[Connection, str] = weakref.WeakKeyDictionary()
+        self._suffixes: weakref.WeakKeyDictionary[Connection, str] = weakref.WeakKeyDictionary()
+
+    def glance(self, connection: Connection) -> Cursor:
+        """How far the server's changes are now: one base read on a connection looked at before."""
+        suffix = self._suffixes.get(connection)
+        if suffix is not None:
+            return Cursor(connection.server, 0, _context_csn(connection, suffix))
+        if connection not in self._ids:
+            return self.look(connection).cursor
+        answer = connection.search("", EVERYTHING, ("highestCommittedUSN",), scope="base")
+        if answer.code or not answer.entries:
+            raise Unavailable(f"{connection.server} does not show its root DSE. {answer.message}")
+        usn = answer.entries[0].integer("highestCommittedUSN")
+        return Cursor(self._ids[connection], usn)
 
     def look(self, connection: Connection) -> RootDse:
         """One base read; on a connection's first look one more (AD) or always one more (csn).
 
-        Raises `Unavailable`, and `Incomplete` where the server does not answer as a directory.
+        Raises `Unavailable`, also where the server does not answer as a directory.
         """
         asked = datetime.now(UTC)
         answer = connection.search("", EVERYTHING, _ATTRIBUTES, scope="base")
         answered = datetime.now(UTC)
         if answer.code or not answer.entries:
-            raise Incomplete(f"{connection.server} does not show its root DSE. {answer.message}")
+            raise Unavailable(f"{connection.server} does not show its root DSE. {answer.message}")
         entry = answer.entries[0]
         contexts = tuple(entry.texts("namingContexts"))
         domain = entry.text("defaultNamingContext") or _first_domain(contexts)
         service = entry.text("dsServiceName")
+        if not service:
+            self._suffixes[connection] = domain
         clock = generalized_time(entry.text("currentTime"))
         offset = None
         if clock is not None:

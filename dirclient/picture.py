@@ -1,0 +1,163 @@
+"""What was read of a directory, as the reader and the watcher keep it between changes. Pure.
+
+A `Snapshot` tells who is in which department; a `Picture` also remembers why, so that a change in
+one nested group can be followed without reading the others again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from dirclient import dn as dns
+from dirclient.groups import Group, Nesting, Path, Unit, below
+from dirclient.model import AccountState, DepartmentKind, DirectoryDepartment, Guid, Person
+from dirclient.resolve import Base, BaseKind
+
+
+@dataclass(slots=True)
+class Picture:
+    """Everything read that matters: recognized people, groups with direct members, containers.
+
+    `groups` are those of the Department Search DN, the user group, and all nested in them.
+    `units` are the OUs of the Department Search DN; `places` the DNs of all containers, to notice
+    when one moves. `primary` holds people by the RID of their primary group, `expires` the
+    accounts whose end is still to come. `by_dn`: members are known by DN, not by GUID.
+    """
+
+    users: Base
+    departments: Base | None
+    advanced: bool
+    by_dn: bool = False
+    people: dict[Guid, Person] = field(default_factory=dict)
+    primary: dict[int, set[Guid]] = field(default_factory=dict)
+    groups: dict[Guid, Group] = field(default_factory=dict)
+    units: dict[Guid, Unit] = field(default_factory=dict)
+    places: dict[Guid, str] = field(default_factory=dict)
+    expires: dict[Guid, datetime] = field(default_factory=dict)
+    hidden: frozenset[Guid] = frozenset()
+    _index: dict[str, Guid] | None = None
+
+    def copy(self) -> Picture:
+        """A picture to change while this one stays."""
+        return dataclasses.replace(
+            self,
+            people=dict(self.people),
+            primary={rid: set(people) for rid, people in self.primary.items()},
+            groups=dict(self.groups),
+            units=dict(self.units),
+            places=dict(self.places),
+            expires=dict(self.expires),
+            _index=None,
+        )
+
+    # -- people
+
+    def admit(self, person: Person, rid: int, expires: datetime | None) -> None:
+        """Take a person in, or take note of their change."""
+        guid = person.guid
+        if guid in self.people:
+            self._leave_primary(guid)
+        self.people[guid] = person
+        if rid:
+            self.primary.setdefault(rid, set()).add(guid)
+        if expires is None:
+            self.expires.pop(guid, None)
+        else:
+            self.expires[guid] = expires
+        self._index = None
+
+    def dismiss(self, guid: Guid) -> bool:
+        """Forget a person; whether they were known."""
+        if self.people.pop(guid, None) is None:
+            return False
+        self._leave_primary(guid)
+        self.expires.pop(guid, None)
+        self._index = None
+        return True
+
+    def _leave_primary(self, guid: Guid) -> None:
+        for people in self.primary.values():
+            people.discard(guid)
+
+    def expire(self, now: datetime) -> bool:
+        """Mark the accounts whose end has come since; whether there were any."""
+        due = [guid for guid, end in self.expires.items() if end <= now]
+        for guid in due:
+            del self.expires[guid]
+            person = self.people[guid]
+            if person.state is AccountState.ACTIVE:
+                self.people[guid] = dataclasses.replace(person, state=AccountState.EXPIRED)
+        return bool(due)
+
+    def person_of(self, reference: str) -> Guid | None:
+        """The recognized person behind a member reference."""
+        if self.by_dn:
+            if self._index is None:
+                self._index = {dns.key(one.dn): one.guid for one in self.people.values()}
+            return self._index.get(reference)
+        person = self.people.get(reference)  # type: ignore[call-overload]
+        return person.guid if person else None
+
+    # -- groups
+
+    def nesting(self) -> Nesting:
+        """The graph of groups as it stands."""
+        return Nesting(self.groups, self.person_of, self.group_index().get, self.primary)
+
+    def group_index(self) -> dict[str, Guid]:
+        """Known groups by member reference."""
+        return {
+            dns.key(one.dn) if self.by_dn else one.guid: one.guid for one in self.groups.values()
+        }
+
+    def scope_groups(self) -> frozenset[Guid]:
+        """The groups whose members are the recognized people; none where that is an OU's matter."""
+        if self.users.kind is not BaseKind.GROUP:
+            return frozenset()
+        return self.nesting().closure(self.users.guid)
+
+    def references(self, groups: Iterable[Guid]) -> set[str]:
+        """Everything these groups name as direct members, groups included."""
+        named: set[str] = set()
+        for guid in groups:
+            named |= self.groups[guid].members
+        return named
+
+    # -- what is told to the outside
+
+    def directory_departments(self) -> dict[Guid, DirectoryDepartment]:
+        """Every directory department with its effective, recognized members."""
+        nesting = self.nesting()
+        found = {
+            group.guid: _department(group, DepartmentKind.GROUP, *nesting.effective(group.guid))
+            for group in self.groups.values()
+            if group.department
+        }
+        people = ((one.guid, one.dn) for one in self.people.values())
+        inside = below(people, self.units.values())
+        for unit in self.units.values():
+            found[unit.guid] = _department(unit, DepartmentKind.OU, *inside[unit.guid])
+        if self.advanced:
+            found = {guid: one for guid, one in found.items() if one.members}
+        return found
+
+
+def _department(
+    source: Group | Unit,
+    kind: DepartmentKind,
+    members: frozenset[Guid],
+    via: Mapping[Guid, Path],
+) -> DirectoryDepartment:
+    return DirectoryDepartment(
+        guid=source.guid,
+        dn=source.dn,
+        name=source.name,
+        kind=kind,
+        members=members,
+        via=via,
+        path=dns.path(source.dn),
+        changed=source.changed,
+    )

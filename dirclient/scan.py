@@ -1,0 +1,359 @@
+"""The searches of a complete read, each on one connection and each to its proven end.
+
+Every method costs a number of operations that depends on pages and on large groups, never on a
+query for each person or group. Anything but a clean end raises `Incomplete`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from dirclient import adcodes, presets, wire
+from dirclient import dn as dns
+from dirclient.errors import Incomplete, Misconfigured
+from dirclient.filters import EVERYTHING, Filter, InvalidFilter, any_of, eq, present
+from dirclient.groups import Group, MemberPart, Unit, member_part, plain_dn, reference, rid_of
+from dirclient.model import Guid
+from dirclient.people import PersonReader, filetime, generalized_time, person_filter
+from dirclient.picture import Picture
+from dirclient.profile import Profile
+from dirclient.rootdse import RootDse
+from dirclient.transport import Connection
+from dirclient.wire import Control, Entry
+
+PEOPLE_PAGE = 1000
+"""People asked for at once: what Windows gives at most (MaxPageSize)."""
+GROUP_PAGE = 100
+"""Groups asked for at once: each may bring 1,500 members along."""
+CHUNK = 100
+"""Objects named in one filter."""
+
+_T = TypeVar("_T")
+_NEVER = (0, 0x7FFFFFFFFFFFFFFF)
+
+EXTENDED_DN = Control(wire.EXTENDED_DN, wire.tlv(0x30, wire.integer(1)))
+"""Members come with their GUIDs. Not critical: without it their DNs serve as well."""
+
+DOMAIN_SCOPE = Control(wire.DOMAIN_SCOPE)
+"""For questions about this domain alone: without references to others."""
+
+Count = Callable[[int], None]
+
+
+class Scan:
+    """Reads of one profile on one connection. `now` decides who has expired."""
+
+    def __init__(
+        self, profile: Profile, connection: Connection, root: RootDse, now: datetime
+    ) -> None:
+        self.profile = profile
+        self.connection = connection
+        self.root = root
+        self.now = now
+        self.preset = presets.of(profile)
+        self.reader = PersonReader.of(profile)
+        self.foreign: set[str] = set()  # members that live in another domain
+        self._same: dict[str, str] = {}  # one string for each reference, however often it occurs
+        self._suffix = root.domain.lower().encode()
+
+    # -- filters and attributes
+
+    @property
+    def controls(self) -> tuple[Control, ...]:
+        """What group searches carry."""
+        return (EXTENDED_DN,) if self.preset.is_ad else ()
+
+    @property
+    def within(self) -> tuple[Control, ...]:
+        """What questions about the domain alone carry."""
+        return (DOMAIN_SCOPE,) if self.preset.is_ad else ()
+
+    @property
+    def _identity(self) -> tuple[str, ...]:
+        return (self.preset.identity_attribute,)
+
+    @property
+    def person_attributes(self) -> tuple[str, ...]:
+        """What a person is made of, and the primary group."""
+        return (*self.reader.attributes, *(("primarygroupid",) if self.preset.is_ad else ()))
+
+    @property
+    def group_attributes(self) -> tuple[str, ...]:
+        """What a group or an OU is made of."""
+        preset = self.preset
+        ad = ("objectsid", "grouptype") if preset.is_ad else ()
+        return ("objectclass", preset.identity_attribute, *preset.members, preset.changed, *ad)
+
+    def person_filter(self) -> Filter:
+        """Who counts as a person. Raises `Misconfigured` for an administrator's bad filter."""
+        try:
+            return person_filter(self.profile)
+        except InvalidFilter as odd:
+            raise _bad_filter("user_filter", odd) from odd
+
+    def department_filter(self) -> Filter:
+        """What counts as a directory department. Raises `Misconfigured` likewise."""
+        wanted = self.preset.group_filter | self.preset.ou_filter
+        if not self.profile.department_filter.strip():
+            return wanted
+        try:
+            return wanted & Filter.raw(self.profile.department_filter)
+        except InvalidFilter as odd:
+            raise _bad_filter("department_filter", odd) from odd
+
+    # -- people
+
+    def people_below(self, picture: Picture, base: str, count: Count) -> None:
+        """Admit everyone below a place."""
+        pages = self._pages(base, self.person_filter(), self.person_attributes, PEOPLE_PAGE)
+        for entries in pages:
+            for entry in entries:
+                self.admit(picture, entry)
+            count(len(picture.people))
+
+    def people_of(self, picture: Picture, groups: Iterable[Group], count: Count) -> set[Guid]:
+        """Admit the people whom these groups name; return whom the directory says they have.
+
+        AD finds them by the back link `memberOf` and by primary group; elsewhere everyone is
+        looked at. Who is found without being named is returned only: the caller must explain it.
+        """
+        groups = list(groups)
+        named = set().union(*(group.members for group in groups)) if groups else set()
+        rids = {group.rid for group in groups if group.rid}
+        context = self.root.context_of(picture.users.dn)
+        found: set[Guid] = set()
+        for search in self._member_searches(groups):
+            wanted = self.person_filter() & search
+            pages = self._pages(context, wanted, self.person_attributes, PEOPLE_PAGE, self.within)
+            for entries in pages:
+                for entry in entries:
+                    guid = self.identity(entry)
+                    by_primary = entry.integer("primarygroupid") in rids
+                    if by_primary or guid in named or dns.key(entry.dn) in named:
+                        self.admit(picture, entry)
+                        found.add(guid)
+                    elif self.preset.is_ad:
+                        found.add(guid)
+                count(len(picture.people))
+        return found
+
+    def _member_searches(self, groups: Sequence[Group]) -> Iterator[Filter]:
+        """Filters that find whoever is a direct member of one of the groups."""
+        if not self.preset.is_ad:
+            yield EVERYTHING
+            return
+        for part in _chunks(groups, CHUNK):
+            yield any_of(
+                clause
+                for group in part
+                for clause in (
+                    eq("memberOf", group.dn),
+                    *([eq("primaryGroupID", group.rid)] if group.rid else []),
+                )
+            )
+
+    def visible_members(self, base: str, groups: Iterable[Group]) -> set[str]:
+        """Identities of everything, people or not, that is shown as a direct member (AD)."""
+        seen: set[str] = set()
+        for part in _chunks(list(groups), CHUNK):
+            search = any_of(eq("memberOf", group.dn) for group in part)
+            for entries in self._pages(base, search, self._identity, PEOPLE_PAGE, self.within):
+                seen.update(map(self.identity, entries))
+        return seen
+
+    def admit(self, picture: Picture, entry: Entry) -> Guid:
+        """Take in one person's entry. Raises `Incomplete` where essentials cannot be read."""
+        person = self.reader.person(entry, self.now)
+        if person is None:
+            raise self._unreadable(entry, self.preset.identity_attribute)
+        rid, end = 0, None
+        if self.preset.is_ad:
+            # It is never absent: an account whose state is hidden cannot be told from a leaver's.
+            if "useraccountcontrol" not in entry.attributes:
+                raise self._unreadable(entry, "userAccountControl")
+            rid = entry.integer("primarygroupid")
+            ticks = entry.integer("accountexpires")
+            if ticks not in _NEVER and (when := filetime(ticks)) > self.now:
+                end = when
+        picture.admit(person, rid, end)
+        return person.guid
+
+    # -- groups and OUs
+
+    def departments_below(self, picture: Picture, base: str, count: Count) -> list[Group]:
+        """Take in the groups and OUs below a place, itself included; return the groups."""
+        found = []
+        for entries in self._pages(
+            base, self.department_filter(), self.group_attributes, GROUP_PAGE, self.controls
+        ):
+            for entry in entries:
+                group = self.take_department(picture, entry)
+                if group is not None:
+                    found.append(group)
+            count(len(picture.units) + len(picture.groups))
+        return found
+
+    def take_department(self, picture: Picture, entry: Entry) -> Group | None:
+        """Take in one directory department; return it where it is a group."""
+        classes = {value.lower() for value in entry.attributes.get("objectclass", ())}
+        if b"organizationalunit" not in classes:
+            return self.take_group(picture, entry, department=True)
+        dn = plain_dn(entry.dn)
+        guid = self.identity(entry)
+        changed = generalized_time(entry.text(self.preset.changed))
+        picture.units[guid] = Unit(guid, dn, dns.name(dn), True, changed)
+        return None
+
+    def take_group(self, picture: Picture, entry: Entry, *, department: bool) -> Group:
+        """Take in one group with all its direct members, however many answers that takes."""
+        dn = plain_dn(entry.dn)
+        guid = self.identity(entry)
+        members: set[str] = set()
+        for attribute in self.preset.members:
+            for value in self._member_values(entry, dn, attribute):
+                name = reference(value)
+                if not value.startswith(b"<GUID="):
+                    picture.by_dn = True
+                if not value.lower().endswith(self._suffix):
+                    self.foreign.add(name)
+                members.add(self._same.setdefault(name, name))
+        group = Group(
+            guid=guid,
+            dn=dn,
+            name=dns.name(dn),
+            members=frozenset(members),
+            rid=rid_of(entry.octets("objectsid")),
+            department=department,
+            changed=generalized_time(entry.text(self.preset.changed)),
+        )
+        picture.groups[guid] = group
+        return group
+
+    def _member_values(self, entry: Entry, dn: str, attribute: str) -> Iterator[bytes]:
+        """All values, following ranges to their end (MS-ADTS 3.1.1.3.1.3.3)."""
+        part = member_part(entry, attribute)
+        yield from part.values
+        while part.more >= 0:
+            part = self._next_part(dn, attribute, part.more)
+            yield from part.values
+
+    def _next_part(self, dn: str, attribute: str, at: int) -> MemberPart:
+        wanted = f"{attribute};range={at}-*"
+        answer = self.connection.search(dn, EVERYTHING, (wanted,), "base", self.controls)
+        if answer.code != adcodes.SUCCESS or len(answer.entries) != 1:
+            raise Incomplete(
+                f"The members of {dn} from number {at} on could not be read "
+                f"(result code {answer.code}). {answer.message}".rstrip()
+            )
+        part = member_part(answer.entries[0], attribute, at)
+        if not part.values:
+            raise Incomplete(f"The members of {dn} end at number {at} without having ended.")
+        return part
+
+    def group_at(self, picture: Picture, dn: str) -> Group:
+        """Take in the group with this DN, which must be there."""
+        answer = self.connection.search(
+            dn, EVERYTHING, self.group_attributes, "base", self.controls
+        )
+        if answer.code != adcodes.SUCCESS or len(answer.entries) != 1:
+            raise Incomplete(
+                f"The group {dn} vanished while it was read. {answer.message}".rstrip()
+            )
+        return self.take_group(picture, answer.entries[0], department=False)
+
+    def groups_with(self, picture: Picture, guids: Iterable[Guid]) -> list[Group]:
+        """Take in the groups with these identities, wherever they are in the domain."""
+        found = []
+        for part in _chunks(sorted(guids), CHUNK):
+            search = any_of(map(self.preset.by_guid, part))
+            for entries in self._pages(
+                self.root.context_of(picture.users.dn),
+                self.preset.any_group_filter & search,
+                self.group_attributes,
+                GROUP_PAGE,
+                (*self.controls, *self.within),
+            ):
+                found += [self.take_group(picture, entry, department=False) for entry in entries]
+        return found
+
+    def nested_groups(self, picture: Picture) -> dict[str, Guid]:
+        """Every group of the domain that may be nested in another, by member reference."""
+        base = self.root.context_of(picture.users.dn)
+        wanted = self.preset.any_group_filter
+        if self.preset.is_ad:
+            wanted &= present("memberOf")
+        found: dict[str, Guid] = {}
+        for entries in self._pages(base, wanted, self._identity, PEOPLE_PAGE, self.within):
+            for entry in entries:
+                guid = self.identity(entry)
+                found[dns.key(entry.dn) if picture.by_dn else guid] = guid
+        return found
+
+    def close_nesting(self, picture: Picture, groups: Iterable[Group]) -> None:
+        """Take in every group nested in these, level by level, cycles included."""
+        candidates: dict[str, Guid] | None = None
+        level = list(groups)
+        while level:
+            named = set().union(*(group.members for group in level))
+            known = picture.group_index()
+            open_ends = [r for r in named if r not in known and picture.person_of(r) is None]
+            if not open_ends:
+                return
+            if candidates is None:
+                candidates = self.nested_groups(picture)
+            wanted = {candidates[r] for r in open_ends if r in candidates}
+            level = self.groups_with(picture, wanted)
+            if len(level) != len(wanted):
+                raise Incomplete("Nested groups changed while they were read.")
+
+    def places(self, picture: Picture, base: str) -> None:
+        """Note where every container is, to notice later when one moves."""
+        for entries in self._pages(
+            base, self.place_filter(), self._identity, PEOPLE_PAGE, self.within
+        ):
+            for entry in entries:
+                picture.places[self.identity(entry)] = dns.key(entry.dn)
+
+    def place_filter(self) -> Filter:
+        """What people and groups may lie in."""
+        others = (
+            ("container", "builtinDomain") if self.preset.is_ad else ("organization", "locality")
+        )
+        return any_of((self.preset.ou_filter, *(eq("objectClass", name) for name in others)))
+
+    # -- mechanics
+
+    def _pages(
+        self,
+        base: str,
+        wanted: Filter,
+        attributes: Sequence[str],
+        size: int,
+        controls: Sequence[Control] = (),
+    ) -> Iterator[list[Entry]]:
+        return self.connection.paged(base, wanted, attributes, "subtree", controls, size)
+
+    def identity(self, entry: Entry) -> Guid:
+        """The GUID of an entry. Raises `Incomplete` where the service account may not read it."""
+        guid = self.preset.guid(entry)
+        if guid is None:
+            raise self._unreadable(entry, self.preset.identity_attribute)
+        return guid
+
+    def _unreadable(self, entry: Entry, attribute: str) -> Incomplete:
+        return Incomplete(
+            f"The service account may not read {attribute} of {plain_dn(entry.dn)}: "
+            "give it the right to read all properties of people and groups."
+        )
+
+
+def _bad_filter(field: str, odd: InvalidFilter) -> Misconfigured:
+    return Misconfigured(
+        f"The filter is not valid: {odd}.", field=field, remedy="Write it as (attribute=value)."
+    )
+
+
+def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    return (items[at : at + size] for at in range(0, len(items), size))
