@@ -24,6 +24,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -286,6 +287,11 @@ class Membership(Base):
     static: Mapped[bool] = mapped_column(default=True)
 
 
+LOGIN_ORDER = "substr(lower(coalesce(login, '')), 1, 128)"
+EXTENSION_ORDER = "substr(coalesce(extension, ''), 1, 32)"
+"""By what people are sorted, in words that the index and the query must share to the letter."""
+
+
 class SeenPerson(Base):
     """The mirror: a recognized person as AD was last seen to hold them. Rewritten only on change.
 
@@ -297,6 +303,13 @@ class SeenPerson(Base):
     __table_args__ = (
         Index("ix_seen_person_directory_sort", "directory_id", "sort_key", "guid"),
         Index("ix_seen_person_directory_state", "directory_id", "state", "sort_key", "guid"),
+        Index("ix_seen_person_directory_login", "directory_id", text(LOGIN_ORDER), "guid"),
+        Index("ix_seen_person_directory_extension", "directory_id", text(EXTENSION_ORDER), "guid"),
+        # Searching reads this index alone, a fifth of the table. PostgreSQL, whose index entries
+        # are limited in length, reads the table as fast.
+        Index(
+            "ix_seen_person_directory_search", "directory_id", "state", "search_text", "guid"
+        ).ddl_if(dialect="sqlite"),
     )
 
     directory_id: Mapped[int] = mapped_column(
