@@ -17,9 +17,12 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from dirclient import tls
+from dirclient.dial import open_connection
 from dirclient.errors import (
     BadCredentials,
     DirectoryError,
@@ -29,14 +32,7 @@ from dirclient.errors import (
     Unavailable,
 )
 from dirclient.profile import Profile
-from dirclient.transport import (
-    Connection,
-    TimedOut,
-    open_connection,
-    remaining,
-    time_limit,
-    tls_context,
-)
+from dirclient.transport import Connection, TimedOut, remaining, time_limit
 
 T = TypeVar("T")
 
@@ -84,6 +80,26 @@ class _Refusal:
     pause: float
 
 
+class _Loan:
+    """Lends a connection for the length of a `with` block."""
+
+    __slots__ = ("_connection", "_pool", "_prepare", "_side")
+
+    def __init__(
+        self, pool: Pool, side: _Side, prepare: Callable[[Connection], None] | None
+    ) -> None:
+        self._pool, self._side, self._prepare = pool, side, prepare
+
+    def __enter__(self) -> Connection:
+        self._connection = self._pool.borrow(self._side, self._prepare)
+        return self._connection
+
+    def __exit__(self, kind: object, fault: BaseException | None, _: object) -> None:
+        if isinstance(fault, DirectoryError):
+            self._pool.blame(self._connection, fault)
+        self._pool.give_back(self._side, self._connection)
+
+
 class Pool:
     """See the module. `opener` and `clock` are arguments so that tests need neither net nor time.
 
@@ -105,8 +121,7 @@ class Pool:
         self._context: ssl.SSLContext | None = None
         self._context_lock = threading.Lock()
         self._changed = threading.Condition(threading.Lock())
-        self._searching = _Side()
-        self._verifying = _Side()
+        self._searching, self._verifying = _Side(), _Side()
         self._refusal: _Refusal | None = None
         self._knocker: threading.Thread | None = None
         self._stop = threading.Event()
@@ -114,32 +129,16 @@ class Pool:
 
     # -- lending
 
-    @contextlib.contextmanager
-    def searching(self) -> Iterator[Connection]:
+    def searching(self) -> AbstractContextManager[Connection]:
         """A connection bound as the service account.
 
         Raises `Unavailable`, or `Misconfigured` when the service account is refused.
         """
-        connection = self._borrow(self._searching, self._bind_service)
-        try:
-            yield connection
-        except DirectoryError as why:
-            self._blame(connection, why)
-            raise
-        finally:
-            self._give_back(self._searching, connection)
+        return _Loan(self, self._searching, self._bind_service)
 
-    @contextlib.contextmanager
-    def verifying(self) -> Iterator[Connection]:
+    def verifying(self) -> AbstractContextManager[Connection]:
         """A connection for one user's bind; nothing else may ever run on it."""
-        connection = self._borrow(self._verifying, None)
-        try:
-            yield connection
-        except DirectoryError as why:
-            self._blame(connection, why)
-            raise
-        finally:
-            self._give_back(self._verifying, connection)
+        return _Loan(self, self._verifying, None)
 
     def ask(self, question: Callable[[Connection], T]) -> T:
         """Put a question that changes nothing; once more when its connection broke beneath it."""
@@ -161,7 +160,7 @@ class Pool:
         try:
             yield connection
         except DirectoryError as why:
-            self._blame(connection, why)
+            self.blame(connection, why)
             raise
         finally:
             connection.close()
@@ -181,7 +180,8 @@ class Pool:
 
     # -- mechanics
 
-    def _borrow(self, side: _Side, prepare: Callable[[Connection], None] | None) -> Connection:
+    def borrow(self, side: _Side, prepare: Callable[[Connection], None] | None) -> Connection:
+        """For `_Loan`: an idle connection that is alive, else a new one."""
         if os.getpid() != self._pid:
             self._forget_after_fork()
         end = self._clock() + remaining(self.profile.sign_in_timeout)
@@ -218,7 +218,8 @@ class Pool:
                     )
                 self._changed.wait(left)
 
-    def _give_back(self, side: _Side, connection: Connection) -> None:
+    def give_back(self, side: _Side, connection: Connection) -> None:
+        """For `_Loan`: keep it for the next borrower unless it is closed."""
         stale = None
         with self._changed:
             side.lent -= 1
@@ -260,23 +261,26 @@ class Pool:
             if remaining(self.profile.connect_timeout) <= 0:
                 raise Unavailable("The time for this sign-in is over.", tried=self._tried())
             try:
-                return self._open_to(rank, prepare)
+                connection = self._connect(rank)
             except (Unavailable, Misconfigured) as why:
-                if self._refusal is not None and why is self._refusal.error:
-                    raise
                 self._set_aside(rank, why)
+                continue
+            try:
+                if prepare is not None:
+                    prepare(connection)
+                return connection
+            except Unavailable as why:
+                connection.close()
+                self._set_aside(rank, why)
+            except BaseException:
+                connection.close()
+                raise
         raise self._all_failed()
 
-    def _open_to(self, rank: int, prepare: Callable[[Connection], None] | None) -> Connection:
+    def _connect(self, rank: int) -> Connection:
         server = self.servers[rank]
         epoch = server.epoch
         connection = self._opener(self.profile, server.address, self._tls())
-        try:
-            if prepare is not None:
-                prepare(connection)
-        except BaseException:
-            connection.close()
-            raise
         connection.rank, connection.epoch = rank, epoch
         if server.failed:
             self._recovered(rank)
@@ -285,7 +289,7 @@ class Pool:
     def _tls(self) -> ssl.SSLContext | None:
         with self._context_lock:
             if self._context is None:
-                self._context = tls_context(self.profile)
+                self._context = tls.context(self.profile)
             return self._context
 
     def _bind_service(self, connection: Connection) -> None:
@@ -327,7 +331,7 @@ class Pool:
 
     # -- health
 
-    def _blame(self, connection: Connection, why: DirectoryError) -> None:
+    def blame(self, connection: Connection, why: DirectoryError) -> None:
         """Set a server aside that let a borrower wait in vain."""
         in_vain = isinstance(why, TimedOut) or isinstance(why.__cause__, TimedOut)
         if in_vain and self.servers[connection.rank].epoch == connection.epoch:
@@ -376,6 +380,9 @@ class Pool:
                 connection.close()
         except DirectoryError as why:
             server.why = why
+            return False
+        except Exception:
+            log.exception("asking %s how it is failed", server.address)
             return False
         return True
 

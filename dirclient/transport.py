@@ -1,4 +1,4 @@
-"""One encrypted LDAP connection: opened within its time, one operation in flight, errors wrapped.
+"""One LDAP connection: one operation in flight, every operation within its time, errors wrapped.
 
 Nothing of `socket` or `ssl` gets past this module: what goes wrong is `Unavailable` (try later),
 `Misconfigured` (an administrator must act) or `Incomplete` (a read that was torn).
@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from dirclient import adcodes, wire
 from dirclient.errors import Incomplete, Misconfigured, Unavailable
 from dirclient.filters import EVERYTHING, Filter
-from dirclient.profile import Encryption, Profile
 from dirclient.wire import Control, Entry, Malformed, Message, Result
 
 __all__ = [
@@ -30,10 +29,8 @@ __all__ = [
     "Result",
     "SearchResult",
     "TimedOut",
-    "open_connection",
     "remaining",
     "time_limit",
-    "tls_context",
 ]
 
 _CHUNK = 65536  # octets asked of the socket at once
@@ -48,19 +45,29 @@ class TimedOut(Unavailable):
     """The server took the request and did not answer in time. Whether it acted is unknown."""
 
 
-@contextlib.contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
+class TimeLimit:
+    """A context manager; see `time_limit`."""
+
+    __slots__ = ("_seconds", "_token")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        end = time.monotonic() + self._seconds
+        outer = _deadline.get()
+        self._token = _deadline.set(end if outer is None else min(end, outer))
+
+    def __exit__(self, *_: object) -> None:
+        _deadline.reset(self._token)
+
+
+def time_limit(seconds: float) -> TimeLimit:
     """Everything within ends in this time, whatever number of operations it takes.
 
     Limits nest: the nearest end wins. Used for a whole sign-in, look-up and bind together.
     """
-    end = time.monotonic() + seconds
-    outer = _deadline.get()
-    token = _deadline.set(end if outer is None else min(end, outer))
-    try:
-        yield
-    finally:
-        _deadline.reset(token)
+    return TimeLimit(seconds)
 
 
 def remaining(seconds: float) -> float:
@@ -78,6 +85,36 @@ class SearchResult:
     message: str = ""
     referrals: int = 0  # continuation references, counted and never followed
     controls: dict[str, bytes | None] = field(default_factory=dict)
+
+
+class _Operation:
+    """Exactly one request at a time, by a new message number; the unexpected closes for good."""
+
+    __slots__ = ("_busy", "_connection")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._busy = threading.Lock()
+
+    def __enter__(self) -> int:
+        if not self._busy.acquire(blocking=False):
+            raise RuntimeError("an operation is already in flight on this connection")
+        connection = self._connection
+        if connection.closed:
+            self._busy.release()
+            raise NotSent(f"The connection to {connection.server} is closed.")
+        connection.operations += 1
+        return connection.next_id()
+
+    def __exit__(self, kind: object, fault: BaseException | None, _: object) -> None:
+        self._busy.release()
+        if fault is None:
+            self._connection.used = time.monotonic()
+            return
+        self._connection.close()  # an answer may still be under way: nobody else may read it
+        if isinstance(fault, Malformed):
+            server = self._connection.server
+            raise Unavailable(f"{server} sent something that is not LDAP: {fault}.") from fault
 
 
 class Connection:
@@ -99,10 +136,11 @@ class Connection:
         self.rank = self.epoch = self.counted = 0  # the pool's own notes
         self._sock = sock
         self._timeout = operation_timeout
+        self._wait = 0.0  # the socket's own timeout as last set
         self._data = b""
         self._at = 0
         self._id = 0
-        self._busy = threading.Lock()
+        self._operation = _Operation(self)
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN | select.POLLHUP | select.POLLERR)
 
@@ -118,7 +156,7 @@ class Connection:
         if not name or not secret or b"\0" in secret:
             raise ValueError("a bind needs a name and a password")
         end = self._end()
-        with self._operation() as number:
+        with self._operation as number:
             self._send(wire.bind_request(number, name, secret), end)
             answer = self._answer(number, wire.BIND_RESPONSE, end)
         if answer.code != adcodes.SUCCESS:
@@ -142,7 +180,7 @@ class Connection:
         """
         names = tuple(attributes) or ("1.1",)
         end = self._end(deadline)
-        with self._operation() as number:
+        with self._operation as number:
             self._send(
                 wire.search_request(
                     number, base, scope, filter.encode(), names, controls, size_limit=size_limit
@@ -191,14 +229,14 @@ class Connection:
     def modify(self, dn: str, changes: Sequence[tuple[str, str, Sequence[bytes]]]) -> Result:
         """One modification: (add | delete | replace, attribute, values) in order."""
         end = self._end()
-        with self._operation() as number:
+        with self._operation as number:
             self._send(wire.modify_request(number, dn, changes), end)
             return self._answer(number, wire.MODIFY_RESPONSE, end)
 
     def extended(self, oid: str, value: bytes | None = None) -> Result:
         """One extended operation."""
         end = self._end()
-        with self._operation() as number:
+        with self._operation as number:
             self._send(wire.extended_request(number, oid, value), end)
             return self._answer(number, wire.EXTENDED_RESPONSE, end)
 
@@ -247,13 +285,14 @@ class Connection:
         self.closed = True
         with contextlib.suppress(OSError, ValueError):
             self._sock.setblocking(False)
-            self._sock.send(wire.unbind_request(self._next_id()))
+            self._sock.send(wire.unbind_request(self.next_id()))
         with contextlib.suppress(OSError):
             self._sock.close()
 
     # -- mechanics
 
-    def _next_id(self) -> int:
+    def next_id(self) -> int:
+        """The next message number."""
         self._id = self._id + 1 if self._id < 0x7FFFFFFF else 1
         return self._id
 
@@ -262,33 +301,14 @@ class Connection:
         end = now + remaining(self._timeout)
         return end if deadline is None else min(deadline, end)
 
-    @contextlib.contextmanager
-    def _operation(self) -> Iterator[int]:
-        """Exactly one at a time, by a new message number; what is unexpected closes for good."""
-        if not self._busy.acquire(blocking=False):
-            raise RuntimeError("an operation is already in flight on this connection")
-        try:
-            if self.closed:
-                raise NotSent(f"The connection to {self.server} is closed.")
-            self.operations += 1
-            yield self._next_id()
-            self.used = time.monotonic()
-        except Malformed as odd:
-            self.close()
-            raise Unavailable(f"{self.server} sent something that is not LDAP: {odd}.") from odd
-        except BaseException:
-            self.close()  # an answer may still be under way: nobody else may read it
-            raise
-        finally:
-            self._busy.release()
-
     def _send(self, request: bytes, end: float) -> None:
         """Hand all of it to the kernel. A part is never acted on, so a failure is `NotSent`."""
         try:
-            self._sock.settimeout(max(0.001, end - time.monotonic()))
+            self._wait = max(0.001, end - time.monotonic())
+            self._sock.settimeout(self._wait)
             self._sock.sendall(request)
         except OSError as gone:
-            raise NotSent(f"{self.server} could not be written to: {_reason(gone)}.") from gone
+            raise NotSent(f"{self.server} could not be written to: {reason(gone)}.") from gone
 
     def _fill(self, until: int, end: float) -> None:
         """Read until the buffer, cut to what is still unread, holds `until` octets."""
@@ -300,12 +320,14 @@ class Connection:
             if left <= 0:
                 raise TimedOut(f"{self.server} did not answer in time.")
             try:
-                self._sock.settimeout(left)
+                if left < self._wait - 0.05:  # each setting is a call into the kernel
+                    self._wait = left
+                    self._sock.settimeout(left)
                 chunk = self._sock.recv(_CHUNK)
             except TimeoutError as late:
                 raise TimedOut(f"{self.server} did not answer in time.") from late
             except OSError as gone:
-                raise Unavailable(f"{self.server} broke off: {_reason(gone)}.") from gone
+                raise Unavailable(f"{self.server} broke off: {reason(gone)}.") from gone
             if not chunk:
                 raise Unavailable(f"{self.server} closed the connection.")
             chunks.append(chunk)
@@ -366,140 +388,7 @@ class Connection:
                 raise Malformed(f"a response of kind {found.operation:#x}")
 
 
-def open_connection(profile: Profile, server: str, context: ssl.SSLContext | None) -> Connection:
-    """Connect to one server and encrypt as the profile says, all within its connect timeout.
-
-    `context` is the profile's one `tls_context`. Raises `Unavailable` or `Misconfigured`.
-    """
-    host = server.strip("[]")
-    with time_limit(profile.connect_timeout):
-        sock = _dial(host, profile.port, remaining(profile.connect_timeout))
-        connection: Connection | None = None
-        try:
-            name = profile.tls_name_of(server)
-            if profile.encryption is Encryption.LDAPS:
-                sock.settimeout(max(0.001, remaining(profile.connect_timeout)))
-                sock = _required(context).wrap_socket(sock, server_hostname=name)
-            connection = Connection(
-                sock,
-                server,
-                encrypted=profile.encryption is Encryption.LDAPS,
-                operation_timeout=profile.operation_timeout,
-            )
-            if profile.encryption is Encryption.STARTTLS:
-                connection.start_tls(_required(context), name)
-            return connection
-        except BaseException as fault:
-            connection.close() if connection else sock.close()
-            if isinstance(fault, (OSError, ValueError)):
-                raise tls_fault(fault, server, profile) from fault
-            if isinstance(fault.__cause__, Malformed):
-                raise Misconfigured(
-                    f"{server} port {profile.port} does not speak LDAP.",
-                    field="port",
-                    remedy="Enter 389, or choose LDAPS for port 636.",
-                ) from fault
-            raise
-
-
-def _required(context: ssl.SSLContext | None) -> ssl.SSLContext:
-    if context is None:
-        raise RuntimeError("an encrypted connection needs the profile's TLS context")
-    return context
-
-
-def _dial(host: str, port: int, seconds: float) -> socket.socket:
-    """A TCP connection that notices a dead peer. Raises `Unavailable`, `Misconfigured`."""
-    try:
-        sock = socket.create_connection((host, port), max(0.001, seconds))
-    except TimeoutError as late:
-        raise Unavailable(f"{host} port {port}: no answer within {seconds:.1f} s.") from late
-    except socket.gaierror as unknown:
-        raise Unavailable(f"{host}: the name cannot be resolved.") from unknown
-    except (OSError, ValueError, OverflowError) as refused:
-        raise Unavailable(f"{host} port {port}: {_reason(refused)}.") from refused
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    return sock
-
-
-def tls_context(profile: Profile) -> ssl.SSLContext | None:
-    """The profile's one TLS context: building it costs milliseconds, so it is shared.
-
-    Verification is always on. With certificates given, exactly these are trusted, and each is an
-    anchor, an intermediate or a server's own included. Without RFC 5280's strictest rules, which
-    Python 3.13 turned on and the CAs of many companies do not meet. None where nothing is
-    encrypted.
-    """
-    if profile.encryption is Encryption.NONE:
-        return None
-    try:
-        context = ssl.create_default_context(cadata=profile.ca_certificates.strip() or None)
-    except (ssl.SSLError, ValueError) as odd:
-        raise Misconfigured(
-            "The CA certificate cannot be read.",
-            field="ca_certificates",
-            remedy="Upload it in PEM form, beginning with -----BEGIN CERTIFICATE-----.",
-        ) from odd
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    return context
-
-
-_X509_NAME = (62, 64)  # hostname or IP address mismatch
-_X509_TIME = {9: "is not valid yet", 10: "has expired"}
-
-
-def tls_fault(fault: Exception, server: str, profile: Profile) -> Misconfigured | Unavailable:
-    """What a failed handshake means and what to do about it."""
-    if isinstance(fault, ssl.SSLCertVerificationError):
-        if fault.verify_code in _X509_NAME:
-            return Misconfigured(
-                f"The certificate of {server} is not for the name {profile.tls_name_of(server)!r}.",
-                field="tls_name",
-                remedy="Enter as TLS name a name that the certificate shows, "
-                "usually the server's full host name.",
-            )
-        if fault.verify_code in _X509_TIME:
-            return Misconfigured(
-                f"The certificate of {server} {_X509_TIME[fault.verify_code]}.",
-                field="servers",
-                remedy="Renew the certificate on the server, and compare the clocks.",
-            )
-        return Misconfigured(
-            f"The certificate of {server} is not signed by a trusted authority "
-            f"({fault.verify_message}).",
-            field="ca_certificates",
-            remedy="Upload the certificate of the authority that issued it.",
-        )
-    if isinstance(fault, TimeoutError):
-        return Unavailable(
-            f"{server} port {profile.port}: the TLS handshake got no answer in time."
-        )
-    if isinstance(fault, ssl.SSLError) and fault.reason in (
-        "WRONG_VERSION_NUMBER",
-        "RECORD_LAYER_FAILURE",
-        "PACKET_LENGTH_TOO_LONG",
-    ):
-        return Misconfigured(
-            f"{server} port {profile.port} does not speak TLS.",
-            field="port",
-            remedy="LDAPS uses port 636; on port 389 choose StartTLS.",
-        )
-    if isinstance(fault, ssl.SSLError) and not isinstance(fault, (ssl.SSLEOFError,)):
-        return Misconfigured(
-            f"{server} and this machine cannot agree on TLS ({fault.reason or fault}).",
-            field="encryption",
-            remedy="Allow TLS 1.2 or later on the server.",
-        )
-    return Unavailable(
-        f"{server} port {profile.port}: broke off during the TLS handshake; it may have no "
-        f"certificate ({_reason(fault)})."
-    )
-
-
-def _reason(fault: BaseException) -> str:
+def reason(fault: BaseException | None) -> str:
     """A short reason from the system, without numbers or Python's names."""
     if isinstance(fault, OSError) and fault.strerror:
         return fault.strerror.lower()
