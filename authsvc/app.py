@@ -6,6 +6,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authsvc.errors import setup_errors
+from authsvc.oidc.setup import setup_oidc
 from authsvc.pages import setup_pages
 from authsvc.security import setup_security
 from authsvc.services import Services, setup_services
@@ -28,6 +29,7 @@ def create_app(collaborators: Services) -> Flask:
     setup_errors(app)
     setup_pages(app)
     setup_views(app)
+    setup_oidc(app, collaborators)
     return app
 
 

@@ -1,0 +1,313 @@
+"""The provider's endpoints for programs. The ones for people are in authorize, logout, device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import wraps
+from typing import Any, TypeVar
+
+from authlib.oauth2.rfc6749.errors import (
+    InvalidClientError,
+    InvalidRequestError,
+    InvalidScopeError,
+    OAuth2Error,
+    UnauthorizedClientError,
+)
+from flask import Flask, Response, json, request
+
+from authsvc.oidc import claims, client_auth
+from authsvc.oidc import request as asking
+from authsvc.oidc.grants import TOKEN_PATH, TokenServer
+from authsvc.oidc.provider import Provider, provider
+from authsvc.security import serves_other_sites
+from kerauno import app_requests, devices, tokens
+from kerauno.clients import ClientInfo
+from kerauno.registration import DEVICE, GRANTS, USER_SCOPES
+
+AUTHORIZE_PATH = "/oauth/authorize"
+USERINFO_PATH = "/oauth/userinfo"
+INTROSPECT_PATH = "/oauth/introspect"
+REVOKE_PATH = "/oauth/revoke"
+KEYS_PATH = "/oauth/jwks"
+PUSH_PATH = "/oauth/par"
+LOGOUT_PATH = "/oauth/logout"
+DEVICE_START_PATH = "/oauth/device"
+DEVICE_PATH = "/device"
+
+_CACHED = {"Cache-Control": "public, max-age=300"}
+_NOT_CACHED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_OPEN = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Max-Age": "600",
+    "Access-Control-Expose-Headers": "WWW-Authenticate",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+_View = TypeVar("_View", bound=Callable[..., Response])
+
+
+def setup_endpoints(app: Flask, server: TokenServer) -> None:
+    """Register them. `server` answers token requests."""
+
+    @_open_to_scripts
+    def token() -> Response:
+        return server.respond()
+
+    for name in ("openid-configuration", "oauth-authorization-server"):  # RFC 8414 names the second
+        app.add_url_rule(f"/.well-known/{name}", f"oidc.{name}", _open_to_scripts(discovery))
+    post = {"methods": ["POST", "OPTIONS"], "provide_automatic_options": False}
+    app.add_url_rule(KEYS_PATH, "oidc.keys", _open_to_scripts(keys))
+    app.add_url_rule(TOKEN_PATH, "oidc.token", token, **post)  # type: ignore[arg-type]
+    app.add_url_rule(
+        USERINFO_PATH,
+        "oidc.userinfo",
+        _open_to_scripts(userinfo),
+        methods=["GET", "POST", "OPTIONS"],
+        provide_automatic_options=False,
+    )
+    app.add_url_rule(REVOKE_PATH, "oidc.revoke", _open_to_scripts(revoke), **post)  # type: ignore[arg-type]
+    for path, name, view in (
+        (INTROSPECT_PATH, "introspect", introspect),
+        (PUSH_PATH, "push", push),
+        (DEVICE_START_PATH, "device_start", device_start),
+    ):
+        app.add_url_rule(path, f"oidc.{name}", serves_other_sites(view), methods=["POST"])
+
+
+def _open_to_scripts(view: _View) -> _View:
+    """Let scripts of any site call it: no cookie counts here (W3C CORS, no credentials)."""
+
+    @wraps(view)
+    def opened() -> Response:
+        response = Response(status=204) if request.method == "OPTIONS" else view()
+        response.headers.update(_OPEN)
+        return response
+
+    return serves_other_sites(opened)  # type: ignore[return-value]
+
+
+def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(
+        json.dumps(body), status, headers or _NOT_CACHED, content_type="application/json"
+    )
+
+
+def _refusal(error: OAuth2Error) -> Response:
+    status, body, headers = error()
+    return Response(json.dumps(body), status, headers)
+
+
+def _refusing(view: Callable[[], Response]) -> Callable[[], Response]:
+    """Answer errors as RFC 6749 5.2 has them; a parameter must not be there twice (3.2)."""
+
+    @wraps(view)
+    def guarded() -> Response:
+        try:
+            if any(len(values) > 1 for _, values in request.form.lists()):
+                raise InvalidRequestError("A parameter is there more than once.")
+            return view()
+        except OAuth2Error as error:
+            return _refusal(error)
+
+    return guarded
+
+
+def metadata(of: Provider) -> dict[str, Any]:
+    """What the provider offers (OpenID Connect Discovery 3, RFC 8414 2, RFC 9126 5, RFC 9207 3)."""
+    methods = list(client_auth.METHODS)
+    return {
+        "issuer": of.issuer,
+        "authorization_endpoint": of.url(AUTHORIZE_PATH),
+        "token_endpoint": of.url(TOKEN_PATH),
+        "userinfo_endpoint": of.url(USERINFO_PATH),
+        "jwks_uri": of.url(KEYS_PATH),
+        "introspection_endpoint": of.url(INTROSPECT_PATH),
+        "revocation_endpoint": of.url(REVOKE_PATH),
+        "end_session_endpoint": of.url(LOGOUT_PATH),
+        "device_authorization_endpoint": of.url(DEVICE_START_PATH),
+        "pushed_authorization_request_endpoint": of.url(PUSH_PATH),
+        "scopes_supported": list(USER_SCOPES),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": list(GRANTS),
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256", "ES256"],
+        "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": client_auth.ASSERTION_ALGORITHMS,
+        "introspection_endpoint_auth_methods_supported": methods[:-1],
+        "introspection_endpoint_auth_signing_alg_values_supported": (
+            client_auth.ASSERTION_ALGORITHMS
+        ),
+        "revocation_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": client_auth.ASSERTION_ALGORITHMS,
+        "code_challenge_methods_supported": ["S256"],
+        "prompt_values_supported": sorted(asking.PROMPTS),
+        "acr_values_supported": list(claims.ACRS),
+        "claim_types_supported": ["normal"],
+        "claims_supported": list(claims.SUPPORTED),
+        "claims_parameter_supported": False,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+        "require_pushed_authorization_requests": False,
+        "authorization_response_iss_parameter_supported": True,
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
+    }
+
+
+def discovery() -> Response:
+    """The provider's metadata."""
+    return _json(metadata(provider()), headers=_CACHED)
+
+
+def keys() -> Response:
+    """The public keys (RFC 7517 5)."""
+    return _json({"keys": provider().keyring.published()}, headers=_CACHED)
+
+
+def userinfo() -> Response:
+    """What the access token's scopes tell of its person (OpenID Connect Core 5.3)."""
+    token = _bearer()
+    if isinstance(token, Response):
+        return token
+    here = provider()
+    with here.database.fast() as h:
+        found = tokens.holder_of(h, here.now(), token)
+    if found is None:
+        return _bearer_error(401, "invalid_token", "The access token has expired or was ended.")
+    holder, scope = found
+    scopes = scope.split()
+    if "openid" not in scopes:
+        return _bearer_error(403, "insufficient_scope", "It needs the scope openid.", "openid")
+    return _json(claims.of_person(holder, scopes))
+
+
+def _bearer() -> str | Response:
+    """The access token of this request (RFC 6750 2), or the answer that says what is wrong."""
+    if "access_token" in request.args:  # 2.3: it would end in logs and histories
+        return _bearer_error(400, "invalid_request", "A token does not belong in an address.")
+    kind, _, value = request.headers.get("Authorization", "").partition(" ")
+    in_form = request.form.get("access_token") if request.method == "POST" else None
+    if kind.lower() == "bearer" and value.strip():
+        if in_form is not None:
+            return _bearer_error(400, "invalid_request", "More than one token was sent.")
+        return value.strip()
+    if in_form:
+        return in_form
+    return _bearer_error(401)
+
+
+def _bearer_error(status: int, error: str = "", text: str = "", scope: str = "") -> Response:
+    """RFC 6750 3: without a token no error is named."""
+    parts = {"error": error, "error_description": text, "scope": scope}
+    said = "".join(f', {name}="{value}"' for name, value in parts.items() if value)
+    body = {name: value for name, value in parts.items() if value and name != "scope"}
+    headers = _NOT_CACHED | {"WWW-Authenticate": f'Bearer realm="Kerauno"{said}'}
+    return _json(body, status, headers)
+
+
+def _proven(path: str) -> ClientInfo:
+    """The app that sent this request. Raises OAuth2Error."""
+    here = provider()
+    audiences = (here.issuer, here.url(path), here.url(TOKEN_PATH))
+    return client_auth.authenticate(here, audiences)
+
+
+@_refusing
+def introspect() -> Response:
+    """Whether a token is good, for what and whom (RFC 7662). For apps that can keep a secret.
+
+    The company's own apps may ask about any token, others about their own alone; everything else
+    is simply not active.
+    """
+    client = _proven(INTROSPECT_PATH)
+    if not client.confidential:
+        raise InvalidClientError("Only apps with credentials may ask.", status_code=401)
+    token = request.form.get("token")
+    if not token:
+        raise InvalidRequestError("The parameter token is missing.")
+    here = provider()
+    with here.database.fast() as h:
+        found = tokens.describe(h, here.now(), token)
+    if found is None or not (client.first_party or found.client_id == client.id):
+        return _json({"active": False})
+    body = {
+        "active": True,
+        "client_id": found.client_id,
+        "scope": found.scope,
+        "token_type": "Bearer" if found.kind == "access_token" else "refresh_token",
+        "iat": int(found.issued_at.timestamp()),
+        "exp": int(found.expires_at.timestamp()),
+        "sub": found.subject or found.client_id,
+        "iss": here.issuer,
+        "aud": found.client_id,
+    }
+    return _json(body | ({"username": found.username} if found.username else {}))
+
+
+@_refusing
+def revoke() -> Response:
+    """End a token (RFC 7009). The answer is the same whether there was one."""
+    client = _proven(REVOKE_PATH)
+    token = request.form.get("token")
+    if not token:
+        raise InvalidRequestError("The parameter token is missing.")
+    with provider().database.fast_write() as h:
+        tokens.revoke(h, token, client_id=client.id)
+    return Response(status=200, headers=_NOT_CACHED)
+
+
+@_refusing
+def push() -> Response:
+    """Take an authorization request from the app itself (RFC 9126)."""
+    client = _proven(PUSH_PATH)
+    params, doubled = asking.gather(request.form.getlist)
+    if "request_uri" in params:
+        raise InvalidRequestError("A pushed request has no request_uri.")
+    params["client_id"] = client.id
+    redirect_uri = params.get("redirect_uri", "")
+    if redirect_uri not in client.redirect_uris:
+        raise InvalidRequestError("The redirect_uri is not registered.")
+    try:
+        asking.check(params, doubled, client, redirect_uri)
+    except asking.Faulty as faulty:
+        raise faulty.error from None
+    here = provider()
+    with here.database.fast_write() as h:
+        handle = app_requests.keep(
+            h,
+            here.now(),
+            client_id=client.id,
+            params=params,
+            seconds=app_requests.PUSHED_SECONDS,
+        )
+    return _json({"request_uri": handle, "expires_in": app_requests.PUSHED_SECONDS}, 201)
+
+
+@_refusing
+def device_start() -> Response:
+    """A device asks for a code to show (RFC 8628 3.1)."""
+    client = _proven(DEVICE_START_PATH)
+    if DEVICE not in client.grant_types:
+        raise UnauthorizedClientError("This app may not sign in devices.")
+    asked = dict.fromkeys(request.form.get("scope", "openid").split())
+    scope = " ".join(word for word in asked if word in client.scopes)
+    if not scope:
+        raise InvalidScopeError()
+    here = provider()
+    now: datetime = here.now()
+    address = request.remote_addr or ""
+    with here.database.fast_write() as h:
+        started = devices.start(h, now, client_id=client.id, scope=scope, address=address)
+    page = here.url(DEVICE_PATH)
+    body = {
+        "device_code": started.device_code,
+        "user_code": started.user_code,
+        "verification_uri": page,
+        "verification_uri_complete": f"{page}?user_code={started.user_code}",
+        "expires_in": devices.LIFETIME_SECONDS,
+        "interval": devices.INTERVAL_SECONDS,
+    }
+    return _json(body)
