@@ -100,6 +100,10 @@ class Directories:
         held = self._open
         return held is None or held.login_without_domain
 
+    def connect(self, profile: Profile) -> Client:
+        """A client for settings that are not stored, to test them. The caller closes it."""
+        return self._connect(profile)
+
     def close(self) -> None:
         """End every connection."""
         with self._lock:
