@@ -5,12 +5,17 @@ from __future__ import annotations
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from authsvc.accounts import setup_accounts
+from authsvc.api import setup_api
+from authsvc.console.setup import setup_console
 from authsvc.errors import setup_errors
+from authsvc.forward import Front
+from authsvc.health import setup_health
 from authsvc.oidc.setup import setup_oidc
 from authsvc.pages import setup_pages
 from authsvc.security import setup_security
-from authsvc.services import Services, setup_services
-from authsvc.sessions import setup_sessions
+from authsvc.services import Services, lifetime_for, setup_services
+from authsvc.sessions import cookie_for, setup_sessions
 from authsvc.views import setup_views
 
 MAX_REQUEST = 2 * 1024 * 1024
@@ -28,9 +33,26 @@ def create_app(collaborators: Services) -> Flask:
     setup_sessions(app, settings)
     setup_errors(app)
     setup_pages(app)
+    setup_accounts(app)
     setup_views(app)
+    setup_api(app)
+    setup_health(app)
+    setup_console(app)
     setup_oidc(app, collaborators)
+    setup_front(app, collaborators)
     return app
+
+
+def setup_front(app: Flask, collaborators: Services) -> None:
+    """Put forward-auth in front of everything: it is asked for each request of every app."""
+    settings = collaborators.settings
+    app.wsgi_app = Front(  # type: ignore[method-assign]
+        app.wsgi_app,
+        collaborators.database,
+        cookie=cookie_for(settings),
+        lifetime=lifetime_for(settings),
+        now=collaborators.now,
+    )
 
 
 def setup_proxies(app: Flask, count: int) -> None:

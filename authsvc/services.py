@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from flask import Flask, current_app
 
-from authsvc.directories import Directories
+from authsvc.directories import Connect, Directories
+from authsvc.lockout import LockoutBudgets
+from authsvc.pace import Pace
+from authsvc.signin import SignIn
+from authsvc.signin_records import SignInRecords
 from kerauno.config import Settings
 from kerauno.db import Database
 from kerauno.sealed import Sealer
+from kerauno.sessions import Lifetime
 
 
 def utc_now() -> datetime:
@@ -28,7 +33,41 @@ class Services:
     database: Database
     sealer: Sealer
     directories: Directories
+    records: SignInRecords
+    sign_in: SignIn
     now: Callable[[], datetime] = utc_now
+
+    def close(self) -> None:
+        """End every connection."""
+        self.directories.close()
+        self.database.close()
+
+
+def assemble(
+    settings: Settings,
+    *,
+    connect: Connect,
+    now: Callable[[], datetime] = utc_now,
+    pace: Pace | None = None,
+) -> Services:
+    """The collaborators for these settings. Opens no connection; makes a missing key file.
+
+    Raises KeyProblem when the key file cannot be used.
+    """
+    database = Database(settings.database_url)
+    sealer = Sealer(settings.secret_key_file, create=True)
+    directories = Directories(database, sealer, connect)
+    records = SignInRecords.of(database, settings, now, lifetime_for(settings))
+    budgets = LockoutBudgets(database, settings, now)
+    sign_in = SignIn(records, directories, budgets, pace or Pace())
+    return Services(settings, database, sealer, directories, records, sign_in, now)
+
+
+def lifetime_for(settings: Settings) -> Lifetime:
+    """How long sessions last, in all and unused."""
+    return Lifetime(
+        timedelta(hours=settings.session_hours), timedelta(minutes=settings.session_idle_minutes)
+    )
 
 
 def setup_services(app: Flask, collaborators: Services) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import wraps
 from typing import ParamSpec, TypeVar, cast
 from urllib.parse import quote
@@ -21,7 +20,7 @@ from flask_login import LoginManager, current_user
 from werkzeug.exceptions import Forbidden, Unauthorized
 
 from authsvc.errors import is_api
-from authsvc.services import services
+from authsvc.services import lifetime_for, services
 from kerauno import sessions as records
 from kerauno.config import Settings
 from kerauno.sessions import Lifetime, Signed
@@ -76,13 +75,6 @@ def setup_sessions(app: Flask, settings: Settings) -> None:
 def cookie_for(settings: Settings) -> str:
     """The session cookie's name: `__Host-` binds it to this very host (RFC 6265bis 4.1.3.2)."""
     return "__Host-kerauno" if settings.secure else "kerauno"
-
-
-def lifetime_for(settings: Settings) -> Lifetime:
-    """How long sessions last, in all and unused."""
-    return Lifetime(
-        timedelta(hours=settings.session_hours), timedelta(minutes=settings.session_idle_minutes)
-    )
 
 
 def cookie_name() -> str:

@@ -175,3 +175,8 @@ def ago(span: timedelta) -> str:
     if hours < 48:
         return "1 hour ago" if hours == 1 else f"{hours} hours ago"
     return f"{hours // 24} days ago"
+
+
+def phone_book_summary(first: int, last: int, total: int) -> str:
+    """Which part of the phone book is shown."""
+    return f"{first} to {last} of {total}"

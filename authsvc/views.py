@@ -1,35 +1,128 @@
-"""The pages of everyone: sign-in, home, own sessions, phone book."""
+"""The pages of everyone who is signed in: home, own sessions, phone book."""
 
 from __future__ import annotations
 
-from flask import Flask, render_template, request
-from flask.typing import ResponseReturnValue
+from dataclasses import dataclass
+from datetime import datetime
 
-from authsvc.security import allow_form_targets, safe_next
+from flask import Flask, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import NotFound
+
+from authsvc import phonebook, texts
+from authsvc.browsers import browser_name
 from authsvc.services import services
-from authsvc.sessions import require_user
+from authsvc.sessions import Me, me, require_user, take_cookie
+from kerauno import audit, links, numbers, sessions
+from kerauno.tables import WebSession
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSession:
+    """One of a person's sessions as their home shows it."""
+
+    handle: str
+    browser: str
+    address: str
+    method: str
+    created_at: datetime
+    seen: str
+    here: bool
 
 
 def setup_views(app: Flask) -> None:
     """Register the pages."""
-    app.add_url_rule("/login", view_func=login)
     app.add_url_rule("/", view_func=home)
-
-
-def login() -> ResponseReturnValue:
-    """The sign-in form."""
-    target = safe_next(request.args.get("next"))
-    allow_form_targets(target)
-    return render_template(
-        "login.html",
-        next=target,
-        username="",
-        notice=None,
-        bare_names=services().directories.bare_names(),
-    )
+    app.add_url_rule("/phonebook", view_func=phone_book)
+    app.add_url_rule("/sessions/<handle>/end", view_func=end_session, methods=["POST"])
+    app.add_url_rule("/sessions/end-others", view_func=end_other_sessions, methods=["POST"])
 
 
 @require_user
 def home() -> ResponseReturnValue:
-    """The person's home."""
-    return render_template("home.html", sessions=[], departments=[], extension=None, synced=False)
+    """The person's home: name, extension, departments, own sessions."""
+    person, held = me(), services()
+    now = held.now()
+    with held.database.read() as s:
+        number = numbers.of_user(s, person.user_id)
+        own = sessions.list_for(s, person.user_id, now)
+        departments = phonebook.departments_of(s, person.user_id)
+        synced = links.of_user(s, person.user_id) is not None
+    return render_template(
+        "home.html",
+        extension=number.number if number and number.reserved_until is None else None,
+        departments=departments,
+        sessions=[_shown(row, person, now) for row in own],
+        synced=synced,
+        notice=_NOTICES.get(request.args.get("done", "")),
+    )
+
+
+@require_user
+def end_session(handle: str) -> ResponseReturnValue:
+    """End one of one's own sessions. Somebody else's does not exist."""
+    person, held = me(), services()
+    with held.database.write() as s:
+        ended = sessions.end_own(s, person.user_id, handle)
+        if ended is None:
+            raise NotFound
+        _note(s, person, "session-ended", {"handle": handle})
+    if handle == person.handle:
+        return take_cookie(redirect("/login?signed-out", 303))  # type: ignore[arg-type]
+    return redirect("/?done=session", 303)
+
+
+@require_user
+def end_other_sessions() -> ResponseReturnValue:
+    """End all of one's sessions but this one."""
+    person, held = me(), services()
+    with held.database.write() as s:
+        count = sessions.end_others(s, person.user_id, person.session_id)
+        _note(s, person, "sessions-ended", {"count": count})
+    return redirect("/?done=sessions", 303)
+
+
+@require_user
+def phone_book() -> ResponseReturnValue:
+    """Everyone with an extension and every ring group, by name."""
+    query = request.args.get("q", "").strip()[:100]
+    page = max(1, request.args.get("page", 1, type=int) or 1)
+    with services().database.read() as s:
+        found = phonebook.page(s, query, page)
+    return render_template(
+        "phonebook.html",
+        query=query,
+        entries=found.entries,
+        summary=texts.phone_book_summary(found.first, found.last, found.total),
+        previous=phonebook.address(query, page - 1) if page > 1 else "",
+        following=phonebook.address(query, page + 1) if found.last < found.total else "",
+    )
+
+
+_NOTICES = {"session": texts.session_was_ended, "sessions": texts.sessions_were_ended}
+
+
+def _shown(row: WebSession, person: Me, now: datetime) -> ShownSession:
+    return ShownSession(
+        handle=row.handle,
+        browser=browser_name(row.user_agent) or texts.unknown_browser,
+        address=row.address,
+        method=row.method,
+        created_at=row.created_at,
+        seen=texts.ago(now - row.seen_at),
+        here=row.handle == person.handle,
+    )
+
+
+def _note(s: Session, person: Me, event: str, detail: dict[str, object]) -> None:
+    audit.append(
+        s,
+        event,
+        now=services().now(),
+        outcome="ok",
+        actor=person.email,
+        user_id=person.user_id,
+        address=request.remote_addr or "",
+        detail=detail,
+    )

@@ -1,0 +1,234 @@
+"""The forms by which people come in, leave, and change a password."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+
+import structlog
+from flask import Flask, Response, current_app, g, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+
+from authsvc import metrics, texts
+from authsvc.outcomes import (
+    Attempt,
+    CannotAsk,
+    MustChange,
+    NameIncomplete,
+    NotLetIn,
+    Outcome,
+    Reason,
+    Right,
+    Settled,
+    TooMany,
+)
+from authsvc.security import allow_form_targets, safe_next
+from authsvc.services import services
+from authsvc.sessions import cookie_name, current, give_cookie, take_cookie
+from kerauno import audit, sessions
+from kerauno.errors import InvalidValue, NotFound
+
+_log = structlog.get_logger(__name__)
+_RETRY_SECONDS = 10  # when no directory can be asked
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a form's page says above the form. `kind` as in the `alert` macro."""
+
+    kind: str
+    title: str
+    text: str = ""
+    code: str = ""
+
+
+def setup_accounts(app: Flask) -> None:
+    """Register the forms."""
+    app.add_url_rule("/login", view_func=sign_in_form, methods=["GET"])
+    app.add_url_rule("/login", view_func=sign_in, methods=["POST"])
+    app.add_url_rule("/logout", view_func=sign_out, methods=["POST"])
+    app.add_url_rule("/password", view_func=password_form, methods=["GET"])
+    app.add_url_rule("/password", view_func=change_password, methods=["POST"])
+
+
+def sign_in_form() -> ResponseReturnValue:
+    """The empty form. Who is signed in already goes on, unless `again` asks for a fresh sign-in."""
+    target = safe_next(request.args.get("next"))
+    if "again" not in request.args and cookie_name() in request.cookies and current() is not None:
+        return redirect(target, 303)
+    allow_form_targets(target)
+    bare_names = services().directories.bare_names()
+    if target == "/" and not request.args:
+        return Response(_plain_form(bare_names), content_type="text/html; charset=utf-8")
+    notice = Notice("ok", texts.signed_out) if "signed-out" in request.args else None
+    return _form_page(target, notice=notice, username=request.args.get("username", "")[:320])
+
+
+def sign_in() -> ResponseReturnValue:
+    """Try a name and a password."""
+    began = time.perf_counter()
+    form = request.form
+    target = safe_next(form.get("next"))
+    attempt = attempt_of(form.get("username", ""), form.get("password", ""))
+    outcome = services().sign_in.decide(attempt)
+    response = _answer(outcome, attempt, target)
+    metrics.signin_seconds.observe(time.perf_counter() - began)
+    return response
+
+
+def sign_out() -> ResponseReturnValue:
+    """End this session, here and for every app that was opened with it."""
+    person = current()
+    if person is not None:
+        held = services()
+        with held.database.write() as s:
+            sessions.end(s, person.session_id)
+            audit.append(
+                s,
+                "sign-out",
+                now=held.now(),
+                outcome="ok",
+                actor=person.email,
+                user_id=person.user_id,
+                address=request.remote_addr or "",
+            )
+    return take_cookie(redirect("/login?signed-out", 303))  # type: ignore[arg-type]
+
+
+def password_form() -> ResponseReturnValue:
+    """The form to change a directory password, for whoever knows the present one."""
+    person = current()
+    username = person.email if person else request.args.get("username", "")[:320]
+    target = safe_next(request.args.get("next"))
+    return _password_page(target, username)
+
+
+def change_password() -> ResponseReturnValue:
+    """Change a directory password, then sign in with the new one."""
+    form = request.form
+    target = safe_next(form.get("next"))
+    attempt = attempt_of(form.get("username", ""), form.get("password", ""))
+    new = form.get("new_password", "")
+    faults = new_password_faults(attempt.password, new, form.get("new_password_again", ""))
+    if faults:
+        return _password_page(target, attempt.name, faults=faults, status=400)
+    outcome = services().sign_in.prove_for_change(attempt, new)
+    if isinstance(outcome, MustChange) and outcome.rejected:
+        return _password_page(target, attempt.name, faults=_rejected(outcome.rejected), status=400)
+    return _answer(outcome, attempt, target, changing=True)
+
+
+def attempt_of(name: str, password: str) -> Attempt:
+    """What this request tries."""
+    agent = request.headers.get("User-Agent", "")
+    return Attempt(name, password, request.remote_addr or "", agent[:255])
+
+
+def new_password_faults(old: str, new: str, again: str) -> dict[str, str]:
+    """What is wrong with a new password before anybody is asked, by field."""
+    if not new.strip():
+        return {"new_password": texts.new_password_missing}
+    if new != again:
+        return {"new_password_again": texts.passwords_differ}
+    if new == old:
+        return {"new_password": texts.new_password_same}
+    return {}
+
+
+def _answer(
+    outcome: Outcome, attempt: Attempt, target: str, *, changing: bool = False
+) -> ResponseReturnValue:
+    """The page or the redirect for what a sign-in came to."""
+    metrics.signins.labels(type(outcome).__name__).inc()
+    page = _password_page if changing else _form_page
+    match outcome:
+        case Right():
+            return _come_in(outcome, attempt, target, changing=changing)
+        case MustChange():
+            words = texts.change_expired if outcome.expired else texts.change_required
+            notice = Notice("warn", texts.change_title, words)
+            return _password_page(target, attempt.name, notice=notice, status=401)
+        case NameIncomplete():
+            notice = Notice("warn", texts.domain_needed_title, texts.domain_needed)
+            return page(target, attempt.name, notice=notice, status=401)
+        case NotLetIn():
+            notice = Notice("danger", texts.refused_title, texts.refused, outcome.code)
+            return page(target, attempt.name, notice=notice, status=401)
+        case TooMany():
+            words = texts.throttled(outcome.retry_after)
+            notice = Notice("warn", texts.throttled_title, words)
+            response = page(target, attempt.name, notice=notice, status=429)
+            response.headers["Retry-After"] = str(outcome.retry_after)
+            return response
+        case CannotAsk():
+            _log.error("sign-in cannot ask", reason=outcome.reason.value, why=outcome.why)
+            notice = Notice("warn", texts.unavailable_title, texts.unavailable, outcome.code)
+            response = page(target, attempt.name, notice=notice, status=503)
+            response.headers["Retry-After"] = str(_RETRY_SECONDS)
+            return response
+
+
+def _come_in(right: Right, attempt: Attempt, target: str, *, changing: bool) -> ResponseReturnValue:
+    held = services()
+    try:
+        made = held.records.admit(attempt, right)
+    except (InvalidValue, NotFound):
+        # The account or the user was linked to somebody else in this very moment.
+        code = held.records.refuse(
+            attempt,
+            Reason.NO_MATCH,
+            None,
+            Settled.NOT_ASKED,
+            user=right.user,
+            guid=None,
+            note="the link could not be made",
+        )
+        return _answer(NotLetIn(Reason.NO_MATCH, code), attempt, target, changing=changing)
+    assert made is not None
+    g.pop("_login_user", None)
+    return give_cookie(redirect(target, 303), made.cookie)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=4)
+def _plain_form(bare_names: bool) -> bytes:
+    """The form that nearly everyone gets, rendered once: it says nothing about anyone."""
+    return _render_form("/", "", None, bare_names).encode()
+
+
+def _form_page(
+    target: str, username: str = "", *, notice: Notice | None = None, status: int = 200
+) -> Response:
+    allow_form_targets(target)
+    bare_names = services().directories.bare_names()
+    page = _render_form(target, username[:320], notice, bare_names)
+    return Response(page, status, content_type="text/html; charset=utf-8")
+
+
+def _render_form(target: str, username: str, notice: Notice | None, bare_names: bool) -> str:
+    # Without the app's context processors: nobody is signed in here, so nothing is looked up.
+    template = current_app.jinja_env.get_template("login.html")
+    return template.render(next=target, username=username, notice=notice, bare_names=bare_names)
+
+
+def _password_page(
+    target: str,
+    username: str,
+    *,
+    notice: Notice | None = None,
+    faults: dict[str, str] | None = None,
+    status: int = 200,
+) -> Response:
+    allow_form_targets(target)
+    page = render_template(
+        "password.html", next=target, username=username[:320], notice=notice, errors=faults or {}
+    )
+    return Response(page, status, content_type="text/html; charset=utf-8")
+
+
+def _rejected(reason: str) -> dict[str, str]:
+    words = {
+        "policy": texts.policy_refused,
+        "insecure": texts.change_insecure,
+    }.get(reason, texts.change_failed)
+    return {"new_password": words}

@@ -1,0 +1,77 @@
+"""For whoever watches the service: is it ready, and what does it count."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from flask import Flask, Response, jsonify
+from flask.typing import ResponseReturnValue
+
+from authsvc import metrics
+from authsvc.services import Services, services
+from dirclient.errors import DirectoryError, Misconfigured
+from kerauno import directories
+from kerauno.errors import DatabaseUnavailable, KeyProblem, SchemaOutdated
+
+_BELIEVED = 5.0  # seconds for which the directory is not asked again
+
+
+def setup_health(app: Flask) -> None:
+    """Register `/readyz` and `/metrics`; `/healthz` is answered in `authsvc.forward`."""
+    seen = _Seen()
+    app.add_url_rule("/readyz", "readyz", lambda: _ready(seen))
+    app.add_url_rule("/metrics", "metrics", _metrics)
+
+
+class _Seen:
+    """The directory's state as seen last: watchers ask often, and each look costs a search."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until = 0.0
+        self._state = ""
+
+    def directory(self, held: Services) -> str:
+        """ok, unreachable, misconfigured or none."""
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._state = _look(held)
+                self._until = time.monotonic() + _BELIEVED
+            return self._state
+
+
+def _look(held: Services) -> str:
+    try:
+        directory = held.directories.current()
+        if directory is None:
+            return "none"
+        directory.client.lockout_policy()
+    except (Misconfigured, KeyProblem):
+        return "misconfigured"
+    except DirectoryError:
+        return "unreachable"
+    return "ok"
+
+
+def _ready(seen: _Seen) -> ResponseReturnValue:
+    """503 only when this process can serve nothing: without a directory local users still sign in,
+    and everybody else is told what is wrong, which a proxy that takes the service away cannot."""
+    held = services()
+    try:
+        with held.database.read() as s:
+            directories.load(s)
+        database = "ok"
+        directory = seen.directory(held)
+    except SchemaOutdated:
+        database, directory = "outdated", "unknown"
+    except DatabaseUnavailable:
+        database, directory = "unavailable", "unknown"
+    good = database == "ok"
+    status = "ready" if good and directory in ("ok", "none") else "degraded"
+    body = {"status": status if good else "unavailable"}
+    return jsonify(body | {"database": database, "directory": directory}), 200 if good else 503
+
+
+def _metrics() -> ResponseReturnValue:
+    return Response(metrics.exposition(), content_type=metrics.CONTENT_TYPE)

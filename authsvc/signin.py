@@ -1,0 +1,391 @@
+"""Whether somebody may sign in: a pure decision over ports.
+
+    throttle → which user → directory or local → admission → outcome
+
+Unknown name, wrong password and no access are one outcome, `NotLetIn`, with the same words, and
+`authsvc.pace` gives them the same time; a name that has no account to ask about costs a decoy bind
+as nobody, which locks nobody out. Only who proved the password learns more: that it has expired or
+must be changed. `CannotAsk` says that nobody's password could be checked just now.
+
+The rules, in the order in which they hold:
+
+* A name without its domain is refused before anything is asked, where the settings say so.
+* A linked user: exactly one bind by the link's identity, nothing else.
+* A user with a Kerauno password: that password, and no directory.
+* Auto-Synchronization No: an active user whose email is that of exactly one account in scope signs
+  in with that account's password, which links them. An administrator is never linked so: the
+  proven claim is kept for an administrator to confirm.
+* Everyone else is not let in.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from authsvc.directories import OpenDirectory
+from authsvc.outcomes import (
+    Attempt,
+    CannotAsk,
+    MustChange,
+    NameIncomplete,
+    NotLetIn,
+    Outcome,
+    Reason,
+    Right,
+    Settled,
+    TooMany,
+)
+from authsvc.pace import Pace
+from dirclient import errors
+from dirclient.authenticate import hollow
+from dirclient.login import InvalidLogin, parse
+from dirclient.model import Guid, Login, LoginForm, Person
+from dirclient.ports import Identity
+from kerauno import links
+from kerauno.errors import KeyProblem, Throttled
+from kerauno.keys import lookup_key
+from kerauno.passwords import password_is
+from kerauno.signin import SignInUser
+from kerauno.throttle import Budget, Slot, account_key
+
+
+class Directories(Protocol):
+    """Gives the directory of the moment, see `authsvc.directories`."""
+
+    def current(self) -> OpenDirectory | None:
+        """As saved last. Raises Misconfigured, KeyProblem."""
+
+    def at(self, saved: tuple[int, int] | None) -> OpenDirectory | None:
+        """The one of this id and version. Raises Misconfigured, KeyProblem."""
+
+
+class Budgets(Protocol):
+    """Says how many wrong passwords an account may have, see `authsvc.lockout`."""
+
+    def of(self, directory: OpenDirectory | None) -> Budget:
+        """Always below the directory's own lockout."""
+
+
+class Records(Protocol):
+    """What the decision asks of Kerauno's records. Each method is one transaction at most."""
+
+    def find(self, login: Login) -> SignInUser | None:
+        """The one user that the name means."""
+
+    def by_email(self, email: str) -> SignInUser | None:
+        """The user with this email."""
+
+    def linked_to(self, directory_id: int, guid: Guid) -> SignInUser | None:
+        """The user linked to this person."""
+
+    def held_out(self, directory_id: int, guid: Guid) -> bool:
+        """Whether an administrator keeps this person from being linked."""
+
+    def take(self, account: str, address: str, budget: Budget) -> Slot:
+        """Let one attempt through. Raises Throttled."""
+
+    def give_back(self, slot: Slot) -> None:
+        """Nothing was asked: the attempt does not count."""
+
+    def refuse(
+        self,
+        attempt: Attempt,
+        reason: Reason,
+        slot: Slot | None,
+        settled: Settled,
+        *,
+        user: SignInUser | None,
+        guid: str | None,
+        note: str,
+    ) -> str:
+        """Settle the slot and note the refusal; gives the code to be read out."""
+
+    def propose(self, user: SignInUser, directory_id: int, guid: Guid) -> None:
+        """Keep a proven claim on an administrator's account for an administrator to confirm."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One attempt as far as it has come."""
+
+    attempt: Attempt
+    login: Login | None
+    user: SignInUser | None
+    directory: OpenDirectory | None
+    fault: str  # why the directory cannot be used, for an administrator; empty: it can
+    slot: Slot | None = None
+
+
+class SignIn:
+    """The decision, with its ports. Safe to share by threads."""
+
+    def __init__(
+        self, records: Records, directories: Directories, budgets: Budgets, pace: Pace
+    ) -> None:
+        self._records = records
+        self._directories = directories
+        self._budgets = budgets
+        self._pace = pace
+
+    def decide(self, attempt: Attempt) -> Outcome:
+        """Who this is, or why they are not let in. Raises DatabaseUnavailable.
+
+        `Right` leaves its slot open: who acts on it settles it, in the same transaction.
+        """
+        started = self._pace.start()
+        try:
+            outcome = self._decide(attempt)
+        except Throttled as full:
+            return TooMany(full.retry_after)
+        if isinstance(outcome, NotLetIn):
+            self._pace.hold(started, slow=outcome.local)
+        return outcome
+
+    def prove_for_change(self, attempt: Attempt, new: str) -> Outcome:
+        """Change a directory password: prove the old one, change it, and prove the new one.
+
+        `Right` as from `decide` once the directory took the new password; `MustChange` with
+        `rejected` when it did not. Costs one bind before and one after the change.
+        """
+        first = self.decide(attempt)
+        if isinstance(first, Right):
+            if first.method != "directory":
+                return first
+            self._records.give_back(first.slot)
+            directory, identity = self._directory_of(first), first.identity
+        elif isinstance(first, MustChange):
+            directory, identity = first.directory, first.identity
+        else:
+            return first
+        assert directory is not None
+        try:
+            directory.client.change_password(identity, attempt.password, new)
+        except errors.PasswordRejected as no:
+            return MustChange(False, identity, directory, rejected=no.reason)
+        except errors.Refused:
+            return MustChange(False, identity, directory, rejected="other")
+        except errors.DirectoryError as why:
+            return self._cannot_ask(_Case(attempt, None, None, directory, ""), why)
+        return self.decide(replace(attempt, password=new))
+
+    # -- which user
+
+    def _decide(self, attempt: Attempt) -> Outcome:
+        try:
+            login = parse(attempt.name)
+        except InvalidLogin as why:
+            return self._not_a_name(attempt, str(why))
+        user = self._records.find(login)
+        directory, fault = self._find_directory(user)
+        case = _Case(attempt, login, user, directory, fault)
+        full_name_wanted = directory is not None and not directory.login_without_domain
+        if full_name_wanted and login.form is not LoginForm.EMAIL:
+            return NameIncomplete()
+        if user is not None and user.guid is not None:
+            return self._linked(case, user)
+        if user is not None and user.password_hash is not None:
+            return self._local(case, user)
+        return self._unlinked(case)
+
+    def _find_directory(self, user: SignInUser | None) -> tuple[OpenDirectory | None, str]:
+        try:
+            if user is not None and user.directory_id is not None:
+                saved = (user.directory_id, user.directory_version or 0)
+                return self._directories.at(saved), ""
+            return self._directories.current(), ""
+        except (errors.DirectoryError, KeyProblem) as why:
+            return None, str(why) or type(why).__name__
+
+    def _directory_of(self, right: Right) -> OpenDirectory | None:
+        return self._find_directory(right.user)[0]
+
+    def _take(self, case: _Case, key: str) -> _Case:
+        budget = self._budgets.of(case.directory)
+        return replace(case, slot=self._records.take(key, case.attempt.address, budget))
+
+    # -- the ways to prove a password
+
+    def _linked(self, case: _Case, user: SignInUser) -> Outcome:
+        assert user.guid is not None
+        case = self._take(replace(case, user=user), account_key(guid=user.guid))
+        if case.directory is None:
+            return self._cannot_ask(case, case.fault)
+        if not user.active or user.blocked:
+            return self._as_nobody(case, Reason.INACTIVE if not user.active else Reason.BLOCKED)
+        identity = Identity(Guid(user.guid), user.dn or "")
+        return self._ask(case, case.directory, user, identity)
+
+    def _local(self, case: _Case, user: SignInUser) -> Outcome:
+        case = self._take(case, account_key(user_id=user.user_id))
+        if not password_is(user.password_hash, case.attempt.password):
+            return self._refuse(case, Reason.WRONG_PASSWORD, Settled.WRONG, local=True)
+        if not user.active or user.blocked:
+            reason = Reason.INACTIVE if not user.active else Reason.BLOCKED
+            return self._refuse(case, reason, Settled.RIGHT, local=True)
+        assert case.slot is not None
+        return Right(user, "local", case.slot, Identity(Guid(""), ""))
+
+    def _unlinked(self, case: _Case) -> Outcome:
+        """Nobody is linked by this name: the first sign-in of a user, or no user at all."""
+        user, directory = case.user, case.directory
+        key = account_key(user_id=user.user_id if user else None, typed=case.attempt.name)
+        case = self._take(case, key)
+        if directory is None:
+            if case.fault:
+                return self._cannot_ask(case, case.fault)
+            return self._refuse(case, Reason.UNKNOWN if user is None else Reason.NO_WAY_IN)
+        if user is not None and not (user.active and not user.blocked):
+            return self._as_nobody(case, Reason.INACTIVE)
+        if directory.auto_sync:
+            return self._as_nobody(case, Reason.UNKNOWN if user is None else Reason.NOT_LINKED)
+        try:
+            return self._first_time(case, directory)
+        except errors.NotFound:
+            return self._as_nobody(case, Reason.UNKNOWN if user is None else Reason.NO_MATCH)
+        except errors.Ambiguous as several:
+            return self._as_nobody(case, Reason.AMBIGUOUS, note="; ".join(several.dns))
+        except errors.DirectoryError as why:
+            return self._cannot_ask(case, why)
+
+    def _first_time(self, case: _Case, directory: OpenDirectory) -> Outcome:
+        """Find the one account of this user. The password's slot is counted by the account."""
+        assert case.login is not None
+        assert case.slot is not None
+        user = case.user
+        person = directory.client.find(parse(user.email) if user else case.login)
+        owner = self._records.linked_to(directory.id, person.guid)
+        if owner is not None and user is None:
+            self._records.give_back(case.slot)
+            return self._linked(case, owner)
+        if user is None and person.login:
+            user = self._records.by_email(person.login)
+        if user is None or owner is not None or not _may_link(user, person):
+            return self._as_nobody(case, Reason.NO_MATCH)
+        case = replace(case, user=user)
+        if self._records.held_out(directory.id, person.guid):
+            return self._as_nobody(case, Reason.HELD_OUT)
+        slot = case.slot
+        assert slot is not None
+        self._records.give_back(slot)
+        case = self._take(case, account_key(guid=person.guid))
+        outcome = self._ask(case, directory, user, Identity(person.guid, person.dn))
+        if user.role == "admin" and isinstance(outcome, (Right, MustChange)):
+            self._records.propose(user, directory.id, person.guid)
+            return self._refuse(case, Reason.ADMINISTRATOR, Settled.RIGHT)
+        if isinstance(outcome, Right):
+            return replace(outcome, link=_link(directory.id, person))
+        return outcome
+
+    def _ask(
+        self, case: _Case, directory: OpenDirectory, user: SignInUser, identity: Identity
+    ) -> Outcome:
+        """The one bind."""
+        assert case.slot is not None
+        try:
+            directory.client.authenticate(identity, case.attempt.password)
+        except (errors.PasswordExpired, errors.MustChangePassword) as no:
+            expired = isinstance(no, errors.PasswordExpired)
+            reason = Reason.PASSWORD_EXPIRED if expired else Reason.MUST_CHANGE
+            code = self._note(case, reason, Settled.RIGHT, guid=identity.guid)
+            return MustChange(expired, identity, directory, code=code)
+        except errors.PasswordWasRight as no:
+            return self._refuse(case, _REASONS[type(no)], Settled.RIGHT, guid=identity.guid)
+        except errors.Refused as no:
+            reason = _REASONS.get(type(no), Reason.WRONG_PASSWORD)
+            return self._refuse(case, reason, Settled.WRONG, guid=identity.guid)
+        except errors.DirectoryError as why:
+            return self._cannot_ask(case, why)
+        return Right(user, "directory", case.slot, identity)
+
+    def _as_nobody(self, case: _Case, reason: Reason, note: str = "") -> Outcome:
+        """Refuse, after a bind that costs what a wrong password costs and is nobody's.
+
+        The name of the bind is a GUID just made up, or a DN that no tree has, and so is the
+        password: no account can be locked by it, and no password leaves for where it is not due.
+        """
+        assert case.directory is not None
+        nobody = Identity(Guid(uuid.uuid4()), "cn=nobody")
+        try:
+            if not hollow(case.attempt.password):
+                case.directory.client.authenticate(nobody, secrets.token_urlsafe(12))
+        except errors.Refused:
+            pass  # what else: nobody has no password
+        except errors.DirectoryError as why:
+            return self._cannot_ask(case, why)
+        return self._refuse(case, reason, note=note)
+
+    # -- how it ends
+
+    def _not_a_name(self, attempt: Attempt, why: str) -> Outcome:
+        case = _Case(attempt, None, None, None, "")
+        case = self._take(case, account_key(typed=attempt.name[:512]))
+        return self._refuse(case, Reason.NOT_A_NAME, note=why)
+
+    def _refuse(
+        self,
+        case: _Case,
+        reason: Reason,
+        settled: Settled = Settled.WRONG,
+        *,
+        guid: str | None = None,
+        note: str = "",
+        local: bool = False,
+    ) -> NotLetIn:
+        return NotLetIn(reason, self._note(case, reason, settled, guid=guid, note=note), local)
+
+    def _cannot_ask(self, case: _Case, why: errors.DirectoryError | str) -> CannotAsk:
+        """Nobody knows whether a server that broke off had counted the password: then it counts."""
+        broke_off = isinstance(why, errors.Unavailable) and not why.tried
+        settled = Settled.WRONG if broke_off else Settled.NOT_ASKED
+        reason = Reason.UNAVAILABLE
+        if isinstance(why, (str, errors.Misconfigured)):
+            reason = Reason.MISCONFIGURED
+        return CannotAsk(reason, self._note(case, reason, settled, note=str(why)), str(why))
+
+    def _note(
+        self,
+        case: _Case,
+        reason: Reason,
+        settled: Settled,
+        *,
+        guid: str | None = None,
+        note: str = "",
+    ) -> str:
+        guid = guid or (case.user.guid if case.user else None)
+        return self._records.refuse(
+            case.attempt, reason, case.slot, settled, user=case.user, guid=guid, note=note
+        )
+
+
+_REASONS: dict[type[errors.Refused], Reason] = {
+    errors.BadCredentials: Reason.WRONG_PASSWORD,
+    errors.Locked: Reason.LOCKED,
+    errors.Disabled: Reason.DISABLED,
+    errors.AccountExpired: Reason.EXPIRED,
+    errors.HoursRestricted: Reason.HOURS,
+    errors.WorkstationRestricted: Reason.WORKSTATION,
+    errors.LogonTypeDenied: Reason.LOGON_TYPE,
+}
+
+
+def _may_link(user: SignInUser, person: Person) -> bool:
+    """Whether a proven password of this person may open this user: the same email, nobody else's.
+
+    A user with a Kerauno password keeps that, and one linked to someone else keeps the link.
+    """
+    return (
+        user.active
+        and not user.blocked
+        and user.guid is None
+        and user.password_hash is None
+        and lookup_key(person.login or "") == lookup_key(user.email)
+    )
+
+
+def _link(directory_id: int, person: Person) -> links.Person:
+    return links.Person(
+        directory_id, person.guid, person.dn, person.principal_name, person.account_name
+    )

@@ -1,0 +1,203 @@
+"""What sign-in asks of Kerauno's records and writes there: `authsvc.signin.Records`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from authsvc.outcomes import Attempt, Reason, Right, Settled
+from dirclient.login import InvalidLogin, parse
+from dirclient.model import Guid, Login
+from kerauno import audit, links, sessions, signin, throttle
+from kerauno.config import Settings
+from kerauno.db import Database
+from kerauno.errors import InvalidValue, NotFound
+from kerauno.hot import Hot, of
+from kerauno.sessions import Lifetime, NewSession
+from kerauno.signin import SignInUser
+from kerauno.throttle import Budget, Slot
+
+EVENT = "sign-in"
+LINKED_EVENT = "link"
+PROPOSED_EVENT = "link-proposed"
+_SHOWN = 2  # characters of an unknown name that the audit keeps
+
+
+@dataclass(frozen=True, slots=True)
+class SignInRecords:
+    """`Records` in the database."""
+
+    database: Database
+    now: Callable[[], datetime]
+    by_address: Budget
+    lifetime: Lifetime
+
+    @classmethod
+    def of(
+        cls, database: Database, settings: Settings, now: Callable[[], datetime], lifetime: Lifetime
+    ) -> SignInRecords:
+        """With the limits that the settings of the process name."""
+        window = timedelta(minutes=settings.address_window_minutes)
+        return cls(
+            database, now, throttle.address_budget(settings.address_failures, window), lifetime
+        )
+
+    def find(self, login: Login) -> SignInUser | None:
+        """See `Records`."""
+        with self.database.fast() as hot:
+            return signin.find(hot, login.form, login.name, login.domain)
+
+    def by_email(self, email: str) -> SignInUser | None:
+        """See `Records`."""
+        name, _, domain = email.rpartition("@")
+        with self.database.fast() as hot:
+            return signin.find(hot, "email", name, domain)
+
+    def linked_to(self, directory_id: int, guid: Guid) -> SignInUser | None:
+        """See `Records`."""
+        with self.database.fast() as hot:
+            return signin.find_person(hot, directory_id, guid)
+
+    def held_out(self, directory_id: int, guid: Guid) -> bool:
+        """See `Records`."""
+        with self.database.read() as s:
+            return guid in links.held_out(s, directory_id)
+
+    def take(self, account: str, address: str, budget: Budget) -> Slot:
+        """See `Records`."""
+        return throttle.take(
+            self.database,
+            account,
+            throttle.address_key(address),
+            budget,
+            self.by_address,
+            self.now(),
+        )
+
+    def give_back(self, slot: Slot) -> None:
+        """See `Records`."""
+        with self.database.fast_write() as hot:
+            throttle.give_back(hot, slot)
+
+    def refuse(
+        self,
+        attempt: Attempt,
+        reason: Reason,
+        slot: Slot | None,
+        settled: Settled,
+        *,
+        user: SignInUser | None,
+        guid: str | None,
+        note: str,
+    ) -> str:
+        """See `Records`."""
+        code = audit.new_code()
+        detail: dict[str, object] = {"note": note[:500]} if note else {}
+        if slot is not None and settled is Settled.WRONG:
+            detail["failures"] = slot.seen + 1
+        with self.database.fast_write() as hot:
+            if slot is not None:
+                self._settle(hot, slot, settled)
+            audit.append(
+                hot,
+                EVENT,
+                now=self.now(),
+                outcome=reason.value,
+                actor=user.email if user else masked(attempt.name),
+                user_id=user.user_id if user else None,
+                guid=guid,
+                address=attempt.address,
+                code=code,
+                detail=detail,
+            )
+        return code
+
+    def propose(self, user: SignInUser, directory_id: int, guid: Guid) -> None:
+        """See `Records`."""
+        with self.database.write() as s:
+            links.propose(s, user.user_id, directory_id, guid, self.now())
+            audit.append(
+                s,
+                PROPOSED_EVENT,
+                now=self.now(),
+                outcome="waiting",
+                actor=user.email,
+                user_id=user.user_id,
+                guid=guid,
+            )
+
+    def admit(self, attempt: Attempt, right: Right, *, session: bool = True) -> NewSession | None:
+        """Act on a proven password in one transaction: settle, link where due, open the session.
+
+        Raises InvalidValue or NotFound when the link cannot be made any more; then the attempt
+        is given back and nobody is signed in.
+        """
+        now = self.now()
+        if right.link is not None:
+            try:
+                with self.database.write() as s:
+                    links.tie(
+                        s, right.user.user_id, right.link, scope="login", origin="sign-in", now=now
+                    )
+                    audit.append(
+                        s,
+                        LINKED_EVENT,
+                        now=now,
+                        outcome="first-sign-in",
+                        actor=right.user.email,
+                        user_id=right.user.user_id,
+                        guid=right.link.guid,
+                        detail={"dn": right.link.dn},
+                    )
+                    return self._admit(of(s), attempt, right, now, session=session)
+            except (InvalidValue, NotFound):
+                self.give_back(right.slot)
+                raise
+        with self.database.fast_write() as hot:
+            return self._admit(hot, attempt, right, now, session=session)
+
+    def _admit(
+        self, hot: Hot, attempt: Attempt, right: Right, now: datetime, *, session: bool
+    ) -> NewSession | None:
+        throttle.succeed(hot, right.slot)
+        audit.append(
+            hot,
+            EVENT,
+            now=now,
+            outcome="ok" if session else "checked",
+            actor=right.user.email,
+            user_id=right.user.user_id,
+            guid=right.link.guid if right.link else right.user.guid,
+            address=attempt.address,
+            detail={"method": right.method},
+        )
+        if not session:
+            return None
+        return sessions.create(
+            hot,
+            right.user.user_id,
+            method=right.method,
+            now=now,
+            lifetime=self.lifetime,
+            address=attempt.address,
+            user_agent=attempt.user_agent,
+        )
+
+    def _settle(self, hot: Hot, slot: Slot, settled: Settled) -> None:
+        if settled is Settled.RIGHT:
+            throttle.succeed(hot, slot)
+        elif settled is Settled.WRONG:
+            throttle.fail(hot, slot, self.now())
+        else:
+            throttle.give_back(hot, slot)
+
+
+def masked(name: str) -> str:
+    """A name nobody has, as the audit may keep it: people type passwords into the wrong box."""
+    try:
+        login = parse(name)
+    except InvalidLogin:
+        return f"({len(name)} characters)"
+    head, tail = login.name[:_SHOWN], f"@{login.domain}" if login.domain else ""
+    return f"{head}…{tail}"

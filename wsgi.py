@@ -1,0 +1,15 @@
+"""The composition root of the web process: settings in, `app` out. Run by gunicorn."""
+
+from __future__ import annotations
+
+import os
+
+from authsvc.app import create_app
+from authsvc.logs import setup_logging
+from authsvc.services import assemble
+from dirclient.client import DirectoryClient
+from kerauno.config import load
+
+settings = load(os.environ)
+setup_logging(settings.log_level, settings.log_format)
+app = create_app(assemble(settings, connect=DirectoryClient))
