@@ -73,6 +73,23 @@ ORIGINS: Mapping[str, str] = {
     "department": "by the import of a department",
 }
 
+STEPS: Mapping[str, str] = {
+    "resolve": "Name",
+    "tcp": "Connection",
+    "tls": "Encryption and certificate",
+    "bind": "Sign-in of the service account",
+    "level": "Version of the directory",
+    "clock": "Clock",
+    "lockout": "Lockout policy",
+    "user_search_dn": "AD User Search DN",
+    "department_search_dn": "AD Department Search DN",
+    "people": "People",
+    "departments": "Departments",
+    "conflicts": "Free of conflicts",
+    "rights": "Rights of the service account",
+    "settings": "Settings",
+}
+
 TRIGGERS: Mapping[str, str] = {
     "timer": "Timer",
     "change": "Change in AD",

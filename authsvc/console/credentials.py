@@ -1,0 +1,276 @@
+"""Workflow Tools > Active Directory > AD Credentials: the form, its test, its saving."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask import Response, redirect, request, stream_template
+from flask.typing import ResponseReturnValue
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import NotFound
+
+from authsvc.console import credentials_form as forms
+from authsvc.console import site
+from authsvc.console.data import plans, requests
+from authsvc.directories import Client
+from authsvc.services import services
+from authsvc.sessions import me
+from dirclient.errors import DirectoryError, Misconfigured, Unavailable
+from dirclient.model import Step
+from dirclient.presets import of as preset_of
+from dirclient.profile import Profile
+from kerauno import directories
+from kerauno.errors import InvalidValue, KeyProblem, Stale
+from kerauno.tables import Department, Directory, Link, SeenDepartment
+
+bp = site.blueprint("credentials")
+HERE = "/console/directory/credentials"
+_FORGOTTEN = (
+    "The stored password is used only for the server and account it was stored for.",
+    "Type the password again.",
+)
+
+
+@bp.get("/directory/credentials")
+def show() -> ResponseReturnValue:
+    """The form, as stored."""
+    with site.reading() as s:
+        directory = site.directory_or_none(s)
+        draft = forms.stored(directory)
+        saved = "Sign-in uses them from now on." if request.args.get("saved") else ""
+        return _form(s, directory, draft, saved=saved)
+
+
+@bp.post("/directory/credentials")
+def save() -> ResponseReturnValue:
+    """Store the form; where that could change linked users, show first what it would do."""
+    draft = _posted()
+    with site.reading() as s:
+        directory = site.directory_or_none(s)
+        if request.form.get("version", "0") != str(directory.version if directory else 0):
+            return _overtaken(s, directory, draft)
+        settings = _understood(draft, directory)
+        if settings is None:
+            return _form(s, directory, draft, status=422)
+        linked = directory is not None and _anyone_built(s)
+    columns = dict(settings.columns)
+    if request.form.get("password"):
+        columns["sealed_password"] = services().sealer.seal(request.form["password"])
+    version = directory.version if directory else 0
+    if directory is not None and linked and forms.touches_people(directory, settings):
+        with site.writing() as s:
+            payload = {"settings": columns, "version": version}
+            asked = requests.ask(s, directory, "plan", payload, by=me().email, now=site.now())
+        return redirect(f"{HERE}/review/{asked}", 303)
+    return _store(draft, columns, version)
+
+
+@bp.get("/directory/credentials/review/<int:request_id>")
+def review(request_id: int) -> ResponseReturnValue:
+    """What saving would do to linked users and imported departments."""
+    with site.reading() as s:
+        followed = _review(s, request_id)
+        plan = plans.of_request(s, followed)
+        template = "_review.html" if site.part_only() else "credentials_review.html"
+        return site.page(template, followed=followed, plan=plan)
+
+
+@bp.post("/directory/credentials/review/<int:request_id>")
+def save_reviewed(request_id: int) -> ResponseReturnValue:
+    """Store exactly the settings whose effect was shown."""
+    with site.reading() as s:
+        followed = _review(s, request_id)
+        columns, version = dict(followed.payload["settings"]), int(followed.payload["version"])
+    return _store(forms.stored(None), columns, version)
+
+
+@bp.post("/directory/credentials/test")
+def test() -> ResponseReturnValue:
+    """Test what is in the form, saved or not; each step is sent as it finishes."""
+    draft = _posted()
+    with site.reading() as s:
+        directory = site.directory_or_none(s)
+    settings = _understood(draft, directory)
+    template = "console/_steps.html" if site.part_only() else "console/test.html"
+    steps = _probe(settings.profile) if settings else iter(())
+    faults = {forms.LABELS.get(name, name): fault for name, fault in draft.faults.items()}
+    response = Response(stream_template(template, steps=steps, faults=faults))
+    response.headers["X-Accel-Buffering"] = "no"  # a reverse proxy passes each step on at once
+    return response
+
+
+@bp.post("/directory/credentials/suggest")
+def suggest() -> ResponseReturnValue:
+    """What the directory offers for a half-typed search DN."""
+    draft = _posted()
+    text = draft.typed.get(request.form.get("field", ""), "")
+    found: tuple[str, ...] = ()
+    with _asking(draft) as client:
+        if client is not None:
+            try:
+                found = client.suggest(text, 8)
+            except DirectoryError:
+                found = ()
+    return site.page("_suggestions.html", found=found)
+
+
+@bp.post("/directory/credentials/find")
+def find() -> ResponseReturnValue:
+    """What a search DN is and holds."""
+    field = request.args.get("field", "")
+    if field not in ("user_search_dn", "department_search_dn"):
+        raise NotFound
+    draft = _posted()
+    wanted = {
+        "user_search_dn": ("user_search_dn", "people"),
+        "department_search_dn": ("department_search_dn", "departments"),
+    }[field]
+    with site.reading() as s:
+        settings = _understood(draft, site.directory_or_none(s))
+    steps = [
+        step
+        for step in (_probe(settings.profile) if settings else ())
+        if step.name in wanted or not step.ok
+    ]
+    faults = {forms.LABELS.get(name, name): fault for name, fault in draft.faults.items()}
+    template = "_found.html" if site.part_only() else "test.html"
+    return site.page(template, steps=steps, faults=faults)
+
+
+def _posted() -> forms.Draft:
+    upload = request.files.get("ca_file")
+    octets = upload.stream.read(forms.LARGEST_UPLOAD) if upload and upload.filename else None
+    pairs = zip(request.form.getlist("role_guid"), request.form.getlist("role"), strict=False)
+    return forms.posted(request.form, octets, dict(pairs))
+
+
+def _password(draft: forms.Draft, directory: Directory | None) -> str:
+    """The typed password, else the stored one if it may go where the form points."""
+    typed = request.form.get("password", "")
+    if typed or directory is None or not directory.sealed_password:
+        return typed
+    if not forms.password_may_go(Profile.from_stored(directory.profile, ""), draft):
+        draft.fault("password", *_FORGOTTEN)
+        return ""
+    try:
+        return services().sealer.open(directory.sealed_password)
+    except KeyProblem as problem:
+        draft.fault("password", str(problem), "Type the password again.")
+        return ""
+
+
+def _understood(draft: forms.Draft, directory: Directory | None) -> forms.Settings | None:
+    return forms.understand(draft, _password(draft, directory))
+
+
+@contextmanager
+def _asking(draft: forms.Draft) -> Iterator[Client | None]:
+    """A client for the form as it stands; None while the form cannot be used."""
+    with site.reading() as s:
+        directory = site.directory_or_none(s)
+    password = _password(draft, directory)
+    settings = forms.understand(draft, password)
+    profile = settings.profile if settings else forms.connection_alone(draft, password)
+    if profile is None:
+        yield None
+        return
+    client = services().directories.connect(profile)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def _probe(profile: Profile) -> Iterator[Step]:
+    client = services().directories.connect(profile)
+    try:
+        yield from client.probe()
+    except Misconfigured as wrong:
+        yield Step("settings", False, str(wrong), 0.0, field=wrong.field, remedy=wrong.remedy)
+    except Unavailable as away:
+        yield Step("tcp", False, str(away), 0.0, remedy="; ".join(away.tried))
+    finally:
+        client.close()
+
+
+def _review(s: Session, request_id: int) -> requests.Followed:
+    followed = requests.follow(s, request_id, site.now())
+    if followed is None or "settings" not in followed.payload:
+        raise NotFound
+    return followed
+
+
+def _anyone_built(s: Session) -> bool:
+    linked = s.scalar(select(func.count()).select_from(Link)) or 0
+    return bool(linked or s.scalar(select(Department.id).where(Department.guid.is_not(None))))
+
+
+def _store(draft: forms.Draft, columns: dict[str, Any], version: int) -> ResponseReturnValue:
+    try:
+        with site.writing() as s:
+            saved = directories.save(s, columns, by=me().email, now=site.now(), version=version)
+            site.note(s, "directory.saved", outcome="ok", detail={"version": saved.version})
+            requests.ask(s, saved, "keep", {}, by=me().email, now=site.now())
+    except Stale:
+        with site.reading() as s:
+            return _overtaken(s, site.directory_or_none(s), draft)
+    except InvalidValue as invalid:
+        draft.fault(invalid.field, str(invalid), invalid.remedy)
+        with site.reading() as s:
+            return _form(s, site.directory_or_none(s), draft, status=422)
+    return redirect(f"{HERE}?saved=1", 303)
+
+
+def _overtaken(s: Session, directory: Directory | None, draft: forms.Draft) -> ResponseReturnValue:
+    """Another administrator saved first: theirs beside mine, nothing lost."""
+    differences = forms.differences(forms.stored(directory), draft)
+    return _form(s, directory, draft, status=409, conflict=True, differences=differences)
+
+
+def _form(
+    s: Session,
+    directory: Directory | None,
+    draft: forms.Draft,
+    *,
+    status: int = 200,
+    saved: str = "",
+    conflict: bool = False,
+    differences: tuple[forms.Difference, ...] = (),
+) -> ResponseReturnValue:
+    preset = preset_of(Profile(preset=forms.preset_name(draft)))
+    groups: list[SeenDepartment] = []
+    if directory is not None:
+        groups = list(
+            s.scalars(
+                select(SeenDepartment)
+                .where(SeenDepartment.directory_id == directory.id, SeenDepartment.kind == "group")
+                .order_by(SeenDepartment.name)
+                .limit(2000)
+            )
+        )
+    return site.page(
+        "credentials.html",
+        status,
+        f=draft.typed,
+        roles=draft.roles,
+        role_groups=groups,
+        errors=draft.faults,
+        labels=forms.LABELS,
+        certificates=forms.certificates(draft.typed["ca_certificates"], site.now()),
+        stored=directory,
+        password_stored=directory is not None and bool(directory.sealed_password),
+        version=directory.version if directory else 0,
+        defaults={
+            "login": ", ".join(preset.login),
+            "first_name": ", ".join(preset.first_name),
+            "last_name": ", ".join(preset.last_name),
+            "extension": ", ".join(preset.extension),
+        },
+        more_open=bool(forms.MORE & draft.faults.keys()),
+        saved=saved,
+        conflict=conflict,
+        differences=differences,
+    )

@@ -1,0 +1,160 @@
+"""Workflow Tools > Active Directory > AD Departments: numbers, Import, Unimport, members."""
+
+from __future__ import annotations
+
+from flask import redirect, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import NotFound
+
+from authsvc.console import site
+from authsvc.console.data import departments, requests
+from authsvc.sessions import me
+from kerauno import departments as records
+from kerauno.errors import InvalidValue
+from kerauno.tables import Directory
+
+bp = site.blueprint("departments")
+HERE = "/console/directory/departments"
+
+
+@bp.get("/directory/departments")
+def table() -> ResponseReturnValue:
+    """Directory departments, imported or available."""
+    text, state = request.args.get("q", "").strip(), request.args.get("state", "")
+    with site.reading() as s:
+        directory = site.directory_or_none(s)
+        if directory is None:
+            return site.page("people_unset.html", tab="departments")
+        rows, counts = departments.rows(s, directory, text=text, state=state)
+        return site.page(
+            "_departments.html" if site.part_only() else "departments.html",
+            rows=rows,
+            counts=counts,
+            text=text,
+            state=state,
+            offered=departments.offered_number(s, directory, site.now()),
+            service=requests.service(s, directory.id, site.now()),
+            directory=directory,
+        )
+
+
+@bp.get("/directory/departments/number")
+def number() -> ResponseReturnValue:
+    """What is to be said of a number while it is typed."""
+    with site.reading() as s:
+        said = departments.check_number(s, request.args.get("number", "")[:20], site.now())
+    return site.page("_number.html", number_said=said)
+
+
+@bp.get("/directory/departments/<guid>")
+def details(guid: str) -> ResponseReturnValue:
+    """One department: its place, its number, its members and what they are."""
+    state = request.args.get("state", "")
+    with site.reading() as s:
+        directory, row = _found(s, guid)
+        return site.page(
+            "department.html",
+            row=row,
+            state=state,
+            members=departments.members(
+                s, directory, guid, state=state, cursor=request.args.get("after", "")
+            ),
+            effect=departments.import_effect(s, directory, guid),
+            offered=departments.offered_number(s, directory, site.now()),
+        )
+
+
+@bp.get("/directory/departments/<guid>/import")
+def before_import(guid: str) -> ResponseReturnValue:
+    """What importing would do, said before it is done."""
+    number = request.args.get("number", "").strip()[:20]
+    with site.reading() as s:
+        directory, row = _found(s, guid)
+        if row.imported:
+            return redirect(f"{HERE}/{guid}", 303)
+        said = departments.check_number(s, number, site.now())
+        return site.page(
+            "department_import.html",
+            row=row,
+            number=number,
+            number_said=said,
+            effect=departments.import_effect(s, directory, guid),
+            offered=departments.offered_number(s, directory, site.now()),
+        )
+
+
+@bp.post("/directory/departments/<guid>/import")
+def import_(guid: str) -> ResponseReturnValue:
+    """Ask for the import, with the number that was chosen."""
+    number = request.form.get("number", "").strip()[:20]
+    with site.writing() as s:
+        directory, row = _found(s, guid)
+        said = departments.check_number(s, number, site.now())
+        if row.imported or not said.good:
+            return redirect(f"{HERE}/{guid}/import?number={number}", 303)
+        payload = {"guid": guid, "dn": row.dn, "number": number}
+        asked = requests.ask(s, directory, "import", payload, by=me().email, now=site.now())
+        site.note(s, "department.import", outcome="requested", guid=guid, detail={"number": number})
+    return redirect(f"/console/requests/{asked}", 303)
+
+
+@bp.get("/directory/departments/<guid>/unimport")
+def before_unimport(guid: str) -> ResponseReturnValue:
+    """What unimporting would do, said before it is done."""
+    with site.reading() as s:
+        _, row = _found(s, guid)
+        if row.department_id is None:
+            return redirect(f"{HERE}/{guid}", 303)
+        effect = departments.unimport_effect(s, row.department_id)
+        return site.page("department_unimport.html", row=row, effect=effect)
+
+
+@bp.post("/directory/departments/<guid>/unimport")
+def unimport(guid: str) -> ResponseReturnValue:
+    """Ask for the unimport."""
+    with site.writing() as s:
+        directory, row = _found(s, guid)
+        if not row.imported:
+            return redirect(f"{HERE}/{guid}", 303)
+        payload = {"guid": guid, "dn": row.dn}
+        asked = requests.ask(s, directory, "unimport", payload, by=me().email, now=site.now())
+        site.note(s, "department.unimport", outcome="requested", guid=guid)
+    return redirect(f"/console/requests/{asked}", 303)
+
+
+@bp.post("/directory/departments/<guid>/number")
+def set_number(guid: str) -> ResponseReturnValue:
+    """Give the ring group of an imported department another number, at once."""
+    number = request.form.get("number", "").strip()[:20]
+    try:
+        with site.writing() as s:
+            _, row = _found(s, guid)
+            if row.department_id is None:
+                raise NotFound
+            records.set_number(s, row.department_id, number, site.now())
+            detail = {"before": row.number, "after": number}
+            site.note(s, "department.number", outcome="ok", guid=guid, detail=detail)
+    except InvalidValue as refused:
+        with site.reading() as s:
+            directory, row = _found(s, guid)
+            return site.page(
+                "department.html",
+                422,
+                row=row,
+                state="",
+                members=departments.members(s, directory, guid),
+                effect=departments.import_effect(s, directory, guid),
+                offered=departments.offered_number(s, directory, site.now()),
+                refused=f"{refused} {refused.remedy}",
+                number=number,
+            )
+    return redirect(f"{HERE}/{guid}", 303)
+
+
+def _found(s: Session, guid: str) -> tuple[Directory, departments.DepartmentRow]:
+    directory = site.directory_or_none(s)
+    row = departments.one(s, directory, guid) if directory else None
+    if directory is None or row is None:
+        raise NotFound
+    return directory, row

@@ -1,0 +1,46 @@
+"""The page that follows a request: waiting, progress, the plan to confirm, the result."""
+
+from __future__ import annotations
+
+from flask import redirect, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import NotFound
+
+from authsvc.console import site
+from authsvc.console.data import plans, requests
+from authsvc.sessions import me
+
+bp = site.blueprint("follow")
+
+
+@bp.get("/requests/<int:request_id>")
+def show(request_id: int) -> ResponseReturnValue:
+    """How far it is; asked for every second by a script, or by the browser itself."""
+    with site.reading() as s:
+        followed = _found(s, request_id)
+        plan = plans.of_request(s, followed) if followed.kind == "plan" else None
+        template = "_request.html" if site.part_only() else "request.html"
+        return site.page(template, followed=followed, plan=plan)
+
+
+@bp.post("/requests/<int:request_id>/apply")
+def apply(request_id: int) -> ResponseReturnValue:
+    """Apply exactly the plan that was shown."""
+    with site.writing() as s:
+        followed = _found(s, request_id)
+        plan = plans.of_request(s, followed)
+        directory = site.directory_or_none(s)
+        if plan is None or directory is None or request.form.get("digest") != plan.digest:
+            return redirect(f"/console/requests/{request_id}", 303)
+        payload = {"run": plan.run_id, "digest": plan.digest}
+        asked = requests.ask(s, directory, "confirm", payload, by=me().email, now=site.now())
+        site.note(s, "sync.requested", outcome="apply", detail={"run": plan.run_id})
+    return redirect(f"/console/requests/{asked}", 303)
+
+
+def _found(s: Session, request_id: int) -> requests.Followed:
+    followed = requests.follow(s, request_id, site.now())
+    if followed is None:
+        raise NotFound
+    return followed

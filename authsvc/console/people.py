@@ -1,0 +1,97 @@
+"""Workflow Tools > Active Directory > AD Users: the table, View Details, Synchronize Users."""
+
+from __future__ import annotations
+
+from flask import redirect, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import NotFound
+
+from authsvc.console import site
+from authsvc.console.data import people, requests
+from authsvc.sessions import me
+from kerauno import links
+from kerauno.tables import HeldOut, SeenPerson
+
+bp = site.blueprint("people")
+HERE = "/console/directory/users"
+MOST_SELECTED = 1000
+
+
+@bp.get("/directory/users")
+def table() -> ResponseReturnValue:
+    """Recognized people, synced or not, and why not."""
+    text = request.args.get("q", "").strip()
+    state = request.args.get("state", "")
+    code = request.args.get("conflict", "")
+    sort = people.Sort.parse(request.args.get("sort", "name"))
+    with site.reading() as s:
+        directory = site.directory_or_none(s)
+        if directory is None:
+            return site.page("people_unset.html")
+        backwards = "before" in request.args
+        cursor = request.args.get("before" if backwards else "after", "")
+        found = people.table(
+            s,
+            directory,
+            text=text,
+            state=state,
+            code=code,
+            sort=sort,
+            cursor=cursor,
+            backwards=backwards,
+        )
+        return site.page(
+            "_people.html" if site.part_only() else "people.html",
+            counts=found.counts,
+            rows=found.page,
+            kinds=people.conflict_counts(s, directory.id) if state == "conflict" else {},
+            text=text,
+            state=state,
+            code=code,
+            sort=sort,
+            service=requests.service(s, directory.id, site.now()),
+            directory=directory,
+        )
+
+
+@bp.get("/directory/users/<guid>")
+def details(guid: str) -> ResponseReturnValue:
+    """View Details: what would be stored, from which attribute, and the account's state."""
+    with site.reading() as s:
+        directory = site.directory_or_none(s)
+        found = people.details(s, directory, guid, site.now()) if directory else None
+        if found is None:
+            raise NotFound
+        return site.page("person.html", person=found)
+
+
+@bp.post("/directory/users/synchronize")
+def synchronize() -> ResponseReturnValue:
+    """Ask for the plan: of everyone, or of the selected people alone."""
+    chosen = sorted(set(request.form.getlist("guid")))[:MOST_SELECTED]
+    with site.writing() as s:
+        directory = site.directory_or_none(s)
+        if directory is None:
+            raise NotFound
+        if request.form.get("only") == "selected" and not chosen:
+            return redirect(f"{HERE}?nobody=1", 303)
+        payload: dict[str, object] = {"build": True}
+        if request.form.get("only") == "selected":
+            known = {guid for guid in chosen if s.get(SeenPerson, (directory.id, guid))}
+            payload["guids"] = sorted(known)
+        asked = requests.ask(s, directory, "plan", payload, by=me().email, now=site.now())
+        site.note(s, "sync.requested", outcome="plan", detail={"people": len(chosen) or "all"})
+    return redirect(f"/console/requests/{asked}", 303)
+
+
+@bp.post("/directory/users/<guid>/release")
+def release(guid: str) -> ResponseReturnValue:
+    """Let a person who was held out be synced again."""
+    with site.writing() as s:
+        directory = site.directory_or_none(s)
+        if directory is None or s.get(HeldOut, (directory.id, guid)) is None:
+            raise NotFound
+        links.release(s, directory.id, guid)
+        site.note(s, "person.released", outcome="ok", guid=guid)
+        requests.ask(s, directory, "keep", {}, by=me().email, now=site.now())
+    return redirect(f"{HERE}/{guid}", 303)
