@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import ldap3
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -107,3 +110,18 @@ class CertificateAuthority:
             )
         )
         return certificate_file, key_file
+
+
+class VerifiedTls(ldap3.Tls):
+    """TLS for ldap3 that trusts one authority and expects one name, whatever address is used."""
+
+    def __init__(self, ca_file: Path, name: str) -> None:
+        super().__init__(validate=ssl.CERT_REQUIRED)
+        self._context = ssl.create_default_context(cafile=ca_file)
+        self._name = name
+
+    def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:
+        """Called by ldap3 in place of its own, which cannot tell name from address."""
+        connection.socket = self._context.wrap_socket(
+            connection.socket, server_hostname=self._name, do_handshake_on_connect=do_handshake
+        )

@@ -63,7 +63,8 @@ class Changes:
         for _, attribute in ber.children(listed):
             (_, name), (_, values) = ber.children(attribute)
             given[name.decode().lower()] = [value for _, value in ber.children(values)]
-        kind = next((k for k in _CLASSES if k.encode() in _lower(given.pop("objectclass", []))), "")
+        classes = {value.decode().lower() for value in given.pop("objectclass", [])}
+        kind = next((one for one in _CLASSES if one in classes), "")
         if not kind:
             raise Failure(CONSTRAINT_VIOLATION, "0000207B: UpdErr: objectClass is not known")
         password = given.pop("unicodepwd", None)
@@ -178,10 +179,6 @@ class Changes:
                 entry.members.append(guid)
             else:
                 entry.members.remove(guid)
-
-
-def _lower(values: list[bytes]) -> list[bytes]:
-    return [value.lower() for value in values]
 
 
 def _password(value: bytes) -> str:

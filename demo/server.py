@@ -105,11 +105,12 @@ def _take(buffer: bytes) -> int | None:
 def main() -> None:
     """Serve until a signal."""
     parser = argparse.ArgumentParser(prog="demo.server")
+    parser.add_argument("--host", default=LOOPBACK)
     parser.add_argument("--port", type=int, default=3890)
     parser.add_argument("--folder", type=Path, default=Path("var/demo"))
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    server = DirectoryServer(Domain(), options.folder, (LOOPBACK, options.port))
+    server = DirectoryServer(Domain(), options.folder, (options.host, options.port))
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         threading.Thread(target=server.shutdown).start()

@@ -11,6 +11,7 @@ from kerauno.db import Database
 from tests.servers import chromium
 from tests.servers import slapd as openldap
 from tests.servers.databases import PostgresDatabases, SqliteDatabases
+from tests.servers.demo import DemoDirectory
 from tests.servers.postgres import Postgres
 from tests.servers.samba import SambaDC, Scratch, remove
 from tests.servers.slapd import Slapd
@@ -62,6 +63,14 @@ def make_slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[i
     yield make
     for server in made:
         server.stop()
+
+
+@pytest.fixture
+def demo_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoDirectory]:
+    """A demo directory of the test's own."""
+    server = DemoDirectory(tmp_path_factory.mktemp("demo")).start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")
