@@ -7,16 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kerauno import tables_oidc  # noqa: F401 - its tables join the others
+from kerauno import migrations
 from kerauno.db import Database
-from kerauno.tables import Base
 from tests.servers.postgres import Postgres
 
 
 def _upgrade(url: str) -> None:
     database = Database(url)
     try:
-        Base.metadata.create_all(database.engine)
+        migrations.upgrade(database)
     finally:
         database.close()
 
