@@ -7,14 +7,17 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
 from dirclient.authenticate import LdapAuthenticator
+from dirclient.changes import follow
 from dirclient.lookup import LdapFinder
-from dirclient.model import Guid, LockoutPolicy, Login, Person
+from dirclient.model import Cursor, Guid, LockoutPolicy, Login, Person, Snapshot
 from dirclient.policies import LdapPolicies
 from dirclient.pool import Pool
-from dirclient.ports import Identity
+from dirclient.ports import Doorbell, Identity, Progress
 from dirclient.profile import Profile
+from dirclient.reader import DirectoryReader
 from dirclient.resolve import DirectoryResolver
 from dirclient.rootdse import Roots
+from dirclient.track import DirectoryWatcher
 from dirclient.transport import time_limit
 
 
@@ -39,6 +42,8 @@ class DirectoryClient:
         self._authenticator = LdapAuthenticator(profile, self.pool)
         self._finder = LdapFinder(profile, self.pool, roots, self._resolver, now=now)
         self._policies = LdapPolicies(profile, self.pool, roots)
+        self._reader = DirectoryReader(profile, self.pool, roots, self._resolver, follow, clock=now)
+        self._watcher = DirectoryWatcher(profile, self.pool, roots, clock=now)
 
     @property
     def operations(self) -> int:
@@ -74,6 +79,24 @@ class DirectoryClient:
     def lockout_policy(self, guid: Guid | None = None) -> LockoutPolicy:
         """See `Policies`."""
         return self._policies.lockout_policy(guid)
+
+    # -- reading
+
+    def read(self, progress: Progress | None = None) -> Snapshot:
+        """See `Reader`."""
+        return self._reader.read(progress)
+
+    def ring(self, cursor: Cursor) -> Doorbell:
+        """See `Watcher`."""
+        return self._watcher.ring(cursor)
+
+    def catch_up(self, snapshot: Snapshot) -> Snapshot | None:
+        """See `Watcher`."""
+        return self._watcher.catch_up(snapshot)
+
+    def sweep(self, snapshot: Snapshot) -> Snapshot:
+        """See `Watcher`."""
+        return self._watcher.sweep(snapshot)
 
     # -- configuring
 

@@ -13,7 +13,14 @@ from datetime import datetime
 
 from dirclient import dn as dns
 from dirclient.groups import Group, Nesting, Path, Unit, below
-from dirclient.model import AccountState, DepartmentKind, DirectoryDepartment, Guid, Person
+from dirclient.model import (
+    AccountState,
+    Cursor,
+    DepartmentKind,
+    DirectoryDepartment,
+    Guid,
+    Person,
+)
 from dirclient.resolve import Base, BaseKind
 
 
@@ -38,7 +45,9 @@ class Picture:
     places: dict[Guid, str] = field(default_factory=dict)
     expires: dict[Guid, datetime] = field(default_factory=dict)
     hidden: frozenset[Guid] = frozenset()
+    swept: Cursor | None = None  # when it was last made sure that nobody is gone
     _index: dict[str, Guid] | None = None
+    _departments: dict[Guid, DirectoryDepartment] | None = None
 
     def copy(self) -> Picture:
         """A picture to change while this one stays."""
@@ -50,24 +59,28 @@ class Picture:
             units=dict(self.units),
             places=dict(self.places),
             expires=dict(self.expires),
-            _index=None,
         )
+
+    def reshaped(self) -> None:
+        """Who is in which department may have changed: work it out again when asked."""
+        self._index = self._departments = None
 
     # -- people
 
     def admit(self, person: Person, rid: int, expires: datetime | None) -> None:
         """Take a person in, or take note of their change."""
         guid = person.guid
-        if guid in self.people:
-            self._leave_primary(guid)
-        self.people[guid] = person
-        if rid:
+        known = self.people.get(guid)
+        if known is None or known.dn != person.dn or guid not in self.primary.get(rid, ()):
+            self.reshaped()
+            if known is not None:
+                self._leave_primary(guid)
             self.primary.setdefault(rid, set()).add(guid)
+        self.people[guid] = person
         if expires is None:
             self.expires.pop(guid, None)
         else:
             self.expires[guid] = expires
-        self._index = None
 
     def dismiss(self, guid: Guid) -> bool:
         """Forget a person; whether they were known."""
@@ -75,12 +88,16 @@ class Picture:
             return False
         self._leave_primary(guid)
         self.expires.pop(guid, None)
-        self._index = None
+        self.reshaped()
         return True
 
     def _leave_primary(self, guid: Guid) -> None:
         for people in self.primary.values():
             people.discard(guid)
+
+    def due(self, now: datetime) -> bool:
+        """Whether an account's end has come since."""
+        return any(end <= now for end in self.expires.values())
 
     def expire(self, now: datetime) -> bool:
         """Mark the accounts whose end has come since; whether there were any."""
@@ -129,7 +146,16 @@ class Picture:
     # -- what is told to the outside
 
     def directory_departments(self) -> dict[Guid, DirectoryDepartment]:
-        """Every directory department with its effective, recognized members."""
+        """Every directory department with its effective, recognized members.
+
+        The Department Search DN itself counts when it is an OU that people lie below, or when
+        nothing else is there: an OU that only keeps groups is a shelf, not a department.
+        """
+        if self._departments is None:
+            self._departments = self._work_out_departments()
+        return self._departments
+
+    def _work_out_departments(self) -> dict[Guid, DirectoryDepartment]:
         nesting = self.nesting()
         found = {
             group.guid: _department(group, DepartmentKind.GROUP, *nesting.effective(group.guid))
@@ -141,7 +167,11 @@ class Picture:
         for unit in self.units.values():
             found[unit.guid] = _department(unit, DepartmentKind.OU, *inside[unit.guid])
         if self.advanced:
-            found = {guid: one for guid, one in found.items() if one.members}
+            return {guid: one for guid, one in found.items() if one.members}
+        if self.departments is not None and len(found) > 1:
+            base = found.get(self.departments.guid)
+            if base is not None and base.kind is DepartmentKind.OU and not base.members:
+                del found[base.guid]
         return found
 
 

@@ -16,7 +16,7 @@ from dirclient import adcodes, presets, wire
 from dirclient.errors import Incomplete, Unavailable
 from dirclient.filters import EVERYTHING
 from dirclient.groups import plain_dn, reference
-from dirclient.model import Guid, Snapshot
+from dirclient.model import Cursor, Guid, Snapshot
 from dirclient.picture import Picture
 from dirclient.pool import Pool
 from dirclient.ports import Progress
@@ -50,7 +50,7 @@ class DirectoryReader:
         pool: Pool,
         roots: Roots,
         resolver: DirectoryResolver,
-        settle: Callable[[Scan, Picture, RootDse], Picture | None],
+        settle: Callable[[Scan, Picture, Cursor], Picture | None],
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._profile = profile
@@ -78,6 +78,8 @@ class DirectoryReader:
         root = self._roots.look(connection)
         scan = Scan(self._profile, connection, root, now)
         picture = self._picture(scan)
+        if root.trackable or not self._preset.is_ad:
+            scan.places(picture)  # first, so that a move during the read is noticed
         extras: set[Guid] = set()
         if picture.users.kind is BaseKind.GROUP:
             self._departments(scan, picture, progress)
@@ -85,23 +87,23 @@ class DirectoryReader:
         else:
             scan.people_below(picture, picture.users.dn, lambda n: progress("people", n, 0))
             self._departments(scan, picture, progress)
-        if root.trackable:
-            scan.places(picture, root.domain)
+        picture.hidden = self._hidden(scan, picture)
         picture, root = self._settled(scan, picture, root)
         if unexplained := extras - picture.people.keys():
             raise Incomplete(
                 f"{len(unexplained)} people say that they are members of {picture.users.dn}, "
                 "but the group does not name them: the service account may not read its members."
             )
+        picture.swept = root.cursor_at(now)
         return Snapshot(
             people=picture.people,
             departments=picture.directory_departments(),
-            cursor=root.cursor,
+            cursor=root.cursor_at(now),
             read_at=now,
             deletions_visible=self._sees_deletions(connection, root),
             operations=connection.operations - operations,
             clock_offset=root.offset or 0.0,
-            warnings=_warnings(scan, connection.referrals - referrals),
+            warnings=_warnings(scan, picture, connection.referrals - referrals),
             hidden=picture.hidden,
             memory=picture,
         )
@@ -137,10 +139,21 @@ class DirectoryReader:
             named = picture.references(group.guid for group in groups)
             unseen = named - picture.people.keys() - picture.groups.keys() - scan.foreign
             if unseen:
-                unseen -= scan.visible_members(scan.root.domain, groups)
+                unseen -= scan.visible_members(picture, groups)
             if unseen:
                 raise _half_read(scan, picture, unseen)
         return found - picture.people.keys()
+
+    def _hidden(self, scan: Scan, picture: Picture) -> frozenset[Guid]:
+        """Who is named as a member and lies below the User Search DN, but cannot be seen (AD).
+
+        A deleted account leaves its groups; one that only became unreadable stays named.
+        """
+        if not self._preset.is_ad or picture.by_dn:
+            return frozenset()
+        open_ends = scan.strangers - picture.people.keys() - picture.groups.keys()
+        unseen = open_ends - scan.still_there(picture, open_ends)
+        return frozenset(map(Guid, unseen))
 
     def _settled(self, scan: Scan, picture: Picture, root: RootDse) -> tuple[Picture, RootDse]:
         """The picture with what changed during the read, and how far that is."""
@@ -151,7 +164,7 @@ class DirectoryReader:
             return picture, root
         settled = None
         if after.server_id == root.server_id and after.usn >= root.usn:
-            settled = self._settle(scan, picture, root)
+            settled = self._settle(scan, picture, root.cursor)
         if settled is None:
             raise Incomplete("The directory changed too much while it was read.")
         return settled, after
@@ -190,7 +203,7 @@ def _half_read(scan: Scan, picture: Picture, unseen: set[str]) -> Incomplete:
     )
 
 
-def _warnings(scan: Scan, referrals: int) -> tuple[str, ...]:
+def _warnings(scan: Scan, picture: Picture, referrals: int) -> tuple[str, ...]:
     warnings = []
     if referrals:
         warnings.append(
@@ -200,5 +213,10 @@ def _warnings(scan: Scan, referrals: int) -> tuple[str, ...]:
     if scan.foreign:
         warnings.append(
             f"{len(scan.foreign)} members of groups belong to another domain and are passed over."
+        )
+    if picture.hidden:
+        warnings.append(
+            f"{len(picture.hidden)} members of departments lie below the User Search DN, but the "
+            "service account may not see them."
         )
     return tuple(warnings)

@@ -55,6 +55,10 @@ class RootDse:
         """Where this server's changes stood."""
         return Cursor(self.server_id, self.usn, self.csn)
 
+    def cursor_at(self, now: datetime) -> Cursor:
+        """The cursor; for a server that does not count, `usn` is the time in seconds instead."""
+        return self.cursor if self.trackable else Cursor(self.server_id, int(now.timestamp()))
+
     def context_of(self, dn: str) -> str:
         """The naming context that a DN lies in; the domain when it lies in none."""
         key = dns.key(dn)

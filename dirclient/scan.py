@@ -6,7 +6,7 @@ query for each person or group. Anything but a clean end raises `Incomplete`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from datetime import datetime
 from typing import TypeVar
 
@@ -30,6 +30,9 @@ GROUP_PAGE = 100
 CHUNK = 100
 """Objects named in one filter."""
 
+IDENTITY_CHUNK = 500
+"""Objects whose existence alone is asked for in one filter."""
+
 _T = TypeVar("_T")
 _NEVER = (0, 0x7FFFFFFFFFFFFFFF)
 
@@ -40,6 +43,11 @@ DOMAIN_SCOPE = Control(wire.DOMAIN_SCOPE)
 """For questions about this domain alone: without references to others."""
 
 Count = Callable[[int], None]
+"""Told how many there are so far."""
+
+
+def uncounted(_: int) -> None:
+    """Nobody wants to know."""
 
 
 class Scan:
@@ -55,6 +63,7 @@ class Scan:
         self.preset = presets.of(profile)
         self.reader = PersonReader.of(profile)
         self.foreign: set[str] = set()  # members that live in another domain
+        self.strangers: set[str] = set()  # members below the User Search DN who are nobody known
         self._same: dict[str, str] = {}  # one string for each reference, however often it occurs
         self._suffix = root.domain.lower().encode()
 
@@ -103,17 +112,37 @@ class Scan:
         except InvalidFilter as odd:
             raise _bad_filter("department_filter", odd) from odd
 
+    def contexts(self, picture: Picture) -> tuple[str, ...]:
+        """The naming contexts that the search DNs lie in: one, unless somebody wants it so."""
+        bases = [base.dn for base in (picture.users, picture.departments) if base is not None]
+        return tuple(dict.fromkeys(map(self.root.context_of, bases)))
+
+    def everywhere(
+        self,
+        picture: Picture,
+        wanted: Filter,
+        attributes: Sequence[str],
+        size: int = PEOPLE_PAGE,
+        controls: Sequence[Control] = (),
+    ) -> Iterator[Entry]:
+        """Entries of the whole domain, wherever the search DNs are."""
+        for context in self.contexts(picture):
+            for entries in self.pages(context, wanted, attributes, size, (*controls, *self.within)):
+                yield from entries
+
     # -- people
 
-    def people_below(self, picture: Picture, base: str, count: Count) -> None:
+    def people_below(self, picture: Picture, base: str, count: Count = uncounted) -> None:
         """Admit everyone below a place."""
-        pages = self._pages(base, self.person_filter(), self.person_attributes, PEOPLE_PAGE)
+        pages = self.pages(base, self.person_filter(), self.person_attributes, PEOPLE_PAGE)
         for entries in pages:
             for entry in entries:
                 self.admit(picture, entry)
             count(len(picture.people))
 
-    def people_of(self, picture: Picture, groups: Iterable[Group], count: Count) -> set[Guid]:
+    def people_of(
+        self, picture: Picture, groups: Iterable[Group], count: Count = uncounted
+    ) -> set[Guid]:
         """Admit the people whom these groups name; return whom the directory says they have.
 
         AD finds them by the back link `memberOf` and by primary group; elsewhere everyone is
@@ -122,29 +151,37 @@ class Scan:
         groups = list(groups)
         named = set().union(*(group.members for group in groups)) if groups else set()
         rids = {group.rid for group in groups if group.rid}
-        context = self.root.context_of(picture.users.dn)
         found: set[Guid] = set()
-        for search in self._member_searches(groups):
+        for search in self.member_searches(groups):
             wanted = self.person_filter() & search
-            pages = self._pages(context, wanted, self.person_attributes, PEOPLE_PAGE, self.within)
-            for entries in pages:
-                for entry in entries:
-                    guid = self.identity(entry)
-                    by_primary = entry.integer("primarygroupid") in rids
-                    if by_primary or guid in named or dns.key(entry.dn) in named:
-                        self.admit(picture, entry)
-                        found.add(guid)
-                    elif self.preset.is_ad:
-                        found.add(guid)
-                count(len(picture.people))
+            for entry in self.everywhere(picture, wanted, self.person_attributes):
+                guid = self.identity(entry)
+                by_primary = entry.integer("primarygroupid") in rids
+                if by_primary or guid in named or dns.key(entry.dn) in named:
+                    self.admit(picture, entry)
+                    found.add(guid)
+                elif self.preset.is_ad:
+                    found.add(guid)
+                if len(found) % PEOPLE_PAGE == 0:
+                    count(len(picture.people))
         return found
 
-    def _member_searches(self, groups: Sequence[Group]) -> Iterator[Filter]:
+    def people_with(self, picture: Picture, references: Sequence[str]) -> None:
+        """Admit the people behind these member references, as far as they are people."""
+        if picture.by_dn:
+            search = any_of(eq("entryDN", one) for one in references)
+        else:
+            search = any_of(self.preset.by_guid(Guid(one)) for one in references)
+        wanted = self.person_filter() & search
+        for entry in self.everywhere(picture, wanted, self.person_attributes):
+            self.admit(picture, entry)
+
+    def member_searches(self, groups: Sequence[Group]) -> Iterator[Filter]:
         """Filters that find whoever is a direct member of one of the groups."""
         if not self.preset.is_ad:
             yield EVERYTHING
             return
-        for part in _chunks(groups, CHUNK):
+        for part in chunks(groups, CHUNK):
             yield any_of(
                 clause
                 for group in part
@@ -154,14 +191,26 @@ class Scan:
                 )
             )
 
-    def visible_members(self, base: str, groups: Iterable[Group]) -> set[str]:
+    def visible_members(self, picture: Picture, groups: Iterable[Group]) -> set[str]:
         """Identities of everything, people or not, that is shown as a direct member (AD)."""
         seen: set[str] = set()
-        for part in _chunks(list(groups), CHUNK):
+        for part in chunks(list(groups), CHUNK):
             search = any_of(eq("memberOf", group.dn) for group in part)
-            for entries in self._pages(base, search, self._identity, PEOPLE_PAGE, self.within):
-                seen.update(map(self.identity, entries))
+            seen |= self.identities(picture, search)
         return seen
+
+    def identities(self, picture: Picture, wanted: Filter) -> set[str]:
+        """GUIDs of everything in the domain that fits; what hides its GUID is passed over."""
+        found = map(self.preset.guid, self.everywhere(picture, wanted, self._identity))
+        return {guid for guid in found if guid is not None}
+
+    def still_there(self, picture: Picture, guids: Iterable[str]) -> set[str]:
+        """Which of these objects can be seen somewhere in the domain."""
+        found: set[str] = set()
+        for part in chunks(sorted(guids), IDENTITY_CHUNK):
+            search = any_of(self.preset.by_guid(Guid(guid)) for guid in part)
+            found |= self.identities(picture, search)
+        return found
 
     def admit(self, picture: Picture, entry: Entry) -> Guid:
         """Take in one person's entry. Raises `Incomplete` where essentials cannot be read."""
@@ -182,12 +231,22 @@ class Scan:
 
     # -- groups and OUs
 
-    def departments_below(self, picture: Picture, base: str, count: Count) -> list[Group]:
-        """Take in the groups and OUs below a place, itself included; return the groups."""
+    def departments_below(
+        self,
+        picture: Picture,
+        base: str,
+        count: Count = uncounted,
+        also: Filter | None = None,
+    ) -> list[Group]:
+        """Take in the groups and OUs below a place, itself included; return the groups.
+
+        `also` narrows them further.
+        """
+        wanted = self.department_filter()
+        if also is not None:
+            wanted &= also
         found = []
-        for entries in self._pages(
-            base, self.department_filter(), self.group_attributes, GROUP_PAGE, self.controls
-        ):
+        for entries in self.pages(base, wanted, self.group_attributes, GROUP_PAGE, self.controls):
             for entry in entries:
                 group = self.take_department(picture, entry)
                 if group is not None:
@@ -204,6 +263,7 @@ class Scan:
         guid = self.identity(entry)
         changed = generalized_time(entry.text(self.preset.changed))
         picture.units[guid] = Unit(guid, dn, dns.name(dn), True, changed)
+        picture.reshaped()
         return None
 
     def take_group(self, picture: Picture, entry: Entry, *, department: bool) -> Group:
@@ -216,8 +276,7 @@ class Scan:
                 name = reference(value)
                 if not value.startswith(b"<GUID="):
                     picture.by_dn = True
-                if not value.lower().endswith(self._suffix):
-                    self.foreign.add(name)
+                self._note_stranger(picture, name, value)
                 members.add(self._same.setdefault(name, name))
         group = Group(
             guid=guid,
@@ -229,6 +288,7 @@ class Scan:
             changed=generalized_time(entry.text(self.preset.changed)),
         )
         picture.groups[guid] = group
+        picture.reshaped()
         return group
 
     def _member_values(self, entry: Entry, dn: str, attribute: str) -> Iterator[bytes]:
@@ -238,6 +298,16 @@ class Scan:
         while part.more >= 0:
             part = self._next_part(dn, attribute, part.more)
             yield from part.values
+
+    def _note_stranger(self, picture: Picture, name: str, value: bytes) -> None:
+        """Remember a member who is no known person, by where their DN says that they live."""
+        if name in picture.people:
+            return
+        place = value.lower()
+        if not place.endswith(self._suffix):
+            self.foreign.add(name)
+        elif place.endswith(b"," + picture.users.dn.lower().encode()):
+            self.strangers.add(name)
 
     def _next_part(self, dn: str, attribute: str, at: int) -> MemberPart:
         wanted = f"{attribute};range={at}-*"
@@ -266,39 +336,39 @@ class Scan:
     def groups_with(self, picture: Picture, guids: Iterable[Guid]) -> list[Group]:
         """Take in the groups with these identities, wherever they are in the domain."""
         found = []
-        for part in _chunks(sorted(guids), CHUNK):
-            search = any_of(map(self.preset.by_guid, part))
-            for entries in self._pages(
-                self.root.context_of(picture.users.dn),
-                self.preset.any_group_filter & search,
-                self.group_attributes,
-                GROUP_PAGE,
-                (*self.controls, *self.within),
+        for part in chunks(sorted(guids), CHUNK):
+            wanted = self.preset.any_group_filter & any_of(map(self.preset.by_guid, part))
+            for entry in self.everywhere(
+                picture, wanted, self.group_attributes, GROUP_PAGE, self.controls
             ):
-                found += [self.take_group(picture, entry, department=False) for entry in entries]
+                found.append(self.take_group(picture, entry, department=False))
         return found
 
     def nested_groups(self, picture: Picture) -> dict[str, Guid]:
         """Every group of the domain that may be nested in another, by member reference."""
-        base = self.root.context_of(picture.users.dn)
         wanted = self.preset.any_group_filter
         if self.preset.is_ad:
             wanted &= present("memberOf")
         found: dict[str, Guid] = {}
-        for entries in self._pages(base, wanted, self._identity, PEOPLE_PAGE, self.within):
-            for entry in entries:
-                guid = self.identity(entry)
+        for entry in self.everywhere(picture, wanted, self._identity):
+            guid = self.preset.guid(entry)
+            if guid is not None:
                 found[dns.key(entry.dn) if picture.by_dn else guid] = guid
         return found
 
-    def close_nesting(self, picture: Picture, groups: Iterable[Group]) -> None:
-        """Take in every group nested in these, level by level, cycles included."""
+    def close_nesting(
+        self, picture: Picture, groups: Iterable[Group], known: Set[str] = frozenset()
+    ) -> None:
+        """Take in every group nested in these, level by level, cycles included.
+
+        What `known` names was looked at before.
+        """
         candidates: dict[str, Guid] | None = None
         level = list(groups)
         while level:
-            named = set().union(*(group.members for group in level))
-            known = picture.group_index()
-            open_ends = [r for r in named if r not in known and picture.person_of(r) is None]
+            index = picture.group_index()
+            named = set().union(*(group.members for group in level)) - known
+            open_ends = [r for r in named if r not in index and picture.person_of(r) is None]
             if not open_ends:
                 return
             if candidates is None:
@@ -308,13 +378,12 @@ class Scan:
             if len(level) != len(wanted):
                 raise Incomplete("Nested groups changed while they were read.")
 
-    def places(self, picture: Picture, base: str) -> None:
+    def places(self, picture: Picture) -> None:
         """Note where every container is, to notice later when one moves."""
-        for entries in self._pages(
-            base, self.place_filter(), self._identity, PEOPLE_PAGE, self.within
-        ):
-            for entry in entries:
-                picture.places[self.identity(entry)] = dns.key(entry.dn)
+        for entry in self.everywhere(picture, self.place_filter(), self._identity):
+            guid = self.preset.guid(entry)
+            if guid is not None:
+                picture.places[guid] = dns.key(entry.dn)
 
     def place_filter(self) -> Filter:
         """What people and groups may lie in."""
@@ -325,7 +394,7 @@ class Scan:
 
     # -- mechanics
 
-    def _pages(
+    def pages(
         self,
         base: str,
         wanted: Filter,
@@ -333,6 +402,7 @@ class Scan:
         size: int,
         controls: Sequence[Control] = (),
     ) -> Iterator[list[Entry]]:
+        """Every page of a search of a subtree. Raises `Incomplete`."""
         return self.connection.paged(base, wanted, attributes, "subtree", controls, size)
 
     def identity(self, entry: Entry) -> Guid:
@@ -355,5 +425,6 @@ def _bad_filter(field: str, odd: InvalidFilter) -> Misconfigured:
     )
 
 
-def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+def chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    """The items in parts of this size."""
     return (items[at : at + size] for at in range(0, len(items), size))

@@ -1,0 +1,164 @@
+"""Follows a directory's changes after a complete read: cheap looks, catching up, sweeping."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from datetime import datetime
+
+from dirclient import presets
+from dirclient.changes import follow
+from dirclient.errors import Incomplete
+from dirclient.filters import any_of
+from dirclient.model import Cursor, Guid, Snapshot
+from dirclient.picture import Picture
+from dirclient.pool import Pool
+from dirclient.ports import Doorbell
+from dirclient.profile import Profile
+from dirclient.reader import utc_now
+from dirclient.resolve import BaseKind
+from dirclient.rootdse import RootDse, Roots
+from dirclient.scan import Scan
+
+UNCOUNTED_EVERY = 60
+"""Seconds after which a server that does not count its changes is taken to have changed."""
+
+
+class DirectoryWatcher:
+    """`dirclient.ports.Watcher` over LDAP. Everything it needs to remember is in the snapshot."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        pool: Pool,
+        roots: Roots,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._profile = profile
+        self._pool = pool
+        self._roots = roots
+        self._clock = clock
+        self._preset = presets.of(profile)
+
+    def ring(self, cursor: Cursor) -> Doorbell:
+        """See `dirclient.ports.Watcher`. On a new connection it costs one or two reads more."""
+        with self._pool.searching() as connection:
+            seen = self._roots.glance(connection)
+        if seen.usn or seen.cookie:
+            return Doorbell(seen != cursor, seen.server_id, seen.usn)
+        age = self._clock().timestamp() - cursor.usn
+        return Doorbell(
+            seen.server_id != cursor.server_id or age >= UNCOUNTED_EVERY, seen.server_id, cursor.usn
+        )
+
+    def catch_up(self, snapshot: Snapshot) -> Snapshot | None:
+        """See `dirclient.ports.Watcher`."""
+        picture = snapshot.memory
+        if not isinstance(picture, Picture):
+            return None
+        with self._pool.searching() as connection:
+            before, now = connection.operations, self._clock()
+            root = self._roots.look(connection)
+            known = snapshot.cursor
+            if not self._follows(root, known):
+                return None
+            if root.cursor == known and not picture.due(now):
+                return snapshot
+            current = follow(Scan(self._profile, connection, root, now), picture, known)
+            if current is None:
+                return None
+            return dataclasses.replace(
+                snapshot,
+                people=current.people,
+                departments=current.directory_departments(),
+                cursor=root.cursor_at(now),
+                read_at=now,
+                operations=connection.operations - before,
+                clock_offset=root.offset or 0.0,
+                hidden=current.hidden,
+                memory=current,
+            )
+
+    def sweep(self, snapshot: Snapshot) -> Snapshot:
+        """See `dirclient.ports.Watcher`. Costs one look where nothing changed since the last.
+
+        What is not found with its like is looked for once more wherever it may be. An account
+        that groups still name is hidden, not gone: AD takes a deleted one out of its groups.
+        """
+        picture = snapshot.memory
+        if not isinstance(picture, Picture):
+            raise Incomplete("Only a snapshot that was read by this process can be swept.")
+        with self._pool.searching() as connection:
+            before = connection.operations
+            root = self._roots.look(connection)
+            if not self._follows(root, snapshot.cursor):
+                raise Incomplete("Another server answers than the one that was read.")
+            if root.trackable and root.cursor == picture.swept:
+                return snapshot
+            scan = Scan(self._profile, connection, root, self._clock())
+            swept = _without_the_gone(scan, picture)
+            swept.swept = root.cursor
+            return dataclasses.replace(
+                snapshot,
+                people=swept.people,
+                departments=swept.directory_departments(),
+                operations=connection.operations - before,
+                hidden=swept.hidden,
+                memory=swept,
+            )
+
+    def _follows(self, root: RootDse, cursor: Cursor) -> bool:
+        """Whether the server is the one that the cursor is of, and not as an old backup left it."""
+        if root.server_id != cursor.server_id:
+            return False
+        return not self._preset.is_ad or 0 < cursor.usn <= root.usn
+
+
+def _without_the_gone(scan: Scan, before: Picture) -> Picture:
+    """The picture without people, groups and OUs that exist no more."""
+    picture = before.copy()
+    seen = _everyone(scan, picture)
+    others = any_of((scan.preset.any_group_filter, scan.preset.ou_filter))
+    seen_others = scan.identities(picture, others)
+    missing = picture.people.keys() - seen
+    missing |= (picture.groups.keys() | picture.units.keys()) - seen_others
+    gone = missing - scan.still_there(picture, missing)
+    hidden = _still_named(scan, picture, gone)
+    picture.hidden |= hidden
+    for guid in gone - hidden:
+        picture.dismiss(guid)
+        if picture.groups.pop(guid, None) or picture.units.pop(guid, None):
+            picture.reshaped()
+    if {picture.users.guid} & gone:
+        raise Incomplete(f"{picture.users.dn} is gone.")
+    return picture
+
+
+def _everyone(scan: Scan, picture: Picture) -> set[str]:
+    """Identities of the people whom the User Search DN may still hold."""
+    if picture.users.kind is not BaseKind.GROUP:
+        found: set[str] = set()
+        for entries in scan.pages(
+            picture.users.dn,
+            scan.preset.person_filter,
+            (scan.preset.identity_attribute,),
+            1000,
+        ):
+            found.update(filter(None, map(scan.preset.guid, entries)))
+        return found
+    groups = [picture.groups[guid] for guid in sorted(picture.scope_groups())]
+    found = set()
+    for search in scan.member_searches(groups):
+        found |= scan.identities(picture, scan.preset.person_filter & search)
+    return found
+
+
+def _still_named(scan: Scan, picture: Picture, gone: set[Guid]) -> frozenset[Guid]:
+    """Which of them AD still lists as members: they exist, and may only not be seen."""
+    if not gone or picture.by_dn:
+        return frozenset()
+    naming = {
+        guid for guid, group in picture.groups.items() if guid not in gone and group.members & gone
+    }
+    groups = scan.groups_with(picture.copy(), naming)
+    return frozenset(guid for guid in gone if any(guid in group.members for group in groups))
