@@ -119,7 +119,7 @@ def tlv(tag: int, body: bytes) -> bytes:
     size = len(body)
     if size < 128:
         return _SHORT[tag] + _SHORT[size] + body if tag < 128 else bytes((tag, size)) + body
-    octets = size.to_bytes((size.bit_length() + 7) // 8)
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
     return bytes((tag, 0x80 | len(octets))) + octets + body
 
 
@@ -127,7 +127,8 @@ def integer(value: int, tag: int = 0x02) -> bytes:
     """INTEGER or, by its tag, ENUMERATED: the shortest two's complement."""
     if 0 <= value < 128:
         return bytes((tag, 1, value))
-    return tlv(tag, value.to_bytes((value.bit_length() + 8) // 8, signed=True))
+    bits = (value if value >= 0 else ~value).bit_length() + 1
+    return tlv(tag, value.to_bytes((bits + 7) // 8, "big", signed=True))
 
 
 def octets(value: str | bytes) -> bytes:
