@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
@@ -23,12 +24,13 @@ class Ended:
         return Ended(self.sessions + other.sessions, self.apps + other.apps)
 
 
-def end_access(s: Session, user_ids: Collection[int]) -> Ended:
+def end_access(s: Session, user_ids: Collection[int], now: datetime | None = None) -> Ended:
     """End everything by which these users are signed in, in the caller's transaction.
 
     Sessions of browsers and every token that apps hold for them; the apps that want to be told
     are queued for it. Called for leavers, de-synced,
-    blocked and deactivated users, and when a password is replaced.
+    blocked and deactivated users, and when a password is replaced. `now` is this instant unless a
+    test says otherwise.
     """
     ids = list(user_ids)
     sessions = 0
@@ -39,4 +41,4 @@ def end_access(s: Session, user_ids: Collection[int]) -> Ended:
             execution_options={"synchronize_session": False},
         )
         sessions += len(gone.all())
-    return Ended(sessions, end_for_users(s, ids))
+    return Ended(sessions, end_for_users(s, ids, now))

@@ -203,12 +203,12 @@ _END = Statement(
 _END_EXPIRED = Statement(delete(WebSession).where(WebSession.expires_at <= bindparam("now")))
 
 
-def end(s: Session | Hot, session_id: str) -> None:
+def end(s: Session | Hot, session_id: str, now: datetime | None = None) -> None:
     """End one session by its id, and what apps hold by it; nothing happens if it is gone."""
     hot = of(s)
     row = hot.one(_END, id=session_id)
     if row is not None:
-        end_for_session(hot, row[0])
+        end_for_session(hot, row[0], now)
 
 
 def list_for(s: Session, user_id: int, now: datetime) -> list[WebSession]:
@@ -222,7 +222,9 @@ def list_for(s: Session, user_id: int, now: datetime) -> list[WebSession]:
     )
 
 
-def end_own(s: Session, user_id: int, handle: str) -> WebSession | None:
+def end_own(
+    s: Session, user_id: int, handle: str, now: datetime | None = None
+) -> WebSession | None:
     """End a session of this user by its public name; None when they have no such session."""
     row = s.execute(
         select(WebSession).where(WebSession.handle == handle, WebSession.user_id == user_id)
@@ -230,11 +232,11 @@ def end_own(s: Session, user_id: int, handle: str) -> WebSession | None:
     if row is not None:
         s.delete(row)
         s.flush()
-        end_for_session(s, handle)
+        end_for_session(s, handle, now)
     return row
 
 
-def end_others(s: Session, user_id: int, keep: str) -> int:
+def end_others(s: Session, user_id: int, keep: str, now: datetime | None = None) -> int:
     """End all sessions of the user but the one of id `keep`; gives how many ended."""
     gone = s.execute(
         delete(WebSession)
@@ -244,7 +246,7 @@ def end_others(s: Session, user_id: int, keep: str) -> int:
     )
     handles = list(gone.scalars())
     for handle in handles:
-        end_for_session(s, handle)
+        end_for_session(s, handle, now)
     return len(handles)
 
 

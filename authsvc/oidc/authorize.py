@@ -193,7 +193,7 @@ def _waiting(here: Provider, arrived: _Arrived) -> str:
 def _consent_page(here: Provider, arrived: _Arrived) -> ResponseReturnValue:
     asked = arrived.request
     target = _waiting(here, arrived)
-    g.form_targets = [_origin(asked.redirect_uri)]
+    g.form_targets = [origin_of(asked.redirect_uri)]
     return render_template(
         "oidc/consent.html",
         app_name=asked.client.name,
@@ -282,10 +282,10 @@ def _targets(next_url: str) -> Iterable[str]:
     redirect_uri = query.get("redirect_uri", "")
     if client is None or redirect_uri not in client.redirect_uris:
         return []
-    return [_origin(redirect_uri)]
+    return [origin_of(redirect_uri)]
 
 
-def _origin(uri: str) -> str:
+def origin_of(uri: str) -> str:
     """The origin for a policy; for an app's own scheme the scheme."""
     parts = urlsplit(uri)
     return f"{parts.scheme}://{parts.netloc}" if parts.netloc else f"{parts.scheme}:"

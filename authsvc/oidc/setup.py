@@ -7,6 +7,7 @@ from flask import Flask
 from authsvc.oidc.authorize import setup_authorize
 from authsvc.oidc.endpoints import setup_endpoints
 from authsvc.oidc.grants import TokenServer
+from authsvc.oidc.logout import setup_logout
 from authsvc.oidc.provider import Provider, install
 from authsvc.services import Services
 
@@ -17,4 +18,5 @@ def setup_oidc(app: Flask, collaborators: Services) -> Provider:
     install(app, provider)
     setup_endpoints(app, TokenServer(provider))
     setup_authorize(app)
+    setup_logout(app)
     return provider

@@ -16,14 +16,12 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from authsvc.app import create_app
-from authsvc.directories import Directories
-from authsvc.services import Services
-from authsvc.sessions import cookie_for, lifetime_for
+from authsvc.services import assemble, lifetime_for
+from authsvc.sessions import cookie_for
 from kerauno import clients, sessions, users
 from kerauno.config import Settings
 from kerauno.db import Database
 from kerauno.registration import Registration
-from kerauno.sealed import Sealer
 
 ISSUER = "https://auth.goodcompany.local"
 REDIRECT = "https://wiki.goodcompany.local/callback"
@@ -81,16 +79,15 @@ class Sso:
     """One provider."""
 
     def __init__(self, database: Database, folder: Path, **settings: Any) -> None:
-        self.database = database
         self.clock = Clock()
         self.settings = Settings(
+            database_url=database.url.render_as_string(hide_password=False),
             public_url=settings.pop("public_url", ISSUER),
             secret_key_file=folder / "secret.key",
             **settings,
         )
-        self.sealer = Sealer(folder / "secret.key", create=True)
-        directories = Directories(database, self.sealer, _no_directory)
-        self.services = Services(self.settings, database, self.sealer, directories, self.clock)
+        self.services = assemble(self.settings, connect=_no_directory, now=self.clock)
+        self.database = self.services.database
         self.app: Flask = create_app(self.services)
 
     def browser(self) -> FlaskClient:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,16 @@ from tests.servers.sso import Sso
 
 
 @pytest.fixture
-def sso(database: Database, tmp_path: Path) -> Sso:
+def sso(database: Database, tmp_path: Path) -> Iterator[Sso]:
     """A provider; the test runs once on SQLite and once on PostgreSQL."""
-    return Sso(database, tmp_path)
+    made = Sso(database, tmp_path)
+    yield made
+    made.services.close()
 
 
 @pytest.fixture
-def provider(sqlite_database: Database, tmp_path: Path) -> Sso:
+def provider(sqlite_database: Database, tmp_path: Path) -> Iterator[Sso]:
     """A provider on SQLite, where the kind of database does not matter."""
-    return Sso(sqlite_database, tmp_path)
+    made = Sso(sqlite_database, tmp_path)
+    yield made
+    made.services.close()

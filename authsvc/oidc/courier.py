@@ -1,0 +1,185 @@
+"""Tells apps that a person is signed out (OpenID Connect Back-Channel Logout 1.0).
+
+A small thread in every web process takes what is due from the queue (`kerauno.logouts`), whoever
+put it there: a sign-out here, an administrator's command, or the sync service when somebody
+leaves. The queue is in the database, so nothing is lost when a process ends in the middle.
+It also sweeps away what has run out.
+"""
+
+from __future__ import annotations
+
+import http.client
+import secrets
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import structlog
+
+from authsvc.oidc.provider import Provider
+from kerauno import app_requests, audit, logouts
+from kerauno.errors import DatabaseUnavailable, KeyProblem
+from kerauno.logouts import Delivery
+
+EVENT = "http://schemas.openid.net/event/backchannel-logout"
+LOOK_SECONDS = 0.5
+SWEEP_SECONDS = 300.0
+_ANSWER_SECONDS = 5.0
+_TOKEN_LIFETIME = timedelta(minutes=2)  # the specification's recommendation, section 4
+_AT_ONCE = 8
+
+_log = structlog.get_logger(__name__)
+
+Post = Callable[[str, str], None]
+"""Sends the form to the address; raises Undelivered."""
+
+
+class Undelivered(Exception):
+    """The app did not take it. Says why in a few words, without the token."""
+
+
+class Courier:
+    """Delivers until it is stopped. `post` sends one message; tests may give their own."""
+
+    def __init__(self, provider: Provider, post: Post | None = None) -> None:
+        self._provider = provider
+        self._post = post or post_form
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._swept = time.monotonic()
+
+    def start(self) -> Courier:
+        """Begin in the background. The process may end at any moment without losing anything."""
+        self._thread = threading.Thread(target=self._run, name="logout-courier", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """End after what is under way."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(_ANSWER_SECONDS + 1)
+
+    def deliver(self) -> int:
+        """Deliver what is due now; gives how many apps were tried."""
+        here = self._provider
+        with here.database.fast() as h:
+            if not logouts.waiting(h, here.now()):
+                return 0
+        with here.database.write() as s:
+            claimed = logouts.claim(s, here.now())
+        if claimed:
+            with ThreadPoolExecutor(min(_AT_ONCE, len(claimed))) as pool:
+                list(pool.map(self._tell, claimed))
+        return len(claimed)
+
+    def sweep(self) -> int:
+        """Forget codes, tokens and requests that have run out; gives how many."""
+        with self._provider.database.write() as s:
+            return app_requests.sweep(s, self._provider.now())
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.deliver()
+                if time.monotonic() - self._swept > SWEEP_SECONDS:
+                    self._swept = time.monotonic()
+                    self.sweep()
+            except DatabaseUnavailable as error:
+                _log.warning("logout courier waits", error=str(error))
+            except Exception:
+                _log.exception("logout courier")
+            self._stop.wait(LOOK_SECONDS)
+
+    def _tell(self, delivery: Delivery) -> None:
+        try:
+            token = self._token(delivery)
+            if token is not None:
+                self._post(delivery.uri, urlencode({"logout_token": token}))
+        except (Undelivered, KeyProblem) as error:
+            self._settle(delivery, str(error))
+        else:
+            self._settle(delivery, "")
+
+    def _token(self, delivery: Delivery) -> str | None:
+        """The logout token (section 2.4); None when the app went in the meantime."""
+        here = self._provider
+        client = here.client(delivery.client_id)
+        if client is None:
+            return None
+        now = here.now()
+        claims: dict[str, Any] = {
+            "iss": here.issuer,
+            "sub": delivery.subject,
+            "aud": delivery.client_id,
+            "iat": int(now.timestamp()),
+            "exp": int((now + _TOKEN_LIFETIME).timestamp()),
+            "jti": secrets.token_hex(16),
+            "events": {EVENT: {}},
+        }
+        if delivery.sid:
+            claims["sid"] = delivery.sid
+        return here.keyring.sign(client.id_token_alg, claims, "logout+jwt")
+
+    def _settle(self, delivery: Delivery, error: str) -> None:
+        """Note how it went: the first failure, the success or the end; not each try between."""
+        here = self._provider
+        now = here.now()
+        with here.database.write() as s:
+            if not error:
+                logouts.delivered(s, [delivery.id])
+                outcome = "delivered"
+            else:
+                again = logouts.failed(s, delivery, error, now)
+                outcome = "retrying" if again else "given-up"
+            if outcome != "retrying" or delivery.attempts == 0:
+                audit.append(
+                    s,
+                    "app.sign-out",
+                    now=now,
+                    outcome=outcome,
+                    actor=delivery.client_id,
+                    user_id=delivery.user_id,
+                    detail={
+                        "app": delivery.client_name,
+                        "tries": delivery.attempts + 1,
+                        "seconds": round((now - delivery.queued_at).total_seconds(), 3),
+                        "error": error,
+                    },
+                )
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """An app that moves elsewhere must say so in its registration."""
+
+    def redirect_request(self, *_args: Any, **_kwargs: Any) -> None:
+        """Never."""
+
+
+_opener = urllib.request.build_opener(_NoRedirect)
+
+
+def post_form(uri: str, form: str) -> None:
+    """Send it. 200 and 204 are what an app answers that has understood (section 2.8)."""
+    outgoing = urllib.request.Request(  # noqa: S310 - http and https only, see registration
+        uri,
+        form.encode("ascii"),
+        {"Content-Type": "application/x-www-form-urlencoded", "User-Agent": "Kerauno"},
+    )
+    try:
+        with _opener.open(outgoing, timeout=_ANSWER_SECONDS) as answer:
+            if answer.status not in (200, 204):
+                raise Undelivered(f"HTTP {answer.status}")
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise Undelivered(f"HTTP {error.code}") from None
+    except urllib.error.URLError as error:
+        raise Undelivered(f"{error.reason}") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise Undelivered(f"{type(error).__name__}: {error}") from None
