@@ -6,7 +6,7 @@ from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from authsvc import metrics, phonebook
+from authsvc import metrics, own
 from authsvc.accounts import attempt_of
 from authsvc.errors import problem
 from authsvc.outcomes import CannotAsk, MustChange, NameIncomplete, Outcome, Right, TooMany
@@ -128,5 +128,5 @@ def _extension_and_departments(s: Session, user_id: int) -> dict[str, object]:
     number = numbers.of_user(s, user_id)
     return {
         "extension": number.number if number and number.reserved_until is None else None,
-        "departments": [one.name for one in phonebook.departments_of(s, user_id)],
+        "departments": [one.name for one in own.departments_of(s, user_id)],
     }

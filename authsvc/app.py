@@ -7,6 +7,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authsvc.accounts import setup_accounts
 from authsvc.api import setup_api
+from authsvc.background import setup_background
 from authsvc.console.setup import setup_console
 from authsvc.errors import setup_errors
 from authsvc.forward import Front
@@ -37,6 +38,7 @@ def create_app(collaborators: Services) -> Flask:
     setup_views(app)
     setup_api(app)
     setup_health(app)
+    setup_background(app, collaborators)
     setup_console(app)
     setup_oidc(app, collaborators)
     setup_front(app, collaborators)

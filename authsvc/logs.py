@@ -51,8 +51,8 @@ def setup_logging(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)
-    # Libraries that would log what they send and receive.
-    for name in ("ldap3", "authlib", "urllib3"):
+    # Libraries that tell more than an operator wants, or what they send and receive.
+    for name in ("ldap3", "authlib", "urllib3", "alembic"):
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
 
 

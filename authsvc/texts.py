@@ -125,6 +125,7 @@ phone_book_empty = "Nobody is in the phone book yet."
 phone_book_no_match = "Nobody matches your search."
 ring_group = "Ring group"
 number = "Number"
+phone_book_more = "There are more. Search to find them."
 clear_search = "Clear the search"
 
 # Errors
@@ -175,8 +176,3 @@ def ago(span: timedelta) -> str:
     if hours < 48:
         return "1 hour ago" if hours == 1 else f"{hours} hours ago"
     return f"{hours // 24} days ago"
-
-
-def phone_book_summary(first: int, last: int, total: int) -> str:
-    """Which part of the phone book is shown."""
-    return f"{first} to {last} of {total}"

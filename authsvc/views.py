@@ -10,12 +10,15 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
 
-from authsvc import phonebook, texts
+from authsvc import own, texts
 from authsvc.browsers import browser_name
 from authsvc.services import services
 from authsvc.sessions import Me, me, require_user, take_cookie
-from kerauno import audit, links, numbers, sessions
+from kerauno import audit, links, listing, numbers, sessions
 from kerauno.tables import WebSession
+
+PHONE_BOOK_LINES = 500
+"""Lines of the phone book on one page; a search narrows what is more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +49,14 @@ def home() -> ResponseReturnValue:
     now = held.now()
     with held.database.read() as s:
         number = numbers.of_user(s, person.user_id)
-        own = sessions.list_for(s, person.user_id, now)
-        departments = phonebook.departments_of(s, person.user_id)
+        open_sessions = sessions.list_for(s, person.user_id, now)
+        departments = own.departments_of(s, person.user_id)
         synced = links.of_user(s, person.user_id) is not None
     return render_template(
         "home.html",
         extension=number.number if number and number.reserved_until is None else None,
         departments=departments,
-        sessions=[_shown(row, person, now) for row in own],
+        sessions=[_shown(row, person, now) for row in open_sessions],
         synced=synced,
         notice=_NOTICES.get(request.args.get("done", "")),
     )
@@ -85,18 +88,15 @@ def end_other_sessions() -> ResponseReturnValue:
 
 @require_user
 def phone_book() -> ResponseReturnValue:
-    """Everyone with an extension and every ring group, by name."""
+    """Everyone with an extension and every ring group, by name; searched by any of their words."""
     query = request.args.get("q", "").strip()[:100]
-    page = max(1, request.args.get("page", 1, type=int) or 1)
     with services().database.read() as s:
-        found = phonebook.page(s, query, page)
+        found = listing.phonebook(s, query, limit=PHONE_BOOK_LINES + 1)
     return render_template(
         "phonebook.html",
         query=query,
-        entries=found.entries,
-        summary=texts.phone_book_summary(found.first, found.last, found.total),
-        previous=phonebook.address(query, page - 1) if page > 1 else "",
-        following=phonebook.address(query, page + 1) if found.last < found.total else "",
+        entries=found[:PHONE_BOOK_LINES],
+        more=len(found) > PHONE_BOOK_LINES,
     )
 
 

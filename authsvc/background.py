@@ -1,0 +1,92 @@
+"""Small work that a worker does beside its requests, each task in a thread of its own.
+
+Every worker of every host runs every task: a task must not mind another doing the same.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from flask import Flask
+
+from authsvc.services import Services
+from kerauno import audit, sessions, throttle
+from kerauno.config import Settings
+from kerauno.db import Database
+
+_log = structlog.get_logger(__name__)
+_HOUR = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """`work` is called every `seconds`, give or take a fifth, and stops for nothing it raises."""
+
+    name: str
+    seconds: float
+    work: Callable[[], object]
+
+
+class Background:
+    """The tasks of one app. `start` once in each worker, after the fork."""
+
+    def __init__(self) -> None:
+        self._tasks: list[Task] = []
+        self._stop = threading.Event()
+
+    def add(self, task: Task) -> None:
+        """Have this done from `start` on."""
+        self._tasks.append(task)
+
+    def start(self) -> None:
+        """Begin. The threads are daemons: they hold up no shutdown."""
+        for task in self._tasks:
+            threading.Thread(target=self._run, args=(task,), name=task.name, daemon=True).start()
+
+    def stop(self) -> None:
+        """Begin no further round."""
+        self._stop.set()
+
+    def _run(self, task: Task) -> None:
+        while not self._stop.wait(task.seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - no secret
+            try:
+                task.work()
+            except Exception as error:
+                _log.warning("background task failed", task=task.name, error=str(error))
+
+
+def setup_background(app: Flask, collaborators: Services) -> Background:
+    """The app's background, with the hourly sweep in it."""
+    background = Background()
+    app.extensions["kerauno.background"] = background
+    background.add(Task("sweep", _HOUR, lambda: sweep(collaborators)))
+    return background
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """How many rows were forgotten."""
+
+    sessions: int
+    attempts: int
+    audit: int
+
+
+def sweep(collaborators: Services) -> Swept:
+    """`sweep_database` for an app's collaborators."""
+    return sweep_database(collaborators.database, collaborators.settings, collaborators.now())
+
+
+def sweep_database(database: Database, settings: Settings, now: datetime) -> Swept:
+    """Forget ended sessions, counts past any window, and audit events older than is wished."""
+    with database.write() as s:
+        return Swept(
+            sessions=sessions.prune(s, now),
+            attempts=throttle.prune(s, now),
+            audit=audit.prune(s, now - timedelta(days=settings.audit_days)),
+        )

@@ -1,0 +1,86 @@
+"""`authsvc check`: every fault of configuration, database and directory at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from dirclient.client import DirectoryClient
+from dirclient.errors import Misconfigured
+from dirclient.profile import Profile
+from kerauno import directories, migrations
+from kerauno.config import PREFIX, Settings, load
+from kerauno.db import Database
+from kerauno.errors import ConfigurationError, DatabaseUnavailable, KeyProblem
+from kerauno.sealed import Sealer
+from kerauno.tables import Directory
+
+
+def faults(environ: Mapping[str, str]) -> list[str]:
+    """One line for each fault, with its remedy. Empty: nothing was found."""
+    found: list[str] = []
+    settings = _settings(environ, found)
+    if settings is None:
+        return found
+    sealer = _sealer(settings, found)
+    database = Database(settings.database_url)
+    try:
+        migrations.check(database)
+        with database.read() as s:
+            saved = directories.load(s)
+    except DatabaseUnavailable as error:
+        return [*found, f"database: {error}"]
+    finally:
+        database.close()
+    if saved is not None:
+        found += _of_directory(saved, sealer)
+    return found
+
+
+def _settings(environ: Mapping[str, str], found: list[str]) -> Settings | None:
+    """The settings; where some are at fault, those that are not, so that the rest is checked."""
+    try:
+        return load(environ)
+    except ConfigurationError as error:
+        found += [str(fault) for fault in error.faults]
+        bad = {fault.key for fault in error.faults}
+    rest = {name: text for name, text in environ.items() if name not in bad}
+    if any(not key.startswith(PREFIX) for key in bad):  # a key within the file
+        rest.pop(f"{PREFIX}CONFIG", None)
+    try:
+        return load(rest)
+    except ConfigurationError:
+        return None
+
+
+def _sealer(settings: Settings, found: list[str]) -> Sealer | None:
+    try:
+        return Sealer(settings.secret_key_file, create=True)
+    except KeyProblem as error:
+        found.append(f"{PREFIX}SECRET_KEY_FILE: {error}")
+        return None
+
+
+def _of_directory(saved: Directory, sealer: Sealer | None) -> Iterator[str]:
+    password = ""
+    if sealer is not None:
+        try:
+            password = sealer.open(saved.sealed_password)
+        except KeyProblem as error:
+            yield f"password: {error}"
+            sealer = None
+    try:
+        profile = Profile.from_stored(saved.profile, password)
+    except Misconfigured as error:
+        yield f"{error.field}: {error} {error.remedy}"
+        return
+    of_profile = [one for one in profile.faults() if sealer is not None or one.field != "password"]
+    yield from (f"{one.field}: {one.message} {one.remedy}" for one in of_profile)
+    if of_profile or sealer is None:
+        return
+    client = DirectoryClient(profile)
+    try:
+        for step in client.probe():
+            if not step.ok:
+                yield f"{step.field or 'directory'}: {step.summary} {step.remedy}"
+    finally:
+        client.close()

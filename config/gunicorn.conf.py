@@ -1,0 +1,46 @@
+"""gunicorn for authsvc. `authsvc serve` runs it and sets bind, workers and threads."""
+
+import os
+import shutil
+
+worker_class = "gthread"
+# Loaded once, then forked: a fault of the settings is told once, and workers share their memory.
+preload_app = True
+# A browser's next request comes within moments; a reverse proxy keeps its connections longer.
+keepalive = 75
+backlog = 2048
+worker_connections = 1000
+timeout = 60
+graceful_timeout = 20
+# Heartbeats in memory where there is such a place: a busy disk must not look like a dead worker.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+# There is nothing to control here that systemd does not; and a read-only root has no place for it.
+control_socket_disable = True
+# What a proxy reports is believed by KERAUNO_TRUSTED_PROXIES alone, see authsvc/app.py.
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+limit_request_line = 8190
+accesslog = None
+errorlog = "-"
+loglevel = "warning"
+proc_name = "authsvc"
+
+
+def post_worker_init(_worker):  # type: ignore[no-untyped-def]
+    """Begin the work beside requests: threads do not survive the fork."""
+    from wsgi import app
+
+    app.extensions["kerauno.background"].start()
+
+
+def child_exit(_server, worker):  # type: ignore[no-untyped-def]
+    """A worker that ends takes its gauges along; its counters stay."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(worker.pid)
+
+
+def on_exit(_server):  # type: ignore[no-untyped-def]
+    """Remove the folder of figures that `authsvc serve` made for this run."""
+    shutil.rmtree(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""), ignore_errors=True)
