@@ -131,6 +131,11 @@ def _new_subject() -> str:
     return uuid.uuid4().hex
 
 
+USER_LAST_ORDER = "lower(last_name)"
+USER_FIRST_ORDER = "lower(first_name)"
+"""By what users are sorted, in words that the index and the query must share to the letter."""
+
+
 class User(Base):
     """A Kerauno account. `blocked` is an administrator's word and wins over the directory's.
 
@@ -140,6 +145,11 @@ class User(Base):
     __tablename__ = "user"
     __table_args__ = (
         CheckConstraint("role IN ('user', 'manager', 'admin')", name="role"),
+        Index("ix_user_order", text(USER_LAST_ORDER), text(USER_FIRST_ORDER), "id"),
+        # Searching reads this index alone; PostgreSQL reads the table as fast.
+        Index("ix_user_search", "username_key", "email_key", "first_name", "last_name").ddl_if(
+            dialect="sqlite"
+        ),
         {"sqlite_autoincrement": True},  # an id is never given to a second user
     )
 

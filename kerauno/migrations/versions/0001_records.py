@@ -442,6 +442,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("ring_group_id", name="uq_number_ring_group_id"),
         sa.UniqueConstraint("user_id", name="uq_number_user_id"),
     )
+    if op.get_bind().dialect.name == "sqlite":
+        op.create_index(
+            "ix_user_search", "user", ["username_key", "email_key", "first_name", "last_name"]
+        )
+    op.create_index(
+        "ix_user_order", "user", [sa.text("lower(last_name)"), sa.text("lower(first_name)"), "id"]
+    )
     op.create_index(
         "ix_seen_person_directory_login",
         "seen_person",
