@@ -274,9 +274,10 @@ class Scan:
         for attribute in self.preset.members:
             for value in self._member_values(entry, dn, attribute):
                 name = reference(value)
-                if not value.startswith(b"<GUID="):
+                if value.startswith(b"<GUID="):
+                    self._note_stranger(picture, name, value)
+                else:
                     picture.by_dn = True
-                self._note_stranger(picture, name, value)
                 members.add(self._same.setdefault(name, name))
         group = Group(
             guid=guid,
