@@ -1,17 +1,14 @@
 """Tells apps that a person is signed out (OpenID Connect Back-Channel Logout 1.0).
 
-A small thread in every web process takes what is due from the queue (`kerauno.logouts`), whoever
-put it there: a sign-out here, an administrator's command, or the sync service when somebody
-leaves. The queue is in the database, so nothing is lost when a process ends in the middle.
-It also sweeps away what has run out.
+A background task of every web process takes what is due from the queue (`kerauno.logouts`),
+whoever put it there: a sign-out here, an administrator's command, or the sync service when
+somebody leaves. The queue is in the database, so nothing is lost when a process ends in the middle.
 """
 
 from __future__ import annotations
 
 import http.client
 import secrets
-import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -20,21 +17,15 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-import structlog
-
 from authsvc.oidc.provider import Provider
 from kerauno import app_requests, audit, logouts
-from kerauno.errors import DatabaseUnavailable, KeyProblem
+from kerauno.errors import KeyProblem
 from kerauno.logouts import Delivery
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
-LOOK_SECONDS = 0.5
-SWEEP_SECONDS = 300.0
 _ANSWER_SECONDS = 5.0
 _TOKEN_LIFETIME = timedelta(minutes=2)  # the specification's recommendation, section 4
 _AT_ONCE = 8
-
-_log = structlog.get_logger(__name__)
 
 Post = Callable[[str, str], None]
 """Sends the form to the address; raises Undelivered."""
@@ -45,26 +36,11 @@ class Undelivered(Exception):
 
 
 class Courier:
-    """Delivers until it is stopped. `post` sends one message; tests may give their own."""
+    """Delivers what is due. `post` sends one message; tests may give their own."""
 
     def __init__(self, provider: Provider, post: Post | None = None) -> None:
         self._provider = provider
         self._post = post or post_form
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._swept = time.monotonic()
-
-    def start(self) -> Courier:
-        """Begin in the background. The process may end at any moment without losing anything."""
-        self._thread = threading.Thread(target=self._run, name="logout-courier", daemon=True)
-        self._thread.start()
-        return self
-
-    def stop(self) -> None:
-        """End after what is under way."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(_ANSWER_SECONDS + 1)
 
     def deliver(self) -> int:
         """Deliver what is due now; gives how many apps were tried."""
@@ -83,19 +59,6 @@ class Courier:
         """Forget codes, tokens and requests that have run out; gives how many."""
         with self._provider.database.write() as s:
             return app_requests.sweep(s, self._provider.now())
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self.deliver()
-                if time.monotonic() - self._swept > SWEEP_SECONDS:
-                    self._swept = time.monotonic()
-                    self.sweep()
-            except DatabaseUnavailable as error:
-                _log.warning("logout courier waits", error=str(error))
-            except Exception:
-                _log.exception("logout courier")
-            self._stop.wait(LOOK_SECONDS)
 
     def _tell(self, delivery: Delivery) -> None:
         try:

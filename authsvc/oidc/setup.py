@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from flask import Flask
 
+from authsvc.background import Background, Task
 from authsvc.oidc.authorize import setup_authorize
+from authsvc.oidc.courier import Courier
 from authsvc.oidc.endpoints import setup_endpoints
 from authsvc.oidc.grants import TokenServer
 from authsvc.oidc.logout import setup_logout
 from authsvc.oidc.provider import Provider, install
 from authsvc.services import Services
 
+LOOK_SECONDS = 0.5
+"""How often a process looks whether an app is to be told; it costs one indexed read."""
+
+SWEEP_SECONDS = 300.0
+
 
 def setup_oidc(app: Flask, collaborators: Services) -> Provider:
-    """Register every endpoint and page of the provider; opens no connection."""
+    """Register every endpoint and page of the provider, and its work beside requests.
+
+    Opens no connection.
+    """
     provider = Provider(collaborators)
     install(app, provider)
     setup_endpoints(app, TokenServer(provider))
     setup_authorize(app)
     setup_logout(app)
+    courier = Courier(provider)
+    background: Background = app.extensions["kerauno.background"]
+    background.add(Task("logouts", LOOK_SECONDS, courier.deliver))
+    background.add(Task("tokens", SWEEP_SECONDS, courier.sweep))
     return provider
