@@ -1,0 +1,129 @@
+"""Distinguished names: parsed, compared and written, whatever signs are in them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ldap3.utils.dn import parse_dn
+
+from dirclient import dn
+
+ODD_VALUES = [
+    "Comma, Anna",
+    "Anna+Plus",
+    'Anna "The" Quote',
+    "#1 Anna",
+    " Anna Blank",
+    "Blank Anna ",
+    "  ",
+    "Jürgen Größe",
+    "Sinéad O'Connor",
+    "😀",
+    "שרה כהן",
+    "Anna \\ Slash",
+    "Anna <b>;=</b>",
+    "Anna (*) Star",
+    "a=b",
+    "\\,",
+    "a\nb",
+]
+
+
+@pytest.mark.parametrize("value", ODD_VALUES)
+def test_an_odd_value_survives_writing_and_parsing(value: str) -> None:
+    text = f"CN={dn.escape(value)},OU=Staff,DC=x"
+    assert dn.parse(text) == ((("CN", value),), (("OU", "Staff"),), (("DC", "x"),))
+    assert dn.name(text) == value
+    assert dn.split(text) == (f"CN={dn.escape(value)}", "OU=Staff,DC=x")
+    assert dn.is_under(dn.key(text), dn.key("ou=staff, dc=X"))
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
+def test_any_value_survives_writing_and_parsing(value: str) -> None:
+    assert dn.parse(f"CN={dn.escape(value)},DC=x") == ((("CN", value),), (("DC", "x"),))
+
+
+printable = st.characters(
+    categories=["L", "N", "P", "S"],
+    exclude_characters="=#",  # these need no escape (RFC 4514 2.4), but ldap3 wants one
+)
+
+
+@given(st.text(printable, min_size=1, max_size=20))
+def test_an_independent_parser_sees_as_many_parts(value: str) -> None:
+    text = f"CN={dn.escape(value)},OU=a,DC=x"
+    assert [kind for kind, _, _ in parse_dn(text)] == ["CN", "OU", "DC"]
+
+
+@given(st.text(max_size=60))
+def test_whatever_is_typed_is_parsed_or_refused(text: str) -> None:
+    try:
+        parsed = dn.parse(text)
+    except dn.InvalidDn:
+        return
+    assert dn.parse(dn.write(parsed)) == parsed
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("CN=John Doe,DC=x", "cn=john doe,dc=X"),
+        ("CN=John Doe,DC=x", " CN = John Doe , DC = x "),
+        (r"CN=a\;b\=c,DC=x", r"CN=a\3Bb\3Dc,DC=x"),  # as Samba writes them
+        (r"CN=a\,b,DC=x", 'CN="a,b",DC=x'),
+        (r"CN=Gr\c3\b6\c3\9fe,DC=x", "CN=GRÖSSE,DC=x"),
+        ("CN=zoe\u0308,DC=x", "CN=zo\u00eb,DC=x"),
+        ("CN=a+OU=b,DC=x", "OU=b+CN=a,DC=x"),
+        ("CN=a;DC=x", "CN=a,DC=x"),
+        ("CN=a  b,DC=x", "CN=a b,DC=x"),
+        (r"CN=\#1,DC=x", r"CN=\231,DC=x"),
+    ],
+)
+def test_two_spellings_of_one_name_have_one_key(one: str, other: str) -> None:
+    assert dn.key(one) == dn.key(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("CN=a,DC=x", "CN=b,DC=x"),
+        ("CN=a,DC=x", "OU=a,DC=x"),
+        (r"CN=a\,DC=x,DC=y", "CN=a,DC=x,DC=y"),
+        ("CN=e,DC=x", "CN=é,DC=x"),
+    ],
+)
+def test_different_names_have_different_keys(one: str, other: str) -> None:
+    assert dn.key(one) != dn.key(other)
+
+
+@pytest.mark.parametrize(
+    ("child", "base", "under"),
+    [
+        ("CN=a,OU=b,DC=x", "OU=b,DC=x", True),
+        ("OU=b,DC=x", "OU=b,DC=x", True),
+        ("CN=a,OU=b,DC=x", "", True),
+        ("CN=a,OU=bb,DC=x", "OU=b,DC=x", False),
+        ("OU=bOU=b,DC=x", "OU=b,DC=x", False),
+        (r"CN=a\,OU=b,DC=x", "OU=b,DC=x", False),
+        (r"CN=a\\,OU=b,DC=x", "OU=b,DC=x", True),
+        ("DC=x", "OU=b,DC=x", False),
+        ("", "OU=b,DC=x", False),
+    ],
+)
+def test_being_below_is_a_matter_of_whole_parts(child: str, base: str, under: bool) -> None:
+    assert dn.is_under(dn.key(child), dn.key(base)) is under
+
+
+@pytest.mark.parametrize("text", ["John", "CN", "=a", "CN=a,", "CN=a,,DC=x", "1a=b", 'CN="a', "\\"])
+def test_what_is_no_dn_is_refused(text: str) -> None:
+    with pytest.raises(dn.InvalidDn):
+        dn.parse(text)
+
+
+def test_the_readable_place_leaves_the_domain_out() -> None:
+    assert dn.path(r"CN=Comma\, Anna,OU=EMEA,OU=Sales,DC=x,DC=y") == (
+        "Sales",
+        "EMEA",
+        "Comma, Anna",
+    )
