@@ -212,7 +212,7 @@ def _store(draft: forms.Draft, columns: dict[str, Any], version: int) -> Respons
     try:
         with site.writing() as s:
             saved = directories.save(s, columns, by=me().email, now=site.now(), version=version)
-            site.note(s, "directory.saved", outcome="ok", detail={"version": saved.version})
+            site.note(s, "settings-saved", outcome="ok", detail={"version": saved.version})
             requests.ask(s, saved, "keep", {}, by=me().email, now=site.now())
     except Stale:
         with site.reading() as s:

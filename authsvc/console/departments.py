@@ -95,7 +95,7 @@ def import_(guid: str) -> ResponseReturnValue:
             return redirect(f"{HERE}/{guid}/import?number={number}", 303)
         payload = {"guid": guid, "dn": row.dn, "number": number}
         asked = requests.ask(s, directory, "import", payload, by=me().email, now=site.now())
-        site.note(s, "department.import", outcome="requested", guid=guid, detail={"number": number})
+        site.note(s, "department-import", outcome="requested", guid=guid, detail={"number": number})
     return redirect(f"/console/requests/{asked}", 303)
 
 
@@ -119,7 +119,7 @@ def unimport(guid: str) -> ResponseReturnValue:
             return redirect(f"{HERE}/{guid}", 303)
         payload = {"guid": guid, "dn": row.dn}
         asked = requests.ask(s, directory, "unimport", payload, by=me().email, now=site.now())
-        site.note(s, "department.unimport", outcome="requested", guid=guid)
+        site.note(s, "department-unimport", outcome="requested", guid=guid)
     return redirect(f"/console/requests/{asked}", 303)
 
 
@@ -134,7 +134,7 @@ def set_number(guid: str) -> ResponseReturnValue:
                 raise NotFound
             records.set_number(s, row.department_id, number, site.now())
             detail = {"before": row.number, "after": number}
-            site.note(s, "department.number", outcome="ok", guid=guid, detail=detail)
+            site.note(s, "department-number", outcome="ok", guid=guid, detail=detail)
     except InvalidValue as refused:
         with site.reading() as s:
             directory, row = _found(s, guid)

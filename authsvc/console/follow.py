@@ -35,7 +35,7 @@ def apply(request_id: int) -> ResponseReturnValue:
             return redirect(f"/console/requests/{request_id}", 303)
         payload = {"run": plan.run_id, "digest": plan.digest}
         asked = requests.ask(s, directory, "confirm", payload, by=me().email, now=site.now())
-        site.note(s, "sync.requested", outcome="apply", detail={"run": plan.run_id})
+        site.note(s, "sync-requested", outcome="apply", detail={"run": plan.run_id})
     return redirect(f"/console/requests/{asked}", 303)
 
 

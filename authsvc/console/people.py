@@ -80,7 +80,7 @@ def synchronize() -> ResponseReturnValue:
             known = {guid for guid in chosen if s.get(SeenPerson, (directory.id, guid))}
             payload["guids"] = sorted(known)
         asked = requests.ask(s, directory, "plan", payload, by=me().email, now=site.now())
-        site.note(s, "sync.requested", outcome="plan", detail={"people": len(chosen) or "all"})
+        site.note(s, "sync-requested", outcome="plan", detail={"people": len(chosen) or "all"})
     return redirect(f"/console/requests/{asked}", 303)
 
 
@@ -92,6 +92,6 @@ def release(guid: str) -> ResponseReturnValue:
         if directory is None or s.get(HeldOut, (directory.id, guid)) is None:
             raise NotFound
         links.release(s, directory.id, guid)
-        site.note(s, "person.released", outcome="ok", guid=guid)
+        site.note(s, "person-released", outcome="ok", guid=guid)
         requests.ask(s, directory, "keep", {}, by=me().email, now=site.now())
     return redirect(f"{HERE}/{guid}", 303)

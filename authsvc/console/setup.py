@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from flask import Flask
 
-from authsvc.console import credentials, departments, follow, people, site
+from authsvc.console import (
+    credentials,
+    departments,
+    follow,
+    people,
+    site,
+    user_directory,
+    users,
+)
 from authsvc.pages import NavGroup, NavItem, add_navigation
 from authsvc.sessions import ADMIN
 
-PARTS = (credentials.bp, people.bp, departments.bp, follow.bp)
+PARTS = (
+    credentials.bp,
+    people.bp,
+    departments.bp,
+    follow.bp,
+    users.bp,
+    user_directory.bp,
+)
 _ADMIN = frozenset({ADMIN})
 
 

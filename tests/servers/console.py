@@ -97,7 +97,10 @@ class ConsoleSite:
 
     def connected(self, *, heard: bool = True, read: bool = True, **changes: Any) -> int:
         """Directory settings as an administrator stored them; gives the directory's id."""
-        columns = {"profile": PROFILE.stored(), "sealed_password": self.sealer.seal("Service!Pass1")}
+        columns = {
+            "profile": PROFILE.stored(),
+            "sealed_password": self.sealer.seal("Service!Pass1"),
+        }
         with self.database.write() as s:
             saved = directories.save(
                 s, columns | changes, by="ada.admin@goodcompany.local", now=self.now
@@ -134,9 +137,7 @@ class ConsoleSite:
                     first_name=first,
                     last_name=last,
                     login=login,
-                    login_key=lookup_key(login or ""),
                     extension=extension,
-                    extension_key=lookup_key(extension or ""),
                     sort_key=sort_key(last, first, login or ""),
                     search_text=lookup_key(f"{first} {last} {login} {extension}"),
                     **values,
@@ -268,7 +269,9 @@ class ConsoleSite:
             server.server_close()
 
     @contextmanager
-    def opened(self, browser: Browser, user_id: int | None = None, **context: Any) -> Iterator[Page]:
+    def opened(
+        self, browser: Browser, user_id: int | None = None, **context: Any
+    ) -> Iterator[Page]:
         """A signed-in page of a browser profile of its own."""
         wanted = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB"} | context
         profile = browser.new_context(base_url=self.url, timezone_id="Europe/Berlin", **wanted)
