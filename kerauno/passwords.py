@@ -18,12 +18,16 @@ _hasher = PasswordHasher()
 
 
 def hash_password(password: str) -> str:
-    """The argon2id hash of a local user's password. Raises InvalidValue when it is too short."""
-    if len(password) < 10 or not password.strip() or len(password) > 1024:
+    """The argon2id hash of a local user's password. Raises InvalidValue when it is too short to be safe, too long, or no text."""
+    try:
+        fits = 10 <= len(password) <= 1024 and password.strip() and password.encode()
+    except UnicodeEncodeError:
+        fits = False
+    if not fits:
         raise InvalidValue(
-            "The password is too short." if len(password) <= 1024 else "The password is too long.",
+            "This password cannot be used.",
             field="password",
-            remedy="Use 10 to 1024 characters.",
+            remedy="Use 10 to 1024 characters that are not all blanks.",
         )
     return _hasher.hash(unicodedata.normalize("NFC", password))
 
