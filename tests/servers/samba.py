@@ -515,7 +515,9 @@ class Scratch:
         return self.dc.add_ou(name, ou or self.dn)
 
     def close(self) -> None:
-        """Delete everything below, and the OU."""
+        """Delete everything below, and the OU. People go first: their primary groups cling."""
+        for person in self.dc.search("(objectClass=user)", ["cn"], self.dn):
+            self.dc.delete(person["dn"])
         self.dc.delete_tree(self.dn)
 
 
