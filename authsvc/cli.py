@@ -11,8 +11,9 @@ import click
 
 from authsvc.cli_directory import directory
 from authsvc.cli_records import admin, attempts, housekeeping, key, sessions, user
-from authsvc.command import Commands, Failed, Tools, pass_tools, say
+from authsvc.command import Commands
 from kerauno import migrations
+from kerauno.command import Failed, Tools, pass_tools, say
 
 _PROJECT = Path(__file__).resolve().parent.parent
 
@@ -41,7 +42,9 @@ def serve(
     address = host or settings.host
     listening = f"[{address}]" if ":" in address else address
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="kerauno-metrics-")
+        folder = tempfile.mkdtemp(prefix="kerauno-metrics-")
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        os.environ["AUTHSVC_METRICS_FOLDER"] = folder  # ours to remove, see gunicorn.conf.py
     os.execv(  # noqa: S606 - this very interpreter
         sys.executable,
         [

@@ -62,14 +62,16 @@ class Pace:
             self._sleep(target - took)
 
     def _measure_slow(self) -> None:
-        before = self._clock()
-        self._slow()
-        self._slow()
-        took = (self._clock() - before) / 2
+        took = min(self._one_slow() for _ in range(3))  # a busy moment is not the rule
         with self._lock:
             if not self._taken[True]:
                 self._taken[True].append(took)
                 self._until[True] = took * _MARGIN
+
+    def _one_slow(self) -> float:
+        before = self._clock()
+        self._slow()
+        return self._clock() - before
 
     def _note(self, took: float, slow: bool) -> None:
         """Remember, and now and then work the percentile out anew."""

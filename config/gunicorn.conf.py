@@ -43,4 +43,5 @@ def child_exit(_server, worker):  # type: ignore[no-untyped-def]
 
 def on_exit(_server):  # type: ignore[no-untyped-def]
     """Remove the folder of figures that `authsvc serve` made for this run."""
-    shutil.rmtree(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""), ignore_errors=True)
+    if folder := os.environ.get("AUTHSVC_METRICS_FOLDER"):
+        shutil.rmtree(folder, ignore_errors=True)
