@@ -23,7 +23,7 @@ from kerauno.tokens import Issued, Refusal, SignIn
 LIFETIME_SECONDS = 600
 INTERVAL_SECONDS = 5
 _ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, so no words; none that are misread (RFC 8628 6.1)
-_LENGTH = 8
+CODE_LENGTH = 8
 
 
 class Waiting(enum.StrEnum):
@@ -57,7 +57,7 @@ class Asking:
 def start(h: Hot, now: datetime, *, client_id: str, scope: str, address: str) -> Started:
     """Begin: a code for the device to poll with, and one to show."""
     device_code = new_secret()
-    user_code = "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
+    user_code = "".join(secrets.choice(_ALPHABET) for _ in range(CODE_LENGTH))
     h.run(
         _START,
         id=digest(device_code),

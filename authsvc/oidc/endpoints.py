@@ -34,6 +34,7 @@ PUSH_PATH = "/oauth/par"
 LOGOUT_PATH = "/oauth/logout"
 DEVICE_START_PATH = "/oauth/device"
 DEVICE_PATH = "/device"
+QR_PATH = "/device/qr"
 
 _CACHED = {"Cache-Control": "public, max-age=300"}
 _NOT_CACHED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -307,6 +308,7 @@ def device_start() -> Response:
         "user_code": started.user_code,
         "verification_uri": page,
         "verification_uri_complete": f"{page}?user_code={started.user_code}",
+        "qr_code_uri": f"{here.url(QR_PATH)}?user_code={started.user_code}",  # ours, for displays
         "expires_in": devices.LIFETIME_SECONDS,
         "interval": devices.INTERVAL_SECONDS,
     }

@@ -7,6 +7,7 @@ from flask import Flask
 from authsvc.background import Background, Task
 from authsvc.oidc.authorize import setup_authorize
 from authsvc.oidc.courier import Courier
+from authsvc.oidc.device import setup_device
 from authsvc.oidc.endpoints import setup_endpoints
 from authsvc.oidc.grants import TokenServer
 from authsvc.oidc.logout import setup_logout
@@ -29,6 +30,7 @@ def setup_oidc(app: Flask, collaborators: Services) -> Provider:
     setup_endpoints(app, TokenServer(provider))
     setup_authorize(app)
     setup_logout(app)
+    setup_device(app)
     courier = Courier(provider)
     background: Background = app.extensions["kerauno.background"]
     background.add(Task("logouts", LOOK_SECONDS, courier.deliver))

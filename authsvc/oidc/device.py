@@ -1,0 +1,159 @@
+"""Connecting a device without a keyboard: the page where its code is typed in (RFC 8628 3.3).
+
+The device's QR code leads here with the code in the address; the person still says yes, seeing
+which app it is and where the request came from, since a stranger may have sent them the link
+(RFC 8628 5.4).
+"""
+
+from __future__ import annotations
+
+import io
+from datetime import datetime, timedelta
+
+import segno
+from flask import Flask, Response, render_template, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import NotFound
+
+from authsvc.oidc import texts
+from authsvc.oidc.endpoints import DEVICE_PATH, QR_PATH
+from authsvc.oidc.provider import Provider, provider
+from authsvc.sessions import Me, me, require_user
+from kerauno import audit, devices, throttle
+from kerauno.devices import Asking
+from kerauno.throttle import Budget
+from kerauno.tokens import SignIn
+
+CONFIRM_PATH = "/device/confirm"
+_PICTURES = {"svg": "image/svg+xml", "png": "image/png"}
+
+# 20^8 codes, ten minutes each: with these budgets a person finds a waiting one of a thousand
+# with a probability under one in a million (RFC 8628 5.1).
+_PER_PERSON = Budget(10, timedelta(minutes=10), rolling=True)
+_PER_ADDRESS = Budget(50, timedelta(minutes=10), rolling=False)
+
+
+def setup_device(app: Flask) -> None:
+    """Register the pages."""
+    app.add_url_rule(DEVICE_PATH, "oidc.device", device)
+    app.add_url_rule(DEVICE_PATH, "oidc.device_code", typed, methods=["POST"])
+    app.add_url_rule(CONFIRM_PATH, "oidc.device_confirm", confirm, methods=["POST"])
+    app.add_url_rule(QR_PATH, "oidc.device_qr", qr_code)
+
+
+@require_user
+def device() -> ResponseReturnValue:
+    """Ask for the code, or, where the address brought it along, for the person's word."""
+    code = request.args.get("user_code", "")
+    return _look_up(code) if code else _form()
+
+
+@require_user
+def typed() -> ResponseReturnValue:
+    """The code as it was typed."""
+    return _look_up(request.form.get("user_code", ""))
+
+
+@require_user
+def confirm() -> ResponseReturnValue:
+    """The person's word."""
+    here, person = provider(), me()
+    code = request.form.get("user_code", "")
+    approve = request.form.get("decision") == "connect"
+    asking = _find(here, person, code)
+    if asking is None:
+        return _form(code, wrong=True)
+    now = here.now()
+    sign_in = SignIn(person.created_at, person.method, None)
+    with here.database.write() as s:
+        answered = devices.answer(
+            s, now, code, user_id=person.user_id, sign_in=sign_in, approve=approve
+        )
+        if answered:
+            _note(s, now, person, asking, "connected" if approve else "denied")
+    if not answered:  # it ran out, or somebody answered, in this very moment
+        return _form(code, wrong=True)
+    return _page("oidc/device_done.html", approved=approve)
+
+
+def qr_code() -> ResponseReturnValue:
+    """A picture for the device's display that leads a phone's camera to this page with the code.
+
+    `format` is svg (default) or png; `scale` is pixels for each dot, 1 to 20.
+    """
+    code = devices.normal_code(request.args.get("user_code", ""))
+    kind = request.args.get("format", "svg")
+    scale = request.args.get("scale", 6, type=int)
+    if len(code) != devices.CODE_LENGTH or kind not in _PICTURES or not 1 <= scale <= 20:
+        raise NotFound
+    target = provider().url(f"{DEVICE_PATH}?user_code={code[:4]}-{code[4:]}")
+    out = io.BytesIO()
+    segno.make_qr(target, error="m").save(out, kind=kind, scale=scale, border=4)
+    headers = {"Cross-Origin-Resource-Policy": "cross-origin"}
+    return Response(out.getvalue(), 200, headers, content_type=_PICTURES[kind])
+
+
+def _look_up(code: str) -> ResponseReturnValue:
+    asking = _find(provider(), me(), code)
+    if asking is None:
+        return _form(code, wrong=True)
+    plain = devices.normal_code(code)
+    scopes = asking.scope.split()
+    return _page(
+        "oidc/device_confirm.html",
+        asking=asking,
+        code=f"{plain[:4]}-{plain[4:]}",
+        wishes=[texts.wishes.get(scope, scope) for scope in scopes if scope != "openid"],
+        action=CONFIRM_PATH,
+    )
+
+
+def _find(here: Provider, person: Me, code: str) -> Asking | None:
+    """What waits behind the code. Every look costs an attempt that only a right one gives back.
+
+    Raises Throttled.
+    """
+    now = here.now()
+    slot = throttle.take(
+        here.database,
+        f"device:{person.user_id}",
+        f"device-{throttle.address_key(request.remote_addr or '')}",
+        _PER_PERSON,
+        _PER_ADDRESS,
+        now,
+    )
+    with here.database.write() as s:
+        asking = devices.find(s, now, code)
+        if asking is None:
+            throttle.fail(s, slot, now)
+        else:
+            throttle.give_back(s, slot)
+    return asking
+
+
+def _form(code: str = "", *, wrong: bool = False) -> ResponseReturnValue:
+    error = texts.device_wrong if wrong else ""
+    return _page("oidc/device.html", 400 if wrong else 200, code=code[:20], error=error)
+
+
+def _page(template: str, status: int = 200, **context: object) -> Response:
+    page = render_template(template, w=texts, **context)
+    return Response(page, status, content_type="text/html; charset=utf-8")
+
+
+def _note(s: Session, now: datetime, person: Me, asking: Asking, outcome: str) -> None:
+    audit.append(
+        s,
+        "app.device",
+        now=now,
+        outcome=outcome,
+        actor=person.username,
+        user_id=person.user_id,
+        address=request.remote_addr or "",
+        detail={
+            "app": asking.client_name,
+            "client": asking.client_id,
+            "device_address": asking.address,
+        },
+    )
