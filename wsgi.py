@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from authsvc.app import create_app
-from authsvc.logs import setup_logging
 from authsvc.services import assemble
 from dirclient.client import DirectoryClient
 from kerauno.config import load
+from kerauno.logs import setup_logging
 
 settings = load(os.environ)
 setup_logging(settings.log_level, settings.log_format)

@@ -8,9 +8,10 @@ from typing import IO, Any
 import click
 from sqlalchemy import select
 
-from authsvc.command import Commands, Failed, Tools, json_option, pass_tools, print_json, say
+from authsvc.command import Commands
 from authsvc.services import utc_now
 from kerauno import audit, clients, signing_keys
+from kerauno.command import Failed, Tools, json_option, pass_tools, print_json, say
 from kerauno.registration import (
     ALGORITHMS,
     CREDENTIALS,

@@ -9,21 +9,13 @@ from typing import Any
 
 import click
 
-from authsvc.command import (
-    Commands,
-    Failed,
-    Tools,
-    json_option,
-    pass_tools,
-    password_line,
-    print_json,
-    say,
-)
+from authsvc.command import Commands
 from authsvc.services import utc_now
 from dirclient.client import DirectoryClient
 from dirclient.model import Step
 from dirclient.profile import Encryption, Fault, PresetName, Profile
 from kerauno import audit, directories
+from kerauno.command import Failed, Tools, json_option, pass_tools, password_line, print_json, say
 from kerauno.errors import InvalidValue
 from kerauno.numbers import parse_range
 from kerauno.tables import Directory

@@ -6,10 +6,11 @@ import click
 from sqlalchemy.orm import Session
 
 from authsvc.background import sweep_database
-from authsvc.command import Commands, Tools, json_option, pass_tools, password_line, print_json, say
+from authsvc.command import Commands
 from authsvc.services import utc_now
 from kerauno import audit, leaving, listing, sealed, throttle, users
 from kerauno import sessions as session_records
+from kerauno.command import Tools, json_option, pass_tools, password_line, print_json, say
 from kerauno.tables import Link, User
 from kerauno.users import NewUser
 from kerauno.values import ROLES

@@ -1,0 +1,107 @@
+"""What the commands have in common: their settings, how they fail, how they print.
+
+Exit codes: 0 done · 1 failed, nothing changed · 2 usage · 3 held for an administrator.
+`--json` prints one document on standard output and nothing else; messages go to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from functools import cached_property
+from typing import Any, ClassVar
+
+import click
+
+from kerauno.config import Settings, load
+from kerauno.db import Database
+from kerauno.errors import (
+    ConfigurationError,
+    DatabaseUnavailable,
+    InvalidValue,
+    KeyProblem,
+    RecordError,
+)
+from kerauno.logs import setup_logging
+from kerauno.sealed import Sealer
+
+FAILED = 1
+
+
+class Failed(click.ClickException):
+    """The command did nothing. The message goes to standard error, one line for each fault."""
+
+    exit_code = FAILED
+
+    def show(self, file: Any = None) -> None:
+        """Say why."""
+        click.echo(self.message, err=True, file=file)
+
+
+class Tools:
+    """What a command works with, made when first asked for."""
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of the process. Raises ConfigurationError."""
+        settings = load(os.environ)
+        setup_logging(settings.log_level, settings.log_format)
+        return settings
+
+    @cached_property
+    def database(self) -> Database:
+        """The database."""
+        return Database(self.settings.database_url)
+
+    @cached_property
+    def sealer(self) -> Sealer:
+        """The sealer of secrets; makes a missing key file. Raises KeyProblem."""
+        return Sealer(self.settings.secret_key_file, create=True)
+
+
+class Commands(click.Group):
+    """A group that turns every fault of the product into a message and exit code 1.
+
+    `also` are faults that only the service knows, such as those of the directory.
+    """
+
+    also: ClassVar[tuple[type[Exception], ...]] = ()
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run, and say what went wrong in words, never in a traceback."""
+        try:
+            return super().invoke(ctx)
+        except ConfigurationError as error:
+            raise Failed("\n".join(str(fault) for fault in error.faults)) from error
+        except InvalidValue as error:
+            raise Failed(f"{error.field}: {error} {error.remedy}") from error
+        except (RecordError, DatabaseUnavailable, KeyProblem) as error:
+            raise Failed(str(error)) from error
+        except self.also as error:
+            raise Failed(str(error)) from error
+
+
+pass_tools = click.make_pass_decorator(Tools, ensure=True)
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document, and nothing else."
+)
+
+
+def print_json(document: object) -> None:
+    """The one document of `--json`."""
+    click.echo(json.dumps(document, ensure_ascii=False, default=str))
+
+
+def say(message: str) -> None:
+    """A message for the person at the terminal."""
+    click.echo(message, err=True)
+
+
+def password_line() -> str:
+    """The password: the first line of standard input, without its end. Raises Failed if empty."""
+    line = sys.stdin.readline().rstrip("\r\n")
+    if not line:
+        raise Failed("password: Standard input holds no password. Give it as one line.")
+    return line

@@ -1,0 +1,71 @@
+"""Logging: structlog for our own events, the same shape for everybody else's, never a secret.
+
+Events carry named values. A value whose name says that it is a secret is replaced, whoever logged
+it; tracebacks carry no local variables.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Any, Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+HIDDEN = "[hidden]"
+_SECRET = re.compile(r"pass(word|wd)?|secret|token|cookie|authorization|credential|assertion", re.I)
+
+
+def setup_logging(
+    level: Literal["debug", "info", "warning", "error"], format: Literal["text", "json"]
+) -> None:
+    """Log to standard error from now on."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        hide_secrets,
+    ]
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if format == "json"
+        else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(number)
+    # Libraries that tell more than an operator wants, or what they send and receive.
+    for name in ("ldap3", "authlib", "urllib3", "alembic"):
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+
+
+def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace what is named like a secret, at any depth."""
+    return {name: _clean(name, value) for name, value in event.items()}
+
+
+def _clean(name: str, value: Any) -> Any:
+    if _SECRET.search(name):
+        return HIDDEN
+    if isinstance(value, dict):
+        return {key: _clean(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean("", inner) for inner in value]
+    return value
