@@ -79,6 +79,13 @@ class PersonAction:
     reason: str = ""  # of a leaver: gone, disabled, expired
 
     @property
+    def name(self) -> str:
+        """First and last name, as they will be."""
+        shown = self.want if self.want is not None else self.user
+        assert shown is not None
+        return f"{shown.first_name} {shown.last_name}"
+
+    @property
     def changes(self) -> dict[str, dict[str, Any]]:
         """Field → before and after, for people to read."""
         changes: dict[str, dict[str, Any]] = {}
@@ -186,6 +193,7 @@ class Plan:
         """The plan as it is kept while it is held or previewed: `as_json` and the departments."""
         return {
             **self.as_json(),
+            "actions": [{**action.as_json(), "name": action.name} for action in self.actions],
             "departments": [action.as_json() for action in self.departments],
             "department_conflicts": [c.as_json() for c in self.department_conflicts],
             "emptied": list(self.emptied),

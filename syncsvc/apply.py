@@ -20,9 +20,10 @@ from sqlalchemy.orm import Session
 from dirclient.model import Guid
 from kerauno.bulk import RowRefused
 from kerauno.db import Database, translate
+from kerauno.errors import LeaseLost, RecordError
 from syncsvc.actions import ActionKind, DepartmentAction, PersonAction, Plan
 from syncsvc.departments_sql import note_department_failure, write_department
-from syncsvc.people_sql import Moved, Target, note_failure, write_people
+from syncsvc.people_sql import Target, note_failure, write_people
 
 PEOPLE_PER_BATCH = 2000
 DEPARTMENTS_PER_BATCH = 100
@@ -33,7 +34,7 @@ Fence = Callable[[Session], None]
 Step = Callable[[Session, int], None]
 """Notes in the same transaction how many actions are done."""
 
-_REFUSED = (Moved, RowRefused, DBAPIError)
+_REFUSED = (RecordError, RowRefused, DBAPIError)
 
 
 @dataclass(slots=True)
@@ -74,7 +75,8 @@ def apply_plan(db: Database, plan: Plan, target: Target, fence: Fence, step: Ste
                 fence(s)
                 write_people(s, target, [action for unit in batch for action in unit])
                 step(s, done)
-        except _REFUSED:
+        except _REFUSED as error:
+            refusal(error)
             with db.write() as s:
                 fence(s)
                 failed = write_one_by_one(s, target, batch)
@@ -186,7 +188,9 @@ def _count(applied: Applied, batch: Sequence[Sequence[PersonAction]]) -> None:
 
 
 def refusal(error: Exception) -> str:
-    """Why the records said no, in words. Raises DatabaseUnavailable when they said nothing."""
+    """Why the records said no, in words. Raises what is about the run, not the record."""
+    if isinstance(error, LeaseLost):
+        raise error
     if isinstance(error, DBAPIError) and error.orig is not None:
         unavailable = translate(error.orig)
         if unavailable is not None:

@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from dirclient.model import Guid
-from kerauno.bulk import delete_rows, insert_rows
-from kerauno.tables import Department, HeldOut, Membership, Number, RingGroup, RunChange
+from kerauno import departments, runs
 from syncsvc.actions import DepartmentAction
-from syncsvc.people_sql import Moved, Target
-
-_MEMBER = (Membership.department_id, Membership.user_id, Membership.static)
+from syncsvc.people_sql import Target
 
 
 def write_department(s: Session, target: Target, action: DepartmentAction) -> None:
     """Write one action, all or none by the caller's savepoint.
 
-    Raises Moved when the department is no longer there, RowRefused or a DBAPIError when a
-    constraint says no, such as a number that somebody took meanwhile.
+    Raises RecordError when the department is gone or its number was taken meanwhile.
     """
     if action.record is None:
         _import(s, target, action)
@@ -52,113 +47,49 @@ def journal_department(
     reason: str = "",
 ) -> None:
     """One line of the journal about a department."""
-    s.execute(
-        insert(RunChange).values(
-            run_id=run_id,
-            action=kind,
-            subject="department",
-            guid=str(guid),
-            subject_id=department_id,
-            name=name,
-            before=dict(before) if before is not None else None,
-            after=dict(after) if after is not None else None,
-            error=reason,
-        )
-    )
+    entry = {
+        "action": kind,
+        "subject": "department",
+        "guid": str(guid),
+        "subject_id": department_id,
+        "name": name,
+        "before": before,
+        "after": after,
+        "error": reason,
+    }
+    runs.journal(s, run_id, [entry])
 
 
 def _import(s: Session, target: Target, action: DepartmentAction) -> None:
     members = sorted({*action.add, *_new_users(target, action.add_people)})
-    department_id = create_department(
-        s,
-        directory_id=target.directory_id,
-        guid=action.guid,
-        name=action.name,
-        dn=action.dn,
-        kind=action.kind,
-        number=action.number,
-        members=members,
-        target=target,
+    source = departments.Source(
+        target.directory_id, str(action.guid), action.dn, action.name, action.kind
     )
+    made = departments.import_(s, source, action.number, members, target.now)
     after = {
-        "name": action.name,
+        "name": made.name,
         "dn": action.dn,
         "kind": action.kind,
         "number": action.number,
         "members": members,
     }
-    journal_department(
-        s, target.run_id, "import", action.guid, department_id, action.name, None, after
-    )
-
-
-def create_department(
-    s: Session,
-    *,
-    directory_id: int,
-    guid: str,
-    name: str,
-    dn: str,
-    kind: str,
-    number: str,
-    members: Iterable[int],
-    target: Target,
-) -> int:
-    """Department, ring group, number and members; gives the department's id."""
-    department_id: int = s.execute(
-        insert(Department)
-        .values(
-            name=name,
-            directory_id=directory_id,
-            guid=str(guid),
-            dn=dn,
-            kind=kind,
-            imported_at=target.now,
-        )
-        .returning(Department.id)
-    ).scalar_one()
-    ring_group_id: int = s.execute(
-        insert(RingGroup)
-        .values(department_id=department_id, name=name, strategy="ring-all")
-        .returning(RingGroup.id)
-    ).scalar_one()
-    s.execute(
-        delete(Number).where(
-            Number.number == number,
-            Number.user_id.is_not(None),
-            Number.reserved_until <= target.now,
-        )
-    )
-    insert_rows(s, (Number.number, Number.ring_group_id), [(number, ring_group_id)])
-    insert_rows(s, _MEMBER, [(department_id, user_id, True) for user_id in members])
-    s.execute(
-        delete(HeldOut).where(HeldOut.directory_id == directory_id, HeldOut.guid == str(guid))
-    )
-    return department_id
+    journal_department(s, target.run_id, "import", action.guid, made.id, made.name, after=after)
 
 
 def _update(s: Session, target: Target, action: DepartmentAction) -> None:
     record = action.record
     assert record is not None
-    if s.scalar(select(Department.id).where(Department.id == record.id)) is None:
-        raise Moved(f"{record.name} is no longer a department.")
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     if (record.name, record.dn) != (action.name, action.dn):
-        s.execute(
-            update(Department)
-            .where(Department.id == record.id)
-            .values(name=action.name, dn=action.dn)
-        )
-        s.execute(
-            update(RingGroup).where(RingGroup.department_id == record.id).values(name=action.name)
-        )
+        departments.rename(s, record.id, action.name, action.dn)
         before |= {"name": record.name, "dn": record.dn}
         after |= {"name": action.name, "dn": action.dn}
-    add, remove = sorted(action.add), sorted(action.remove)
-    delete_rows(s, (Membership.department_id, Membership.user_id), [(record.id, u) for u in remove])
-    insert_rows(s, _MEMBER, [(record.id, user_id, True) for user_id in add])
-    before["removed"], after["added"] = remove, add
+    else:
+        departments.get(s, record.id)
+    before["removed"], after["added"] = sorted(action.remove), sorted(action.add)
+    departments.drop_members(s, record.id, before["removed"])
+    departments.add_members(s, record.id, after["added"])
     journal_department(
         s, target.run_id, "update", action.guid, record.id, action.name, before, after
     )

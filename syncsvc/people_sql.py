@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from dirclient.model import Guid
 from kerauno import users
 from kerauno.bulk import insert_rows, parts, update_rows
+from kerauno.errors import Stale
 from kerauno.tables import Link, Membership, Number, RunChange, User
 from syncsvc.actions import SHOWN_FIELDS, ActionKind, PersonAction
 
@@ -46,10 +47,6 @@ _MEMBER = (Membership.department_id, Membership.user_id, Membership.static)
 _PARKED = "\x7f{}"  # no name or address can contain a control character
 
 
-class Moved(Exception):
-    """A record is no longer as it was planned on; the next run looks at it anew."""
-
-
 @dataclass(slots=True)
 class Target:
     """Where a plan is written to. `user_ids` collects who became a user in this run."""
@@ -58,13 +55,13 @@ class Target:
     run_id: int
     now: datetime
     reserve_until: datetime
-    user_ids: dict[Guid, int] = field(default_factory=dict)
+    user_ids: dict[str, int] = field(default_factory=dict)
 
 
 def write_people(s: Session, target: Target, actions: Sequence[PersonAction]) -> None:
     """Write these actions, all or none by the caller's transaction or savepoint.
 
-    Raises Moved when a record changed since it was planned on, and RowRefused or a DBAPIError
+    Raises Stale when a record changed since it was planned on, and RowRefused or a DBAPIError
     when a constraint says no.
     """
     _check_unmoved(s, actions)
@@ -82,7 +79,7 @@ def write_people(s: Session, target: Target, actions: Sequence[PersonAction]) ->
     journal += [_created(target, a, ids[a.guid]) for a in creates]
     journal += [_changed(target, a, ids[a.guid]) for a in changes]
     insert_rows(s, _JOURNAL, journal)
-    target.user_ids.update(ids)
+    target.user_ids.update((str(guid), user_id) for guid, user_id in ids.items())
 
 
 def note_failure(s: Session, target: Target, action: PersonAction, reason: str) -> None:
@@ -110,7 +107,7 @@ def _check_unmoved(s: Session, actions: Iterable[PersonAction]) -> None:
     for user_id, action in planned.items():
         assert action.user is not None
         if found.get(user_id) != (action.user.version, action.user.guid):
-            raise Moved(f"{action.user.username} was changed in Kerauno meanwhile.")
+            raise Stale(f"{action.user.username} was changed in Kerauno meanwhile.")
 
 
 def _leave(s: Session, target: Target, leavers: Sequence[PersonAction]) -> list[tuple[Any, ...]]:

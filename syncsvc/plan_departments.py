@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from dirclient.model import DirectoryDepartment, Guid, Snapshot
+from kerauno.departments import clean_name
 from kerauno.keys import lookup_key
 from syncsvc.actions import ActionKind, DepartmentAction, PersonAction
 from syncsvc.records import DepartmentRecord, Records
-from syncsvc.rules import NAME_LENGTH, Code, Conflict
+from syncsvc.rules import Code, Conflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +75,21 @@ def _update(
     members = seen.members if seen is not None else frozenset()
     wanted = {people.staying[guid] for guid in members if guid in people.staying}
     leavers = record.members & people.leaving.keys()
-    joining = {guid for guid in members if guid in people.arriving}
     here = record.members - leavers
-    add = frozenset(wanted - here)
-    remove = (record.static - leavers) - wanted
+    joining = [guid for guid in members if guid in people.arriving]
+    # Who is in by hand already becomes AD's member; they need no joining.
+    wanted.update(id for g in joining if (id := people.arriving[g]) in record.members and id)
+    static = record.static - leavers
+    add = frozenset(wanted - static)
+    remove = static - wanted
     for user_id in leavers:
         plan.leaves.setdefault(people.leaving[user_id], []).append(record.id)
     for guid in joining:
         if people.arriving[guid] not in record.members:
             plan.joins.setdefault(guid, []).append(record.id)
-    if record.members and not ((here - remove) | add or joining):
-        plan.emptied.append(record.guid)
-    name, dn = (_name(seen), seen.dn) if seen is not None else (record.name, record.dn)
+    if record.members and not (here - remove or add or joining):
+        plan.emptied.append(record.name)
+    name, dn = (clean_name(seen.name), seen.dn) if seen is not None else (record.name, record.dn)
     if add or remove or name != record.name or dn != record.dn:
         number = record.number or ""
         plan.actions.append(
@@ -128,7 +132,7 @@ def importing(department: DirectoryDepartment, number: str, people: People) -> D
     return DepartmentAction(
         department.guid,
         None,
-        _name(department),
+        clean_name(department.name),
         department.dn,
         department.kind.value,
         number,
@@ -154,7 +158,7 @@ def _no_number(department: DirectoryDepartment, numbers: tuple[str, str]) -> Con
     first, last = numbers
     return Conflict(
         department.guid,
-        _name(department),
+        clean_name(department.name),
         Code.NUMBER_MISSING,
         "number",
         "",
@@ -162,10 +166,3 @@ def _no_number(department: DirectoryDepartment, numbers: tuple[str, str]) -> Con
         f"Every number from {first} to {last} is used: widen the range on the AD Credentials tab, "
         "or import this department with a number of its own.",
     )
-
-
-def _name(department: DirectoryDepartment) -> str:
-    name = department.name
-    if not name.isprintable():
-        name = "".join(char for char in name if char.isprintable())
-    return name[:NAME_LENGTH] or department.guid

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -92,21 +91,6 @@ class Records:
         self.by_username = {user.username_key: user for user in users}
         self.by_email = {user.email_key: user for user in users}
         self.by_extension = {user.extension: user for user in users if user.extension is not None}
-
-    def fingerprint(self) -> str:
-        """A digest of everything here: a held plan may only be applied to what it was made on."""
-        digest = hashlib.blake2b(digest_size=16)
-        parts: tuple[Iterable[object], ...] = (
-            self.users.values(),
-            ((*d[:7], sorted(d.members), sorted(d.static)) for d in self.departments.values()),
-            self.ring_numbers.items(),
-            self.held_out,
-        )
-        for part in parts:
-            for line in sorted(map(repr, part)):
-                digest.update(line.encode("utf-8", "surrogatepass"))
-            digest.update(b"\0")
-        return digest.hexdigest()
 
 
 def load(s: Session, directory_id: int) -> Records:

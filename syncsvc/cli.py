@@ -1,0 +1,302 @@
+"""The `syncsvc` command."""
+
+from __future__ import annotations
+
+import getpass
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from dirclient.client import DirectoryClient
+from dirclient.errors import DirectoryError, Misconfigured
+from dirclient.ports import Progress as Report
+from kerauno import directories, migrations, runs
+from kerauno.command import FAILED, Failed, Tools, json_option, print_json, say
+from kerauno.command import Commands as RecordCommands
+from kerauno.errors import DatabaseUnavailable, LeaseLost
+from syncsvc import departments, oneuser, review
+from syncsvc.engine import Ask, Engine
+from syncsvc.plan import Mode
+from syncsvc.running import Busy, Stopped
+from syncsvc.worker import Worker
+
+HELD = 3
+
+_ONCE = ("run", "status", "complete", "people")
+_AFTER = ("departments", "ldap_operations", "seconds")
+_HISTORY = ("started", "finished", "trigger", "delay_seconds")
+
+
+class Commands(RecordCommands):
+    """Turns every fault of records, directory and lease into a message and exit code 1."""
+
+    also = (DirectoryError, Busy, LeaseLost, Stopped)
+
+
+class SyncTools(Tools):
+    """What a command of this service works with, made when first asked for."""
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine on the real directory; refuses an outdated database."""
+        migrations.check(self.database)
+        return Engine(self.database, self.sealer, DirectoryClient)
+
+
+pass_tools = click.make_pass_decorator(SyncTools, ensure=True)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="kerauno-directory")
+def main() -> None:
+    """Build Kerauno's users and departments from Active Directory, and keep them true."""
+
+
+@main.command()
+@json_option
+@pass_tools
+def plan(tools: SyncTools, as_json: bool) -> None:
+    """Show what Synchronize Users would do; changes nothing."""
+    with _bar() as progress:
+        found = tools.engine.preview(Mode.BUILD, progress=progress).plan
+    if as_json:
+        print_json(found.as_json())
+        return
+    for action in found.actions:
+        shown = action.as_json()
+        say(f"{shown['action']}: {shown['username']} ({action.name}), {shown['extension']}")
+    for department in found.departments:
+        row = department.as_json()
+        say(f"{row['action']} department: {row['name']} ({row['number']})")
+    for conflict in found.conflicts:
+        other = f" used by {conflict.other}" if conflict.other else ""
+        say(f"conflict: {conflict.person}: {conflict.code} {conflict.value}{other}")
+    say(f"{len(found.actions)} actions, {len(found.conflicts)} conflicts.")
+
+
+@main.command()
+@click.option("--build", is_flag=True, help="Build new users and departments as well.")
+@json_option
+@pass_tools
+@click.pass_context
+def once(ctx: click.Context, tools: SyncTools, build: bool, as_json: bool) -> None:
+    """Do one run, for a timer: keep what is linked true; build when that is switched on."""
+    with _bar() as progress:
+        ask = Ask("cli", mode=Mode.BUILD if build else None, by=_me(), progress=progress)
+        try:
+            report = tools.engine.run(ask)
+        except (*Commands.also, DatabaseUnavailable) as error:
+            if as_json:
+                print_json(_document(_nothing_done()))
+            raise Failed(_words(error)) from error
+    _conclude(ctx, report, as_json)
+
+
+@main.command()
+@pass_tools
+def serve(tools: SyncTools) -> None:
+    """Run the service: timer, change tracking, requests of the console."""
+    engine = tools.engine
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: engine.stop.set())
+    Worker(engine, run_days=tools.settings.run_days).serve()
+
+
+@main.group()
+def department() -> None:
+    """The AD Departments tab."""
+
+
+@department.command("list")
+@json_option
+@pass_tools
+def department_list(tools: SyncTools, as_json: bool) -> None:
+    """List directory departments, and what Kerauno made of them."""
+    rows = departments.listing(tools.engine)
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        say(f"{row['number'] or '–':>10}  {row['name']} ({row['kind']}, {row['members']})")
+
+
+@department.command("import")
+@click.argument("dn")
+@click.option("--number", required=True, help="The ring group number.")
+@json_option
+@pass_tools
+@click.pass_context
+def department_import(
+    ctx: click.Context, tools: SyncTools, dn: str, number: str, as_json: bool
+) -> None:
+    """Import the department DN with a ring group number."""
+    with _bar() as progress:
+        ask = Ask("cli", by=_me(), progress=progress)
+        report = departments.import_department(tools.engine, ask, dn, number)
+    _conclude(ctx, report, as_json)
+
+
+@department.command("unimport")
+@click.argument("dn")
+@json_option
+@pass_tools
+@click.pass_context
+def department_unimport(ctx: click.Context, tools: SyncTools, dn: str, as_json: bool) -> None:
+    """Remove the department DN with its ring group; its number is free again."""
+    report = departments.unimport_department(tools.engine, Ask("cli", by=_me()), dn)
+    _conclude(ctx, report, as_json)
+
+
+@main.group()
+def user() -> None:
+    """One user's Active Directory tab."""
+
+
+@user.command("sync")
+@click.argument("email")
+@pass_tools
+def user_sync(tools: SyncTools, email: str) -> None:
+    """Link the user EMAIL to their AD account, for sign-in alone."""
+    say(oneuser.sync_user(tools.engine, email, by=_me()))
+
+
+@user.command("desync")
+@click.argument("email")
+@pass_tools
+def user_desync(tools: SyncTools, email: str) -> None:
+    """Unlink the user EMAIL; the timer will not link them again."""
+    say(oneuser.desync_user(tools.engine, email, by=_me()))
+
+
+@main.command("runs")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, help="How many, at most.")
+@json_option
+@pass_tools
+def runs_(tools: SyncTools, limit: int, as_json: bool) -> None:
+    """Show the runs, newest first."""
+    migrations.check(tools.database)
+    with tools.database.read() as s:
+        directory = directories.load(s)
+        found = runs.history(s, directory.id, limit=limit) if directory is not None else []
+        rows = [runs.as_data(run) for run in found if run.status != "planned"]
+    if as_json:
+        print_json([_document(row, history=True) for row in rows])
+        return
+    for row in rows:
+        say(f"{row['run']:>6}  {row['started']}  {row['trigger']:<7}  {_summary(row)}")
+
+
+@main.command()
+@click.argument("run", type=int)
+@json_option
+@pass_tools
+@click.pass_context
+def confirm(ctx: click.Context, tools: SyncTools, run: int, as_json: bool) -> None:
+    """Apply the held run RUN, if nothing has changed since."""
+    with _bar() as progress:
+        report = review.confirm(tools.engine, run, Ask("cli", by=_me(), progress=progress))
+    _conclude(ctx, report, as_json)
+
+
+@main.command()
+@click.argument("run", type=int)
+@pass_tools
+def discard(tools: SyncTools, run: int) -> None:
+    """Drop the held run RUN."""
+    review.discard(tools.engine, run)
+    say(f"Run {run} was discarded.")
+
+
+@main.command()
+@click.argument("run", type=int)
+@json_option
+@pass_tools
+@click.pass_context
+def undo(ctx: click.Context, tools: SyncTools, run: int, as_json: bool) -> None:
+    """Restore what the run RUN changed."""
+    report, could_not = review.undo(tools.engine, run, Ask("cli", by=_me()))
+    for sentence in could_not:
+        say(f"Could not be restored: {sentence}")
+    _conclude(ctx, report, as_json)
+
+
+def _conclude(ctx: click.Context, report: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(_document(report))
+    else:
+        say(_summary(report))
+    if report["error"]:
+        say(report["error"])
+    if report["status"] == "failed":
+        ctx.exit(FAILED)
+    if report["status"] == "held":
+        say(f"Look at it and run: syncsvc confirm {report['run']} (or discard)")
+        ctx.exit(HELD)
+
+
+def _document(report: dict[str, Any], *, history: bool = False) -> dict[str, Any]:
+    """The fields of a run that commands print, in the order they are documented."""
+    names = (*_ONCE, *runs.COUNTS, *_AFTER, *(_HISTORY if history else ()))
+    return {name: report[name] for name in names}
+
+
+def _nothing_done() -> dict[str, Any]:
+    """The document of a run that could not even begin."""
+    return {
+        "run": None,
+        "status": "failed",
+        "complete": False,
+        "people": 0,
+        **dict.fromkeys(runs.COUNTS, 0),
+        "departments": {"imported": 0, "updated": 0},
+        "ldap_operations": 0,
+        "seconds": 0.0,
+    }
+
+
+def _summary(report: dict[str, Any]) -> str:
+    parts = [f"{report[name]} {name}" for name in runs.COUNTS if report[name]]
+    for name, count in report["departments"].items():
+        if count:
+            parts.append(f"{count} departments {name}")
+    return f"{report['status']}: {', '.join(parts) or 'nothing to do'} ({report['seconds']:.2f} s)"
+
+
+def _words(error: Exception) -> str:
+    return f"{error} {error.remedy}" if isinstance(error, Misconfigured) else str(error)
+
+
+def _me() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "cli"
+
+
+@contextmanager
+def _bar() -> Iterator[Report | None]:
+    """A progress bar on standard error where that is a terminal; else nothing."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True
+    ) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def report(phase: str, done: int, total: int) -> None:
+            bar.update(task, description=phase, completed=done, total=total or None)
+
+        yield report
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""The AD Departments tab: what there is, import and unimport by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dirclient import dn as dns
+from dirclient.model import DirectoryDepartment, Guid, Snapshot
+from kerauno import departments, links, numbers, runs
+from kerauno.errors import InvalidValue, NotFound, NumberTaken
+from kerauno.tables import Department, User
+from syncsvc.apply import apply_at_once
+from syncsvc.departments_sql import journal_department
+from syncsvc.engine import Ask, Engine, Planned, Report, counts_of
+from syncsvc.people_sql import Target
+from syncsvc.plan import Mode, Rules, make_plan
+from syncsvc.plan_departments import Import
+from syncsvc.records import load
+from syncsvc.running import Running
+
+
+def listing(engine: Engine) -> list[dict[str, Any]]:
+    """Every directory department as it is now, in the shape of `department list --json`."""
+    planned = engine.preview(engine.configured().mode)
+    records, snapshot = planned.records, planned.snapshot
+    conflicts: dict[str, list[dict[str, Any]]] = {}
+    for conflict in planned.plan.department_conflicts:
+        conflicts.setdefault(conflict.guid, []).append(conflict.as_json())
+    rows = []
+    for guid, seen in snapshot.departments.items():
+        record = records.departments.get(guid)
+        ringing = [records.users[id] for id in record.members] if record is not None else []
+        rows.append(
+            {
+                "guid": str(guid),
+                "dn": seen.dn,
+                "name": seen.name,
+                "kind": seen.kind.value,
+                "members": len(seen.members),
+                "state": "available" if record is None else "imported",
+                "number": None if record is None else record.number,
+                "ring_group_members": sorted(user.username for user in ringing if user.active),
+                "conflicts": conflicts.get(guid, []),
+            }
+        )
+    for gone, record in records.departments.items():
+        if gone not in snapshot.departments:
+            rows.append(
+                {
+                    "guid": gone,
+                    "dn": record.dn,
+                    "name": record.name,
+                    "kind": record.kind,
+                    "members": 0,
+                    "state": "imported",
+                    "number": record.number,
+                    "ring_group_members": sorted(
+                        records.users[id].username
+                        for id in record.members
+                        if records.users[id].active
+                    ),
+                    "conflicts": [],
+                }
+            )
+    return sorted(rows, key=lambda row: (str(row["name"]).casefold(), row["guid"]))
+
+
+def import_department(engine: Engine, ask: Ask, which: str, number: str) -> Report:
+    """Import one directory department, by its DN or identity, with a ring group number.
+
+    Its members who are recognized but not yet users become users when free of conflicts. All of
+    it is one transaction: when the number is taken, or anything else is wrong, nothing changes
+    and the run's document says `failed` with the reason.
+    """
+    configured = engine.configured()
+    with (
+        engine.leasing(configured, ask.wait) as held,
+        engine.failing(engine.start(held, configured, "import", ask), configured) as (
+            running,
+            outcome,
+        ),
+    ):
+        snapshot = engine.read(running, configured)
+        seen = find(snapshot, which)
+        number = _checked_number(engine, number)
+        with engine.db.read() as s:
+            records = load(s, configured.id)
+        if seen.guid in records.departments:
+            raise InvalidValue(
+                f"{seen.name} is imported already.",
+                field="department",
+                remedy="Unimport it first to give it another number.",
+            )
+        rules = Rules(
+            Mode.IMPORT,
+            engine.now(),
+            role_groups=configured.role_groups,
+            imports=Import(seen.guid, number),
+        )
+        planned = Planned(configured, snapshot, records, make_plan(snapshot, records, rules))
+        engine.check_settings(configured)
+        outcome.update(_import(engine, running, planned))
+    return outcome
+
+
+def _import(engine: Engine, running: Running, planned: Planned) -> Report:
+    configured, snapshot = planned.configured, planned.snapshot
+    now = engine.now()
+    until = now + timedelta(days=configured.reserve_days)
+    target = Target(configured.id, running.id, now, until)
+    with engine.db.write() as s:
+        running.fence(s)
+        applied = apply_at_once(s, planned.plan, target)
+    engine.update_mirror(running, planned, target, applied)
+    with engine.db.write() as s:
+        return running.finish(
+            s,
+            "applied",
+            complete=True,
+            people=len(snapshot.people),
+            counts=counts_of(planned, applied),
+            ldap_operations=snapshot.operations,
+            phase="",
+        )
+
+
+def _checked_number(engine: Engine, number: str) -> str:
+    """The number, if it may be given. Raises InvalidValue, NumberTaken saying by whom."""
+    number = number.strip()
+    if not (number.isascii() and number.isdigit() and 2 <= len(number) <= 10):
+        raise InvalidValue(
+            f"“{number[:40]}” is not a ring group number.",
+            field="number",
+            remedy="Use 2 to 10 digits.",
+        )
+    with engine.db.read() as s:
+        holder = numbers.holder(s, number)
+        if holder is not None and not numbers.is_free(s, number, engine.now()):
+            raise NumberTaken(number, holder.words, field="number")
+    return number
+
+
+def unimport_department(engine: Engine, ask: Ask, which: str) -> Report:
+    """Remove department and ring group, free the number, de-sync those whom it alone brought in.
+
+    Needs no directory: what is removed is Kerauno's.
+    """
+    configured = engine.configured()
+    with (
+        engine.leasing(configured, ask.wait) as held,
+        engine.failing(engine.start(held, configured, "unimport", ask), configured) as (
+            running,
+            outcome,
+        ),
+        engine.db.write() as s,
+    ):
+        running.fence(s)
+        department = _imported(s, configured.id, which)
+        before: dict[str, Any] = {
+            "name": department.name,
+            "dn": department.dn,
+            "kind": department.kind,
+        }
+        guid, by = department.guid or "", ask.by or ask.trigger
+        removed = departments.unimport(s, department.id, by=by, now=engine.now())
+        before |= {"number": removed.number or "", "members": list(removed.user_ids)}
+        journal_department(
+            s, running.id, "unimport", guid, removed.department_id, removed.name, before=before
+        )
+        for user_id in removed.only_here:
+            _desync(s, running, user_id, by)
+        counts = {
+            **dict.fromkeys(runs.COUNTS, 0),
+            "updated": len(removed.only_here),
+            "departments": {"imported": 0, "updated": 1},
+        }
+        outcome.update(running.finish(s, "applied", counts=counts, phase=""))
+    return outcome
+
+
+def _desync(s: Session, running: Running, user_id: int, by: str) -> None:
+    link = links.untie(s, user_id, by=by, now=running.now(), hold=False)
+    user = s.get(User, user_id)
+    assert user is not None
+    values = ("guid", "dn", "principal_key", "account_key", "scope", "origin")
+    before: Mapping[str, Any] = {"link": {name: getattr(link, name) for name in values}}
+    entry: Mapping[str, Any] = {
+        "action": "desync",
+        "subject": "user",
+        "guid": link.guid,
+        "subject_id": user_id,
+        "name": user.username,
+        "before": before,
+        "after": {"link": None},
+    }
+    runs.journal(s, running.id, [entry])
+
+
+def find(snapshot: Snapshot, which: str) -> DirectoryDepartment:
+    """The directory department with this identity or DN. Raises NotFound."""
+    try:
+        by_guid = snapshot.departments.get(Guid.parse(which))
+    except ValueError:
+        by_guid = None
+    if by_guid is not None:
+        return by_guid
+    key = _dn_key(which)
+    for department in snapshot.departments.values():
+        if _dn_key(department.dn) == key:
+            return department
+    raise NotFound(f"There is no directory department {which} below the Department Search DN.")
+
+
+def _imported(s: Session, directory_id: int, which: str) -> Department:
+    key = _dn_key(which)
+    for department in s.scalars(select(Department).where(Department.directory_id == directory_id)):
+        if department.guid == which.lower() or _dn_key(department.dn) == key:
+            return department
+    raise NotFound(f"{which} is not an imported department.")
+
+
+def _dn_key(text: str) -> str:
+    """For comparing; what is no DN equals only itself."""
+    try:
+        return dns.key(text)
+    except dns.InvalidDn:
+        return f"\0{text}"

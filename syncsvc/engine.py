@@ -1,0 +1,457 @@
+"""One run from beginning to end: lease → read → plan → guard → apply → mirror → record.
+
+The timer, a change, the console and the command line all come through here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from dirclient.errors import DirectoryError, Misconfigured
+from dirclient.model import Snapshot
+from dirclient.ports import Finder, Progress, Reader, Resolver, Watcher
+from dirclient.profile import Profile
+from kerauno import directories, lease, runs
+from kerauno.bulk import RowRefused
+from kerauno.db import Database
+from kerauno.errors import KeyProblem, LeaseLost, RecordError, Stale
+from kerauno.sealed import Sealer
+from kerauno.tables import HeldOut, LinkProposal, Run
+from syncsvc import delay, settings
+from syncsvc.actions import ActionKind, Plan
+from syncsvc.apply import Applied, apply_plan
+from syncsvc.guard import HELD_FOR, fingerprint, reasons_to_hold
+from syncsvc.mirror import Mirror
+from syncsvc.people_sql import Target
+from syncsvc.plan import Mode, Rules, make_plan
+from syncsvc.records import Records, load
+from syncsvc.running import Clock, Running, Stopped, leased
+from syncsvc.settings import Configured
+from syncsvc.undo import undone_lately
+
+AUTOMATIC = frozenset({"timer", "change"})
+
+
+class Client(Reader, Watcher, Finder, Resolver, Protocol):
+    """What the sync service asks of a directory."""
+
+    @property
+    def operations(self) -> int:
+        """LDAP requests so far."""
+
+    def close(self) -> None:
+        """End its connections."""
+
+
+Connect = Callable[[Profile], Client]
+Report = dict[str, Any]
+
+
+def utc_now() -> datetime:
+    """This moment, aware."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is asked for, and by whom. `mode` None: as Auto-Synchronization says.
+
+    `only` limits the run to some people. `wait`: seconds to wait for a run that is under way.
+    A watching service hands over its `snapshot`, and `quiet_since`, when it last saw no change.
+    `request` is the run request that this answers.
+    """
+
+    trigger: str
+    mode: Mode | None = None
+    by: str = ""
+    only: frozenset[str] | None = None
+    wait: float = 60.0
+    snapshot: Snapshot | None = None
+    quiet_since: datetime | None = None
+    progress: Progress | None = None
+    request: int | None = None
+
+
+@dataclass(slots=True)
+class Planned:
+    """A plan with what it was made of."""
+
+    configured: Configured
+    snapshot: Snapshot
+    records: Records
+    plan: Plan
+
+    @property
+    def user_ids(self) -> dict[str, int]:
+        """Person → the user linked to them when this was planned."""
+        return {guid: user.id for guid, user in self.records.by_guid.items()}
+
+
+@dataclass(slots=True)
+class Engine:
+    """Runs syncs on one database. Not for several threads at once."""
+
+    db: Database
+    sealer: Sealer
+    connect: Connect
+    now: Clock = utc_now
+    stop: threading.Event = field(default_factory=threading.Event)
+    _latest: Snapshot | None = None
+    _client: tuple[Profile, Client] | None = None
+
+    def close(self) -> None:
+        """End the connections to the directory."""
+        if self._client is not None:
+            self._client[1].close()
+            self._client = None
+
+    def configured(self) -> Configured:
+        """The directory's settings of this moment. Raises Misconfigured, KeyProblem."""
+        with self.db.read() as s:
+            return settings.load(s, self.sealer)
+
+    def client(self, profile: Profile) -> Client:
+        """A client for this profile, kept until another is asked for."""
+        if self._client is None or self._client[0] != profile:
+            self.close()
+            self._client = (profile, self.connect(profile))
+        return self._client[1]
+
+    @contextmanager
+    def leasing(self, configured: Configured, wait: float) -> Iterator[lease.Held]:
+        """Be the only one who runs. What a crashed run left behind is put right first."""
+        with leased(self.db, f"sync {configured.id}", wait) as held:
+            with self.db.read() as s:
+                interrupted = s.scalar(
+                    select(Run.id).where(Run.status == "running", Run.directory_id == configured.id)
+                )
+            if interrupted is not None:
+                with self.db.write() as s:
+                    lease.fence(s, held)
+                    runs.recover(s, configured.id, self.now())
+            yield held
+
+    def start(
+        self,
+        held: lease.Held,
+        configured: Configured,
+        kind: str,
+        ask: Ask,
+        *,
+        undo_of: int | None = None,
+    ) -> Running:
+        """Write the run's row; from now on others can follow it."""
+        with self.db.write() as s:
+            lease.fence(s, held)
+            runs.expire_held(s, self.now())
+            run_id = runs.start(
+                s,
+                configured.id,
+                trigger=ask.trigger,
+                kind=kind,
+                now=self.now(),
+                by=ask.by,
+                undo_of=undo_of,
+            )
+            if ask.request is not None:
+                runs.bind_request(s, ask.request, run_id)
+        return Running(self.db, held, run_id, self.now, self.stop, ask.progress)
+
+    # Planning
+
+    def preview(
+        self,
+        mode: Mode = Mode.BUILD,
+        draft: Mapping[str, Any] | None = None,
+        progress: Progress | None = None,
+    ) -> Planned:
+        """What a run would do now; nothing is written. `draft`: settings to try out."""
+        with self.db.read() as s:
+            row = directories.load(s)
+            found = (
+                settings.configured(row, draft or {}, self.sealer)
+                if row is not None
+                else settings.load(s, self.sealer)
+            )
+        return self.planned(found, self.client(found.profile).read(progress), mode)
+
+    def planned(
+        self,
+        configured: Configured,
+        snapshot: Snapshot,
+        mode: Mode,
+        only: frozenset[str] | None = None,
+    ) -> Planned:
+        """Plan on the records of this moment."""
+        with self.db.read() as s:
+            records = load(s, configured.id)
+        rules = Rules(
+            mode,
+            self.now(),
+            only=only,
+            numbers=configured.numbers,
+            role_groups=configured.role_groups,
+        )
+        return Planned(configured, snapshot, records, make_plan(snapshot, records, rules))
+
+    # Running
+
+    def run(self, ask: Ask) -> Report:
+        """One whole run. Gives its document; a directory that fails makes a failed run.
+
+        Raises Busy, LeaseLost, DatabaseUnavailable; Stopped when the service is stopping.
+        """
+        configured = self.configured()
+        with self.leasing(configured, ask.wait) as held:
+            return self.run_leased(held, configured, ask)
+
+    def run_if_changed(self, ask: Ask) -> Report | None:
+        """A run on a snapshot that was watched; None, and no run, when it leads to nothing.
+
+        The mirror is brought up to date all the same.
+        """
+        configured = self.configured()
+        assert ask.snapshot is not None
+        with self.leasing(configured, ask.wait) as held:
+            planned = self.planned(configured, ask.snapshot, ask.mode or configured.mode)
+            if planned.plan.empty and not planned.plan.holds_ended:
+                mirror = Mirror(self.db, configured.id, lambda s: lease.fence(s, held))
+                mirror.update(ask.snapshot, planned.plan, planned.user_ids)
+                return None
+            return self.run_leased(held, configured, ask)
+
+    def run_leased(self, held: lease.Held, configured: Configured, ask: Ask) -> Report:
+        """`run` for who holds the lease already."""
+        mode = ask.mode or configured.mode
+        running = self.start(held, configured, mode.value, ask)
+        with self.failing(running, configured) as (_, outcome):
+            snapshot = ask.snapshot or self.read(running, configured)
+            running.report("planning", 0, 0)
+            planned = self.planned(configured, snapshot, mode, ask.only)
+            reasons = self._reasons(planned, ask)
+            if reasons:
+                outcome.update(self._hold(running, planned, reasons))
+            else:
+                self.check_settings(configured)
+                outcome.update(self.carry_out(running, planned, ask.quiet_since))
+        return outcome
+
+    def read(self, running: Running, configured: Configured) -> Snapshot:
+        """A complete read with progress. Raises DirectoryError."""
+        self._latest = self.client(configured.profile).read(running.report)
+        return self._latest
+
+    def take_latest(self) -> Snapshot | None:
+        """The snapshot of the last complete read, once: a watcher goes on from it."""
+        latest, self._latest = self._latest, None
+        return latest
+
+    def check_settings(self, configured: Configured) -> None:
+        """A plan made with other credentials or another scope than are set now is not applied.
+
+        Auto-Synchronization alone does not matter: a run stays with what it has planned.
+        """
+        with self.db.read() as s:
+            row = directories.load(s)
+            if row is None or row.profile != configured.stored:
+                raise Stale("The directory settings were changed during the run; run again.")
+
+    def carry_out(
+        self, running: Running, planned: Planned, quiet_since: datetime | None = None
+    ) -> Report:
+        """Apply the plan, update the mirror, finish the run."""
+        configured, plan, snapshot = planned.configured, planned.plan, planned.snapshot
+        now = self.now()
+        until = now + timedelta(days=configured.reserve_days)
+        target = Target(configured.id, running.id, now, until)
+        running.total = len(plan.actions) + len(plan.departments)
+        applied = apply_plan(self.db, plan, target, running.fence, running.step)
+        visible = self.now()
+        self.keep_house(running, planned)
+        self.update_mirror(running, planned, target, applied)
+        with self.db.write() as s:
+            if quiet_since is None:
+                quiet_since = self._last_look(s, running)
+            waited = delay.measured(
+                plan, snapshot, quiet_since=quiet_since, started=running.started, visible=visible
+            )
+            self._note_read(s, planned)
+            return running.finish(
+                s,
+                _status(plan, applied),
+                complete=True,
+                people=len(snapshot.people),
+                counts=counts_of(planned, applied),
+                ldap_operations=snapshot.operations,
+                delay_seconds=waited if applied.any else None,
+                error=_failures(applied),
+                phase="",
+            )
+
+    def keep_house(self, running: Running, planned: Planned) -> None:
+        """End holds of people who left, and note which links an administrator must confirm."""
+        plan, records, directory_id = planned.plan, planned.records, planned.configured.id
+        if not plan.holds_ended and plan.proposals == records.proposals:
+            return
+        with self.db.write() as s:
+            running.fence(s)
+            for guid in plan.holds_ended:
+                key = (HeldOut.directory_id == directory_id, HeldOut.guid == guid)
+                s.execute(delete(HeldOut).where(*key))
+            for guid in records.proposals.keys() - plan.proposals.keys():
+                s.execute(
+                    delete(LinkProposal).where(
+                        LinkProposal.directory_id == directory_id, LinkProposal.guid == guid
+                    )
+                )
+            for guid, user_id in plan.proposals.items():
+                if records.proposals.get(guid) != user_id:
+                    s.merge(
+                        LinkProposal(
+                            directory_id=directory_id,
+                            guid=str(guid),
+                            user_id=user_id,
+                            proposed_at=self.now(),
+                        )
+                    )
+
+    def update_mirror(
+        self, running: Running, planned: Planned, target: Target, applied: Applied
+    ) -> bool:
+        """Bring the mirror up to what was read and done."""
+        user_ids: dict[str, int] = {guid: user.id for guid, user in planned.records.by_guid.items()}
+        user_ids.update(target.user_ids)
+        mirror = Mirror(self.db, planned.configured.id, running.fence)
+        return mirror.update(planned.snapshot, planned.plan, user_ids, applied.failed)
+
+    # The ways it can end
+
+    def _reasons(self, planned: Planned, ask: Ask) -> tuple[str, ...]:
+        reasons = reasons_to_hold(
+            planned.plan, planned.records, planned.snapshot, planned.configured.limits
+        )
+        if reasons or ask.trigger not in AUTOMATIC or planned.plan.empty:
+            return reasons
+        with self.db.read() as s:
+            undone = undone_lately(s, planned.configured.id)
+        again = [a for a in planned.plan.actions if (a.guid, a.kind.value) in undone]
+        return (f"{len(again)} changes were undone and would be made again.",) if again else ()
+
+    def _hold(self, running: Running, planned: Planned, reasons: tuple[str, ...]) -> Report:
+        """Keep the plan for an administrator. The same plan held before stays the one held."""
+        stored = {**planned.plan.stored(), "reasons": list(reasons)}
+        print_ = fingerprint(planned.plan, planned.records)
+        with self.db.write() as s:
+            for earlier in runs.held(s, planned.configured.id):
+                plan = earlier.plan or {}
+                if plan.get("digest") == stored["digest"] and earlier.fingerprint == print_:
+                    running.fence(s)
+                    s.delete(runs.get(s, running.id))
+                    return runs.as_data(earlier)
+                runs.settle(s, earlier.id, "expired", self.now(), since="held")
+            return running.finish(
+                s,
+                "held",
+                complete=True,
+                people=len(planned.snapshot.people),
+                counts={
+                    **dict.fromkeys(runs.COUNTS, 0),
+                    "conflicts": len(planned.plan.conflicts),
+                },
+                ldap_operations=planned.snapshot.operations,
+                plan=stored,
+                fingerprint=print_,
+                expires_at=self.now() + HELD_FOR,
+                error=" ".join(reasons),
+                phase="",
+            )
+
+    @contextmanager
+    def failing(self, running: Running, configured: Configured) -> Iterator[tuple[Running, Report]]:
+        """A run that cannot go on is recorded as failed, with the reason in words.
+
+        Gives the run and the document to fill. Stopped, LeaseLost and DatabaseUnavailable pass.
+        """
+        outcome: Report = {}
+        try:
+            yield running, outcome
+        except LeaseLost:
+            raise
+        except (DirectoryError, RecordError, KeyProblem, RowRefused, DBAPIError) as error:
+            outcome.update(self.failed(running, configured, error))
+        except Stopped:
+            self.failed(running, configured, Stopped("The sync service was stopped."))
+            raise
+
+    def failed(self, running: Running, configured: Configured, error: Exception) -> Report:
+        """Finish the run as failed; what it had applied before stays applied."""
+        words = str(error)
+        if isinstance(error, Misconfigured):
+            words = f"{words} {error.remedy}"
+        with self.db.write() as s:
+            if isinstance(error, DirectoryError):
+                directories.set_state(s, configured.id, error=words)
+            return running.finish(s, "failed", error=words, phase="")
+
+    def _last_look(self, s: Session, running: Running) -> datetime | None:
+        return s.scalar(
+            select(Run.started)
+            .where(Run.id < running.id, Run.complete)
+            .order_by(Run.id.desc())
+            .limit(1)
+        )
+
+    def _note_read(self, s: Session, planned: Planned) -> None:
+        """What the console shows of the directory, where it is not shown already."""
+        snapshot, directory_id = planned.snapshot, planned.configured.id
+        state = directories.state(s, directory_id)
+        shown = (state.error, state.people, state.server_id)
+        if shown != ("", len(snapshot.people), snapshot.cursor.server_id):
+            directories.set_state(
+                s,
+                directory_id,
+                error="",
+                people=len(snapshot.people),
+                server_id=snapshot.cursor.server_id,
+                usn=snapshot.cursor.usn,
+                read_at=snapshot.read_at,
+            )
+
+
+def counts_of(planned: Planned, applied: Applied) -> dict[str, Any]:
+    """What a run did, as it is recorded and shown."""
+    people = applied.people
+    return {
+        "created": people[ActionKind.CREATE],
+        "linked": people[ActionKind.LINK],
+        "updated": people[ActionKind.UPDATE],
+        "deactivated": people[ActionKind.DEACTIVATE],
+        "reactivated": people[ActionKind.REACTIVATE],
+        "conflicts": len(planned.plan.conflicts),
+        "departments": {
+            "imported": applied.imported,
+            "updated": len(applied.changed_departments),
+        },
+    }
+
+
+def _status(plan: Plan, applied: Applied) -> str:
+    if applied.any:
+        return "applied"
+    return "unchanged" if plan.empty else "failed"
+
+
+def _failures(applied: Applied) -> str:
+    if not applied.failed:
+        return ""
+    first = next(iter(applied.failed.values()))
+    return f"{len(applied.failed)} could not be changed; the first: {first}"

@@ -1,0 +1,139 @@
+"""What an administrator decides about a run: look at a plan, confirm, discard, undo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kerauno import directories, runs
+from kerauno.errors import NotFound, Stale
+from kerauno.tables import Run
+from syncsvc.engine import Ask, Engine, Report
+from syncsvc.guard import HELD_FOR, fingerprint
+from syncsvc.plan import Mode
+from syncsvc.running import Running
+from syncsvc.undo import undo_run
+
+_WAITING = ("held", "planned")
+
+
+def plan_for_review(engine: Engine, ask: Ask) -> Report:
+    """Make a plan and keep it as a run of status `planned`, for `confirm` to apply exactly it."""
+    configured = engine.configured()
+    mode = ask.mode or configured.mode
+    with (
+        engine.leasing(configured, ask.wait) as held,
+        engine.failing(engine.start(held, configured, mode.value, ask), configured) as (
+            running,
+            outcome,
+        ),
+    ):
+        snapshot = engine.read(running, configured)
+        planned = engine.planned(configured, snapshot, mode, ask.only)
+        stored = planned.plan.stored()
+        if ask.only is not None:
+            stored["only"] = sorted(ask.only)
+        with engine.db.write() as s:
+            outcome.update(
+                running.finish(
+                    s,
+                    "planned",
+                    complete=True,
+                    people=len(snapshot.people),
+                    counts={
+                        **dict.fromkeys(runs.COUNTS, 0),
+                        "conflicts": len(planned.plan.conflicts),
+                    },
+                    ldap_operations=snapshot.operations,
+                    plan=stored,
+                    fingerprint=fingerprint(planned.plan, planned.records),
+                    expires_at=engine.now() + HELD_FOR,
+                    phase="",
+                )
+            )
+    return outcome
+
+
+def try_settings(engine: Engine, draft: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run would do if these settings were saved; nothing is written."""
+    auto = draft.get("auto_sync")
+    mode = engine.configured().mode if auto is None else Mode.BUILD if auto else Mode.KEEP
+    return engine.preview(mode, draft).plan.stored()
+
+
+def confirm(engine: Engine, run_id: int, ask: Ask, digest: str | None = None) -> Report:
+    """Apply a held or reviewed plan: exactly it, or nothing.
+
+    The directory is read and planned on once more. Only when that gives the very same plan, on
+    records that are as they were, is it applied, as this same run. Raises NotFound, and Stale
+    when the plan's time is over or anything has moved: then the run is `expired`.
+    """
+    configured = engine.configured()
+    with engine.leasing(configured, ask.wait) as held:
+        run = _waiting(engine, run_id)
+        stored = run.plan or {}
+        if digest is not None and digest != stored.get("digest"):
+            raise Stale(f"Run {run_id} has another plan than the one you saw.")
+        running = Running(engine.db, held, run_id, engine.now, engine.stop, ask.progress)
+        snapshot = engine.client(configured.profile).read(running.report)
+        only = frozenset(stored["only"]) if "only" in stored else None
+        planned = engine.planned(configured, snapshot, Mode(run.kind), only)
+        now = (planned.plan.digest(), fingerprint(planned.plan, planned.records))
+        if now != (stored.get("digest"), run.fingerprint):
+            with engine.db.write() as s:
+                runs.settle(s, run_id, "expired", engine.now(), since=run.status)
+            raise Stale(
+                f"The directory or the records have changed since run {run_id} was planned. "
+                "Nothing was changed; look at a new plan."
+            )
+        with engine.db.write() as s:
+            running.fence(s)
+            runs.settle(s, run_id, "running", engine.now(), since=run.status)
+        with engine.failing(running, configured) as (_, outcome):
+            engine.check_settings(configured)
+            outcome.update(engine.carry_out(running, planned))
+    return outcome
+
+
+def discard(engine: Engine, run_id: int) -> None:
+    """Drop a held or reviewed plan. Raises NotFound, Stale when it no longer waits."""
+    run = _waiting(engine, run_id)
+    with engine.db.write() as s:
+        runs.settle(s, run_id, "discarded", engine.now(), since=run.status)
+
+
+def undo(engine: Engine, run_id: int, ask: Ask) -> tuple[Report, list[str]]:
+    """Undo an applied run as a run of its own; also says what could not be restored.
+
+    Raises NotFound, and Stale for a run that is not `applied`.
+    """
+    configured = engine.configured()
+    with engine.leasing(configured, ask.wait) as held:
+        with engine.db.read() as s:
+            run = runs.get(s, run_id)
+            if run.status != "applied" or run.kind == "undo":
+                raise Stale(f"Run {run_id} is {run.status} ({run.kind}) and cannot be undone.")
+        running = engine.start(held, configured, "undo", ask, undo_of=run_id)
+        with engine.failing(running, configured) as (_, outcome), engine.db.write() as s:
+            running.fence(s)
+            restored, could_not = undo_run(s, configured.id, run_id, running.id, engine.now())
+            runs.settle(s, run_id, "undone", engine.now(), since="applied")
+            counts = {**dict.fromkeys(runs.COUNTS, 0), "updated": restored}
+            status = "applied" if restored else "unchanged"
+            outcome.update(
+                running.finish(s, status, counts=counts, error=" ".join(could_not), phase="")
+            )
+    return outcome, could_not
+
+
+def _waiting(engine: Engine, run_id: int) -> Run:
+    with engine.db.write() as s:
+        runs.expire_held(s, engine.now())
+    with engine.db.read() as s:
+        directory = directories.load(s)
+        run = runs.get(s, run_id)
+        if directory is None or run.directory_id != directory.id:
+            raise NotFound(f"There is no run {run_id}.")
+        if run.status not in _WAITING:
+            raise Stale(f"Run {run_id} is {run.status}: there is nothing to decide.")
+        return run

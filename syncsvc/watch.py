@@ -1,0 +1,117 @@
+"""Follow the directory between complete reads, and know when it has cost enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from operator import attrgetter
+
+from dirclient.model import Guid, Person, Snapshot
+from syncsvc.engine import Client
+from syncsvc.running import Clock
+
+RING_EVERY = 1.0
+"""Seconds between two looks at the doorbell."""
+
+SWEEP_EVERY = 30.0
+SWEEP_AT_LEAST_EVERY = 55.0
+"""Seconds between two sweeps for what was deleted: usually, and at the most."""
+
+SHARE_OF_TIME = 0.05
+OPERATIONS_A_SECOND = 5.0
+"""The ceiling of what watching costs a domain controller: a twentieth of one connection's time,
+and so many requests a second on average. After an expensive look the next one waits longer."""
+
+_RELEVANT = attrgetter(
+    *(name for name in Person.__dataclass_fields__ if name not in ("changed", "usn"))
+)
+
+
+@dataclass(slots=True)
+class Watch:
+    """What is known of one directory, and when to look again. Times are `clock`'s seconds."""
+
+    client: Client
+    clock: Callable[[], float]
+    now: Clock
+    snapshot: Snapshot | None = None
+    quiet_since: datetime | None = None
+    next_ring: float = 0.0
+    next_sweep: float = 0.0
+    _spent: float = field(default=0.0)
+
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Go on from a complete read."""
+        self.snapshot = snapshot
+        self.quiet_since = snapshot.read_at
+        self.next_ring = self.clock() + RING_EVERY
+        self.next_sweep = self.clock() + SWEEP_EVERY
+
+    def due(self) -> bool:
+        """Whether it is time for a look."""
+        return self.clock() >= min(self.next_ring, self.next_sweep)
+
+    def look(self) -> Snapshot | None:
+        """Look at the doorbell, or sweep. Gives the snapshot as it is now.
+
+        The same object means that nothing of interest changed; None that only a complete read
+        can tell. Raises DirectoryError.
+        """
+        assert self.snapshot is not None
+        began, operations, looked_at = self.clock(), self.client.operations, self.now()
+        sweeping = began >= self.next_sweep
+        try:
+            found = self._swept() if sweeping else self._rung()
+        finally:
+            self._pace(began, operations, sweeping=sweeping)
+        if found is None:
+            return None
+        if found is not self.snapshot and not differ(self.snapshot, found):
+            # Only bookkeeping moved on, such as somebody's last logon: nothing to plan.
+            self.snapshot = found
+        if found is self.snapshot:
+            if not sweeping:
+                self.quiet_since = looked_at
+            return self.snapshot
+        return found
+
+    def _rung(self) -> Snapshot | None:
+        assert self.snapshot is not None
+        bell = self.client.ring(self.snapshot.cursor)
+        return self.client.catch_up(self.snapshot) if bell.changed else self.snapshot
+
+    def _swept(self) -> Snapshot:
+        assert self.snapshot is not None
+        return self.client.sweep(self.snapshot)
+
+    def _pace(self, began: float, operations: int, *, sweeping: bool) -> None:
+        """The next look is as far away as this one was dear."""
+        ended = self.clock()
+        asked = self.client.operations - operations
+        rest = max((ended - began) / SHARE_OF_TIME, asked / OPERATIONS_A_SECOND)
+        if sweeping:
+            pause = min(max(SWEEP_EVERY, rest), SWEEP_AT_LEAST_EVERY)
+            self.next_sweep = ended + pause
+            self.next_ring = max(self.next_ring, ended)
+        else:
+            self.next_ring = began + max(RING_EVERY, rest)
+
+
+def differ(before: Snapshot, after: Snapshot) -> bool:
+    """Whether anything but bookkeeping (`changed`, `usn`) is different."""
+    if before.people.keys() != after.people.keys():
+        return True
+    if _departments(before) != _departments(after):
+        return True
+    people = before.people
+    return any(
+        person is not people[guid] and _RELEVANT(person) != _RELEVANT(people[guid])
+        for guid, person in after.people.items()
+    )
+
+
+def _departments(snapshot: Snapshot) -> dict[Guid, tuple[object, ...]]:
+    return {
+        guid: (d.dn, d.name, d.members, d.via, d.path) for guid, d in snapshot.departments.items()
+    }

@@ -1,0 +1,283 @@
+"""`syncsvc serve`: the timer, change tracking and requests, in one loop that outlives failures.
+
+A complete read when the service starts, when the settings change and every hour, as the proof.
+Between them a look at the doorbell each second and a sweep for deletions each half minute, slower
+by themselves when they cost the domain controller too much. Requests of the console within a
+second. A directory or database that is away raises the alarm and is tried again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from dirclient.errors import DirectoryError, Misconfigured
+from dirclient.model import Snapshot
+from kerauno import directories, runs
+from kerauno.errors import DatabaseUnavailable, KeyProblem, LeaseLost
+from syncsvc import requests, systemd
+from syncsvc.engine import Ask, Engine, Report
+from syncsvc.running import Busy, Stopped
+from syncsvc.settings import Configured
+from syncsvc.watch import Watch
+
+_log = structlog.get_logger(__name__)
+
+TICK = 0.25  # seconds between two turns of the loop
+HEARTBEAT_EVERY = 5.0
+SILENT_FOR = 90.0
+"""A loop that has not turned for so long is stuck: no heartbeat, and systemd restarts it."""
+
+FIRST_RETRY, LAST_RETRY = 2.0, 300.0
+"""Seconds to wait after a failed complete read; doubled each time."""
+
+_DAY = 86400.0
+
+
+@dataclass(slots=True)
+class Worker:
+    """The loop. `engine.stop` ends it."""
+
+    engine: Engine
+    run_days: int = 90
+    clock: Callable[[], float] = time.monotonic
+    tick: float = TICK
+    _watch: Watch | None = None
+    _version: tuple[int, int] | None = None
+    _configured: Configured | None = None
+    _next_read: float = 0.0
+    _retry: float = FIRST_RETRY
+    _pending: Snapshot | None = None  # seen, but not yet in the records
+    _alarm: str = ""
+    _turned: float = 0.0
+    _next_prune: float = 0.0
+    _wait: float = field(default=0.0)
+
+    def serve(self) -> None:
+        """Run until stopped."""
+        self._turned = self.clock()
+        pulse = threading.Thread(target=self._pulse, name="heartbeat", daemon=True)
+        pulse.start()
+        systemd.notify("READY=1")
+        _log.info("sync service started")
+        while not self.engine.stop.is_set():
+            self.turn()
+            self.engine.stop.wait(self._wait or self.tick)
+        systemd.notify("STOPPING=1")
+        self.engine.close()
+        pulse.join()
+        _log.info("sync service stopped")
+
+    def turn(self) -> None:
+        """One turn of the loop; whatever fails in it is noted and tried again."""
+        self._turned = self.clock()
+        self._wait = 0.0
+        try:
+            self._settings()
+            if self._version is None:
+                return
+            self._requests()
+            self._sync()
+        except Stopped:
+            pass
+        except DatabaseUnavailable as error:
+            _log.error("database unavailable", error=str(error))
+            self._wait = 1.0
+        except (Busy, LeaseLost) as error:
+            _log.info("another sync is under way", error=str(error))
+            self._wait = 1.0
+        except (DirectoryError, KeyProblem) as error:
+            self._raise_alarm(error)
+        except Exception:
+            _log.exception("a turn of the sync service failed")
+            self._wait = LAST_RETRY / 10
+
+    # Settings
+
+    def _settings(self) -> None:
+        """Take up changed settings: everything that was known is then known no more."""
+        with self.engine.db.fast() as hot:
+            version = directories.version(hot)
+        if version == self._version and self._configured is not None:
+            return
+        if version is None:
+            self._version = None
+            return
+        first = self._version is None
+        before, self._version = self._configured, version
+        self._configured = None
+        configured = self.engine.configured()
+        if first:
+            self._recover(configured)
+        same_source = (
+            before is not None
+            and before.profile == configured.profile
+            and before.sealed_password == configured.sealed_password
+        )
+        self._configured = configured
+        if not same_source:
+            self._watch = None
+        self._pending = None
+        self._next_read = 0.0
+        self._retry = FIRST_RETRY
+
+    def _recover(self, configured: Configured) -> None:
+        with self.engine.leasing(configured, 0.0), self.engine.db.write() as s:
+            runs.recover(s, configured.id, self.engine.now())
+
+    # Requests
+
+    def _requests(self) -> None:
+        with self.engine.db.fast() as hot:
+            if not runs.waiting(hot):
+                return
+        while requests.take_up(self.engine, self._progress):
+            pass
+        latest = self.engine.take_latest()
+        if latest is not None:
+            self._adopt(latest)
+
+    # The directory
+
+    def _sync(self) -> None:
+        configured = self._configured
+        if configured is None:
+            return
+        if self._pending is not None:
+            self._run_change(self._pending)
+        if self._watch is None or self._watch.snapshot is None or self.clock() >= self._next_read:
+            if self.clock() >= self._next_read:
+                self._complete_read(configured, "timer")
+        elif self._watch.due():
+            self._look(configured, self._watch)
+        self._prune()
+
+    def _complete_read(self, configured: Configured, trigger: str) -> None:
+        self._next_read = self.clock() + self._retry  # should anything be raised
+        report = self.engine.run(Ask(trigger, by="sync service", wait=1.0, progress=self._progress))
+        self._said(report)
+        latest = self.engine.take_latest()
+        if report["complete"] and latest is not None:
+            self._retry = FIRST_RETRY
+            self._adopt(latest)
+            self._next_read = self.clock() + configured.interval
+            self._clear_alarm(latest)
+        else:
+            self._next_read = self.clock() + self._retry
+            self._retry = min(self._retry * 2, LAST_RETRY)
+            self._alarm = str(report.get("error", ""))
+
+    def _look(self, configured: Configured, watch: Watch) -> None:
+        before = watch.snapshot
+        found = watch.look()
+        if self._alarm:
+            self._clear_alarm(None)
+        if found is None:
+            _log.info("changes alone do not tell; reading everything")
+            self._complete_read(configured, "change")
+        elif found is not before and found is not watch.snapshot:
+            self._run_change(found)
+
+    def _run_change(self, snapshot: Snapshot) -> None:
+        """Bring a newer snapshot into the records; until that is done it stays pending."""
+        watch = self._watch
+        if watch is None:
+            self._pending = None
+            return
+        self._pending = snapshot
+        report = self.engine.run_if_changed(
+            Ask(
+                "change",
+                by="sync service",
+                wait=1.0,
+                snapshot=snapshot,
+                quiet_since=watch.quiet_since,
+                progress=self._progress,
+            )
+        )
+        self._pending = None
+        watch.snapshot = snapshot
+        if report is not None:
+            self._said(report)
+
+    def _adopt(self, snapshot: Snapshot) -> None:
+        configured = self._configured
+        if configured is None:
+            return
+        if self._watch is None:
+            client = self.engine.client(configured.profile)
+            self._watch = Watch(client, self.clock, self.engine.now)
+        self._watch.adopt(snapshot)
+        self._pending = None
+
+    # Being alive, and saying when something is wrong
+
+    def _progress(self, _phase: str, _done: int, _total: int) -> None:
+        self._turned = self.clock()
+
+    def _pulse(self) -> None:
+        """Heartbeats, for as long as the loop turns or a run makes progress."""
+        while not self.engine.stop.wait(HEARTBEAT_EVERY):
+            version = self._version
+            if self.clock() - self._turned > SILENT_FOR:
+                continue
+            systemd.notify("WATCHDOG=1")
+            if version is None:
+                continue
+            try:
+                with self.engine.db.fast_write() as hot:
+                    directories.heartbeat(hot, version[0], self.engine.now())
+            except DatabaseUnavailable:
+                continue
+
+    def _raise_alarm(self, error: Exception) -> None:
+        remedy = f" {error.remedy}" if isinstance(error, Misconfigured) else ""
+        words = f"{error}{remedy}"
+        self._wait = FIRST_RETRY
+        if words == self._alarm:
+            return
+        self._alarm = words
+        _log.error("directory unavailable", error=words)
+        systemd.notify(f"STATUS=Alarm: {words}")
+        if self._version is None:
+            return
+        try:
+            with self.engine.db.write() as s:
+                directories.set_state(s, self._version[0], error=words)
+        except DatabaseUnavailable:
+            self._alarm = ""  # nobody could read of it: say it again next time
+
+    def _clear_alarm(self, snapshot: Snapshot | None) -> None:
+        assert self._version is not None
+        values = {"read_at": snapshot.read_at} if snapshot is not None else {}
+        with self.engine.db.write() as s:
+            directories.set_state(s, self._version[0], error="", **values)
+        if self._alarm:
+            _log.info("directory available again")
+        self._alarm = ""
+        systemd.notify("STATUS=Watching")
+
+    def _said(self, report: Report) -> None:
+        say = _log.error if report["status"] == "failed" else _log.info
+        say(
+            "run finished",
+            run=report["run"],
+            status=report["status"],
+            created=report["created"],
+            updated=report["updated"],
+            deactivated=report["deactivated"],
+            delay_seconds=report["delay_seconds"],
+            error=report["error"],
+        )
+
+    def _prune(self) -> None:
+        if self.clock() < self._next_prune:
+            return
+        self._next_prune = self.clock() + _DAY
+        with self.engine.db.write() as s:
+            runs.prune(s, self.engine.now() - timedelta(days=self.run_days))
