@@ -23,7 +23,7 @@ from dirclient.picture import Picture
 from dirclient.pool import Pool
 from dirclient.ports import Progress
 from dirclient.profile import Profile
-from dirclient.resolve import BaseKind, DirectoryResolver
+from dirclient.resolve import Base, BaseKind, DirectoryResolver
 from dirclient.rootdse import RootDse, Roots
 from dirclient.scan import Scan
 from dirclient.transport import Connection
@@ -39,11 +39,15 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+Settle = Callable[[Scan, Picture, Cursor], Picture | None]
+"""Brings a picture up to date with what changed since the cursor; None where it cannot."""
+
+
 class DirectoryReader:
-    """`dirclient.ports.Reader` over LDAP. `settle` brings a picture up to date at the end.
+    """`dirclient.ports.Reader` over LDAP.
 
     AD's pages are not of one moment: somebody moved between two of them could be missed. So what
-    changed while reading is looked at once more before the picture counts as complete.
+    changed while reading is looked at once more, by `settle`, before the picture is complete.
     """
 
     def __init__(
@@ -52,7 +56,7 @@ class DirectoryReader:
         pool: Pool,
         roots: Roots,
         resolver: DirectoryResolver,
-        settle: Callable[[Scan, Picture, Cursor], Picture | None],
+        settle: Settle,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._profile = profile
@@ -61,124 +65,165 @@ class DirectoryReader:
         self._resolver = resolver
         self._settle = settle
         self._clock = clock
-        self._preset = presets.of(profile)
 
     def read(self, progress: Progress | None = None) -> Snapshot:
         """See `dirclient.ports.Reader`. Raises `Incomplete`, `Misconfigured`, `Unavailable`."""
-        with self._pool.searching() as connection, _without_collector():
-            before = connection.operations
-            try:
-                return self._read(connection, progress or (lambda *_: None))
-            except Unavailable as gone:
-                if connection.operations - before < 2:
-                    raise
-                raise Incomplete(f"The directory was lost while it was read. {gone}") from gone
+        with _without_collector():
+            return self._pool.ask(lambda connection: self._read(connection, progress))
 
-    def _read(self, connection: Connection, progress: Progress) -> Snapshot:
-        operations, referrals = connection.operations, connection.referrals
-        now = self._clock()
-        root = self._roots.look(connection)
-        scan = Scan(self._profile, connection, root, now)
-        picture = self._picture(scan)
-        if root.trackable or not self._preset.is_ad:
+    def _read(self, connection: Connection, progress: Progress | None) -> Snapshot:
+        reading = self.begin(connection, progress)
+        try:
+            reading.people()
+            reading.departments()
+            return reading.finish()
+        except Unavailable as gone:
+            raise Incomplete(f"The directory was lost while it was read. {gone}") from gone
+
+    def begin(self, connection: Connection, progress: Progress | None = None) -> Reading:
+        """A read on this connection, to be done part by part."""
+        return Reading(
+            self._profile,
+            connection,
+            self._roots,
+            self._resolver,
+            self._settle,
+            self._clock(),
+            progress or (lambda *_: None),
+        )
+
+
+class Reading:
+    """One read in its parts: `people()`, then `departments()`, then `finish()`."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        connection: Connection,
+        roots: Roots,
+        resolver: DirectoryResolver,
+        settle: Settle,
+        now: datetime,
+        progress: Progress,
+    ) -> None:
+        self._profile = profile
+        self._preset = presets.of(profile)
+        self._connection = connection
+        self._roots = roots
+        self._resolver = resolver
+        self._settle = settle
+        self._now = now
+        self._progress = progress
+        self._operations, self._referrals = connection.operations, connection.referrals
+        self.root = roots.look(connection)
+        self._scan = Scan(profile, connection, self.root, now)
+        self._back_links: set[Guid] = set()
+        self.picture: Picture
+
+    def people(self) -> Picture:
+        """Everyone recognized."""
+        users = self._locate("user_search_dn")
+        picture = Picture(users, None, self._profile.advanced, by_dn=not self._preset.is_ad)
+        self.picture = picture
+        scan = self._scan
+        if self.root.trackable or not self._preset.is_ad:
             scan.places(picture)  # first, so that a move during the read is noticed
-        extras: set[Guid] = set()
-        if picture.users.kind is BaseKind.GROUP:
-            self._departments(scan, picture, progress)
-            extras = self._people_of_group(scan, picture, progress)
+        if users.kind is BaseKind.GROUP:
+            scan.close_nesting(picture, [scan.group_at(picture, users.dn)])
+            self._people_of_group()
         else:
-            scan.people_below(picture, picture.users.dn, lambda n: progress("people", n, 0))
-            self._departments(scan, picture, progress)
-        picture.hidden = self._hidden(scan, picture)
-        picture, root = self._settled(scan, picture, root)
-        if unexplained := extras - picture.people.keys():
+            scan.people_below(picture, users.dn, lambda n: self._progress("people", n, 0))
+        self._progress("people", len(picture.people), len(picture.people))
+        return picture
+
+    def departments(self) -> Picture:
+        """Departments and all that is nested in them."""
+        if self._profile.department_search_dn.strip():
+            picture, scan = self.picture, self._scan
+            picture.departments = self._locate("department_search_dn")
+            groups = scan.departments_below(
+                picture, picture.departments.dn, lambda n: self._progress("departments", n, 0)
+            )
+            scan.close_nesting(picture, groups)
+        return self.picture
+
+    def finish(self) -> Snapshot:
+        """The snapshot, once it is sure that nothing moved meanwhile."""
+        picture, scan, connection = self.picture, self._scan, self._connection
+        picture.hidden = self._hidden()
+        picture, root = self._settled()
+        if unexplained := self._back_links - picture.people.keys():
             raise Incomplete(
                 f"{len(unexplained)} people say that they are members of {picture.users.dn}, "
                 "but the group does not name them: the service account may not read its members."
             )
-        picture.swept = root.cursor_at(now)
+        picture.swept = root.cursor_at(self._now)
         return Snapshot(
             people=picture.people,
             departments=picture.directory_departments(),
-            cursor=root.cursor_at(now),
-            read_at=now,
-            deletions_visible=self._sees_deletions(connection, root),
-            operations=connection.operations - operations,
+            cursor=picture.swept,
+            read_at=self._now,
+            deletions_visible=self._preset.is_ad and sees_deletions(connection, root),
+            operations=connection.operations - self._operations,
             clock_offset=root.offset or 0.0,
-            warnings=_warnings(scan, picture, connection.referrals - referrals),
+            warnings=_warnings(scan, picture, connection.referrals - self._referrals),
             hidden=picture.hidden,
             memory=picture,
         )
 
-    def _picture(self, scan: Scan) -> Picture:
-        """An empty picture of what the search DNs turn out to be."""
-        profile = self._profile
-        connection, root = scan.connection, scan.root
-        users = self._resolver.locate(connection, root, profile.user_search_dn, "user_search_dn")
-        departments = None
-        if profile.department_search_dn.strip():
-            departments = self._resolver.locate(
-                connection, root, profile.department_search_dn, "department_search_dn"
-            )
-        return Picture(users, departments, profile.advanced, by_dn=not self._preset.is_ad)
+    def _locate(self, field: str) -> Base:
+        text: str = getattr(self._profile, field)
+        return self._resolver.locate(self._connection, self.root, text, field)
 
-    def _departments(self, scan: Scan, picture: Picture, progress: Progress) -> None:
-        """Departments, the user group where there is one, and all that is nested in them."""
-        groups = []
-        if picture.departments is not None:
-            groups = scan.departments_below(
-                picture, picture.departments.dn, lambda n: progress("departments", n, 0)
-            )
-        if picture.users.kind is BaseKind.GROUP and picture.users.guid not in picture.groups:
-            groups.append(scan.group_at(picture, picture.users.dn))
-        scan.close_nesting(picture, groups)
-
-    def _people_of_group(self, scan: Scan, picture: Picture, progress: Progress) -> set[Guid]:
-        """Admit the user group's people; return whom only the back links name."""
+    def _people_of_group(self) -> None:
+        """Admit the user group's people. Raises `Incomplete` where some cannot be seen."""
+        picture, scan = self.picture, self._scan
         groups = [picture.groups[guid] for guid in sorted(picture.scope_groups())]
-        found = scan.people_of(picture, groups, lambda n: progress("people", n, 0))
-        if self._preset.is_ad and not picture.by_dn:
-            named = picture.references(group.guid for group in groups)
-            unseen = named - picture.people.keys() - picture.groups.keys() - scan.foreign
-            if unseen:
-                unseen -= scan.visible_members(picture, groups)
-            if unseen:
-                raise _half_read(scan, picture, unseen)
-        return found - picture.people.keys()
+        found = scan.people_of(picture, groups, lambda n: self._progress("people", n, 0))
+        self._back_links = found - picture.people.keys()
+        if not self._preset.is_ad or picture.by_dn:
+            return
+        named = picture.references(group.guid for group in groups)
+        unseen = named - picture.people.keys() - picture.groups.keys() - scan.foreign
+        if unseen:
+            unseen -= scan.visible_members(picture, groups)
+        if unseen:
+            raise _half_read(scan, picture, unseen)
 
-    def _hidden(self, scan: Scan, picture: Picture) -> frozenset[Guid]:
+    def _hidden(self) -> frozenset[Guid]:
         """Who is named as a member and lies below the User Search DN, but cannot be seen (AD).
 
         A deleted account leaves its groups; one that only became unreadable stays named.
         """
+        picture, scan = self.picture, self._scan
         if not self._preset.is_ad or picture.by_dn:
             return frozenset()
         open_ends = scan.strangers - picture.people.keys() - picture.groups.keys()
         unseen = open_ends - scan.still_there(picture, open_ends)
         return frozenset(map(Guid, unseen))
 
-    def _settled(self, scan: Scan, picture: Picture, root: RootDse) -> tuple[Picture, RootDse]:
+    def _settled(self) -> tuple[Picture, RootDse]:
         """The picture with what changed during the read, and how far that is."""
+        root, picture = self.root, self.picture
         if not root.trackable:
             return picture, root
-        after = self._roots.look(scan.connection)
+        after = self._roots.look(self._connection)
         if after.cursor == root.cursor:
             return picture, root
         settled = None
         if after.server_id == root.server_id and after.usn >= root.usn:
-            settled = self._settle(scan, picture, root.cursor)
+            settled = self._settle(self._scan, picture, root.cursor)
         if settled is None:
             raise Incomplete("The directory changed too much while it was read.")
         return settled, after
 
-    def _sees_deletions(self, connection: Connection, root: RootDse) -> bool:
-        """Whether the service account may look into Deleted Objects (AD)."""
-        if not self._preset.is_ad:
-            return False
-        place = DELETED_OBJECTS.format(domain=root.domain)
-        answer = connection.search(place, EVERYTHING, ("objectClass",), "base", (SHOW_DELETED,))
-        # Everyone is shown that the container exists; who may look inside sees what it is.
-        return answer.code == adcodes.SUCCESS and any(one.attributes for one in answer.entries)
+
+def sees_deletions(connection: Connection, root: RootDse) -> bool:
+    """Whether the service account may look into Deleted Objects (AD)."""
+    place = DELETED_OBJECTS.format(domain=root.domain)
+    answer = connection.search(place, EVERYTHING, ("objectClass",), "base", (SHOW_DELETED,))
+    # Everyone is shown that the container exists; who may look inside sees what it is.
+    return answer.code == adcodes.SUCCESS and any(one.attributes for one in answer.entries)
 
 
 @contextlib.contextmanager

@@ -84,8 +84,11 @@ class DirectoryResolver:
 
     def resolve(self, text: str, field: str = "user_search_dn") -> str:
         """The exact DN, written as the directory writes it. `field` is named in errors."""
-        with self._pool.searching() as connection:
+
+        def ask(connection: Connection) -> str:
             return self.locate(connection, self._roots.look(connection), text, field).dn
+
+        return self._pool.ask(ask)
 
     def suggest(self, text: str, limit: int = 8) -> tuple[str, ...]:
         """DNs of groups, OUs and containers whose name contains the text, best first.
@@ -105,10 +108,11 @@ class DirectoryResolver:
                 wanted = names[-1] if names else ""
             case Named(wanted):
                 pass
-        with self._pool.searching() as connection:
-            root = self._roots.look(connection)
-            found = self._candidates(connection, root, wanted)
-        return tuple(_ranked(found, wanted))[:limit]
+
+        def ask(connection: Connection) -> list[str]:
+            return self._candidates(connection, self._roots.look(connection), wanted)
+
+        return tuple(_ranked(self._pool.ask(ask), wanted))[:limit]
 
     # -- for the other readers of the directory
 

@@ -64,6 +64,7 @@ class Scan:
         self.reader = PersonReader.of(profile)
         self.foreign: set[str] = set()  # members that live in another domain
         self.strangers: set[str] = set()  # members below the User Search DN who are nobody known
+        self._nested: dict[str, Guid] | None = None
         self._same: dict[str, str] = {}  # one string for each reference, however often it occurs
         self._suffix = root.domain.lower().encode()
 
@@ -364,7 +365,6 @@ class Scan:
 
         What `known` names was looked at before.
         """
-        candidates: dict[str, Guid] | None = None
         level = list(groups)
         while level:
             index = picture.group_index()
@@ -372,9 +372,9 @@ class Scan:
             open_ends = [r for r in named if r not in index and picture.person_of(r) is None]
             if not open_ends:
                 return
-            if candidates is None:
-                candidates = self.nested_groups(picture)
-            wanted = {candidates[r] for r in open_ends if r in candidates}
+            if self._nested is None:
+                self._nested = self.nested_groups(picture)
+            wanted = {self._nested[r] for r in open_ends if r in self._nested}
             level = self.groups_with(picture, wanted)
             if len(level) != len(wanted):
                 raise Incomplete("Nested groups changed while they were read.")

@@ -18,7 +18,8 @@ from dirclient.profile import Profile
 from dirclient.reader import utc_now
 from dirclient.resolve import BaseKind
 from dirclient.rootdse import RootDse, Roots
-from dirclient.scan import Scan
+from dirclient.scan import PEOPLE_PAGE, Scan
+from dirclient.transport import Connection
 
 UNCOUNTED_EVERY = 60
 """Seconds after which a server that does not count its changes is taken to have changed."""
@@ -42,42 +43,44 @@ class DirectoryWatcher:
 
     def ring(self, cursor: Cursor) -> Doorbell:
         """See `dirclient.ports.Watcher`. On a new connection it costs one or two reads more."""
-        with self._pool.searching() as connection:
-            seen = self._roots.glance(connection)
+        seen = self._pool.ask(self._roots.glance)
         if seen.usn or seen.cookie:
             return Doorbell(seen != cursor, seen.server_id, seen.usn)
         age = self._clock().timestamp() - cursor.usn
-        return Doorbell(
-            seen.server_id != cursor.server_id or age >= UNCOUNTED_EVERY, seen.server_id, cursor.usn
-        )
+        changed = seen.server_id != cursor.server_id or age >= UNCOUNTED_EVERY
+        return Doorbell(changed, seen.server_id, cursor.usn)
 
     def catch_up(self, snapshot: Snapshot) -> Snapshot | None:
         """See `dirclient.ports.Watcher`."""
         picture = snapshot.memory
         if not isinstance(picture, Picture):
             return None
-        with self._pool.searching() as connection:
-            before, now = connection.operations, self._clock()
-            root = self._roots.look(connection)
-            known = snapshot.cursor
-            if not self._follows(root, known):
-                return None
-            if root.cursor == known and not picture.due(now):
-                return snapshot
-            current = follow(Scan(self._profile, connection, root, now), picture, known)
-            if current is None:
-                return None
-            return dataclasses.replace(
-                snapshot,
-                people=current.people,
-                departments=current.directory_departments(),
-                cursor=root.cursor_at(now),
-                read_at=now,
-                operations=connection.operations - before,
-                clock_offset=root.offset or 0.0,
-                hidden=current.hidden,
-                memory=current,
-            )
+        return self._pool.ask(lambda connection: self._catch_up(connection, snapshot, picture))
+
+    def _catch_up(
+        self, connection: Connection, snapshot: Snapshot, picture: Picture
+    ) -> Snapshot | None:
+        before, now = connection.operations, self._clock()
+        root = self._roots.look(connection)
+        if not self._follows(root, snapshot.cursor):
+            return None
+        if root.cursor == snapshot.cursor and not picture.due(now):
+            return snapshot
+        scan = Scan(self._profile, connection, root, now)
+        current = follow(scan, picture, snapshot.cursor)
+        if current is None:
+            return None
+        return dataclasses.replace(
+            snapshot,
+            people=current.people,
+            departments=current.directory_departments(),
+            cursor=root.cursor_at(now),
+            read_at=now,
+            operations=connection.operations - before,
+            clock_offset=root.offset or 0.0,
+            hidden=current.hidden,
+            memory=current,
+        )
 
     def sweep(self, snapshot: Snapshot) -> Snapshot:
         """See `dirclient.ports.Watcher`. Costs one look where nothing changed since the last.
@@ -88,24 +91,25 @@ class DirectoryWatcher:
         picture = snapshot.memory
         if not isinstance(picture, Picture):
             raise Incomplete("Only a snapshot that was read by this process can be swept.")
-        with self._pool.searching() as connection:
-            before = connection.operations
-            root = self._roots.look(connection)
-            if not self._follows(root, snapshot.cursor):
-                raise Incomplete("Another server answers than the one that was read.")
-            if root.trackable and root.cursor == picture.swept:
-                return snapshot
-            scan = Scan(self._profile, connection, root, self._clock())
-            swept = _without_the_gone(scan, picture)
-            swept.swept = root.cursor
-            return dataclasses.replace(
-                snapshot,
-                people=swept.people,
-                departments=swept.directory_departments(),
-                operations=connection.operations - before,
-                hidden=swept.hidden,
-                memory=swept,
-            )
+        return self._pool.ask(lambda connection: self._sweep(connection, snapshot, picture))
+
+    def _sweep(self, connection: Connection, snapshot: Snapshot, picture: Picture) -> Snapshot:
+        before, now = connection.operations, self._clock()
+        root = self._roots.look(connection)
+        if not self._follows(root, snapshot.cursor):
+            raise Incomplete("Another server answers than the one that was read.")
+        if root.trackable and root.cursor == picture.swept:
+            return snapshot
+        swept = without_the_gone(Scan(self._profile, connection, root, now), picture)
+        swept.swept = root.cursor
+        return dataclasses.replace(
+            snapshot,
+            people=swept.people,
+            departments=swept.directory_departments(),
+            operations=connection.operations - before,
+            hidden=swept.hidden,
+            memory=swept,
+        )
 
     def _follows(self, root: RootDse, cursor: Cursor) -> bool:
         """Whether the server is the one that the cursor is of, and not as an old backup left it."""
@@ -114,7 +118,7 @@ class DirectoryWatcher:
         return not self._preset.is_ad or 0 < cursor.usn <= root.usn
 
 
-def _without_the_gone(scan: Scan, before: Picture) -> Picture:
+def without_the_gone(scan: Scan, before: Picture) -> Picture:
     """The picture without people, groups and OUs that exist no more."""
     picture = before.copy()
     seen = _everyone(scan, picture)
@@ -142,7 +146,7 @@ def _everyone(scan: Scan, picture: Picture) -> set[str]:
             picture.users.dn,
             scan.preset.person_filter,
             (scan.preset.identity_attribute,),
-            1000,
+            PEOPLE_PAGE,
         ):
             found.update(filter(None, map(scan.preset.guid, entries)))
         return found
