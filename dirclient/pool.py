@@ -134,10 +134,12 @@ class Pool:
 
         Raises `Unavailable`, or `Misconfigured` when the service account is refused.
         """
+        self._mind_fork()
         return _Loan(self, self._searching, self._bind_service)
 
     def verifying(self) -> AbstractContextManager[Connection]:
         """A connection for one user's bind; nothing else may ever run on it."""
+        self._mind_fork()
         return _Loan(self, self._verifying, None)
 
     def ask(self, question: Callable[[Connection], T]) -> T:
@@ -182,8 +184,6 @@ class Pool:
 
     def borrow(self, side: _Side, prepare: Callable[[Connection], None] | None) -> Connection:
         """For `_Loan`: an idle connection that is alive, else a new one."""
-        if os.getpid() != self._pid:
-            self._forget_after_fork()
         end = self._clock() + remaining(self.profile.sign_in_timeout)
         while True:
             connection = self._reserve(side, end)
@@ -401,8 +401,10 @@ class Pool:
             )
         return Unavailable("No directory server can be reached.", tried=self._tried())
 
-    def _forget_after_fork(self) -> None:
+    def _mind_fork(self) -> None:
         """A child process must neither use nor close its parent's connections."""
+        if os.getpid() == self._pid:
+            return
         self._pid = os.getpid()
         self._changed = threading.Condition(threading.Lock())
         self._context_lock = threading.Lock()

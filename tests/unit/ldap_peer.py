@@ -74,16 +74,15 @@ class Peer:
     context: ssl.SSLContext | None = None  # LDAPS, or StartTLS when it is asked for
     ldaps: bool = False
     host: str = field(default_factory=loopback)
+    port: int = 0
     requests: list[Request] = field(default_factory=list)
     accepted: int = 0
 
     def __post_init__(self) -> None:
         self._arrived = threading.Condition()
         self._sockets: list[socket.socket] = []
-        self._listener = socket.create_server((self.host, 0), backlog=64)
-        self.port: int = self._listener.getsockname()[1]
-        self._listening = True
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._listening = False
+        self.restart()
 
     def binds(self) -> list[Request]:
         """The bind requests that arrived."""
@@ -115,8 +114,9 @@ class Peer:
         self.drop_connections()
 
     def restart(self) -> None:
-        """Listen again on the same port."""
+        """Listen (again) on the port."""
         self._listener = socket.create_server((self.host, self.port), backlog=64)
+        self.port = self._listener.getsockname()[1]
         self._listening = True
         threading.Thread(target=self._accept, daemon=True).start()
 

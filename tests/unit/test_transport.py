@@ -294,20 +294,18 @@ def until_dead(connection: Connection) -> bool:
 
 def test_two_operations_at_once_are_a_mistake_in_the_program(peer: Peer) -> None:
     connection = connect(peer)
-    peer.script = lambda r: reenter(connection) or ldap_peer.polite(r)
+    seen: list[str] = []
+
+    def script(request: Request) -> object:
+        try:
+            connection.search("")
+        except RuntimeError as mistake:
+            seen.append(str(mistake))
+        return ldap_peer.polite(request)
+
+    peer.script = script
     connection.search("")
     assert seen == ["an operation is already in flight on this connection"]
-
-
-seen: list[str] = []
-
-
-def reenter(connection: Connection) -> None:
-    """A second operation while the first is under way."""
-    try:
-        connection.search("")
-    except RuntimeError as mistake:
-        seen.append(str(mistake))
 
 
 # -- opening

@@ -1,0 +1,545 @@
+"""The pool: lends to one at a time, replaces what died, sets failed servers aside, comes back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from dirclient import pool as pools
+from dirclient import wire
+from dirclient.authenticate import LdapAuthenticator
+from dirclient.dial import open_connection
+from dirclient.errors import (
+    BadCredentials,
+    Locked,
+    Misconfigured,
+    PasswordRejected,
+    Unavailable,
+)
+from dirclient.model import Guid
+from dirclient.pool import Pool
+from dirclient.ports import Identity
+from dirclient.profile import Profile
+from dirclient.transport import Connection, TimedOut
+from tests.servers.process import wait_until
+from tests.unit.ldap_peer import BIND, CLOSE, MODIFY, SEARCH, SILENCE, Peer, Request, polite, result
+
+GUID = Guid.parse("11223344-5566-7788-99aa-bbccddeeff00")
+JOHN = Identity(GUID, "CN=John Doe,DC=x")
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.offset = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.offset
+
+
+class Directory:
+    """Peers on one port of several addresses, and a pool that knows them in this order."""
+
+    def __init__(self, count: int = 1, **values: object) -> None:
+        first = Peer()
+        self.peers = [first, *(Peer(port=first.port) for _ in range(count - 1))]
+        self.clock = Clock()
+        self.profile = Profile.model_validate(
+            {
+                "servers": tuple(peer.host for peer in self.peers),
+                "port": first.port,
+                "encryption": "none",
+                "plaintext_accepted": True,
+                "username": "CN=svc",
+                "password": "service",
+                "connect_timeout": 0.5,
+                "operation_timeout": 0.5,
+                "sign_in_timeout": 1.0,
+                "pool_size": 3,
+                **values,
+            }
+        )
+        self.pool = Pool(self.profile, clock=self.clock)
+        self.authenticator = LdapAuthenticator(self.profile, self.pool)
+
+    def script(self, script: Callable[[Request], object]) -> None:
+        """Let every peer answer so."""
+        for peer in self.peers:
+            peer.script = script
+
+    def binds(self) -> list[list[str]]:
+        """The names of the binds that each peer saw."""
+        return [[request.bind_name for request in peer.binds()] for peer in self.peers]
+
+    def close(self) -> None:
+        """Close the pool and stop the peers."""
+        self.pool.close()
+        for peer in self.peers:
+            peer.stop()
+
+
+@pytest.fixture
+def directories() -> Iterator[Callable[..., Directory]]:
+    """Makes directories; closes them."""
+    made: list[Directory] = []
+
+    def make(count: int = 1, **values: object) -> Directory:
+        made.append(Directory(count, **values))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def directory(directories: Callable[..., Directory]) -> Directory:
+    """A directory of one server."""
+    return directories()
+
+
+NAME = f"<GUID={GUID}>"
+
+
+# -- one bind
+
+
+def test_a_sign_in_is_one_bind_and_nothing_else(directory: Directory) -> None:
+    for _ in range(5):
+        directory.authenticator.authenticate(JOHN, "secret")
+    (peer,) = directory.peers
+    assert [(r.kind, r.bind_name) for r in peer.requests] == [(BIND, NAME)] * 5
+    assert peer.accepted == 1
+    assert directory.pool.operations == 5
+
+
+def test_a_refusal_is_final(directories: Callable[..., Directory]) -> None:
+    directory = directories(3)
+    directory.script(lambda r: result(r.number, wire.BIND_RESPONSE, 49, "data 52e"))
+    with pytest.raises(BadCredentials):
+        directory.authenticator.authenticate(JOHN, "wrong")
+    assert directory.binds() == [[NAME], [], []]
+
+
+@pytest.mark.parametrize("code", [1, 8, 10, 51, 52, 53, 80])
+def test_any_answer_is_final(directories: Callable[..., Directory], code: int) -> None:
+    directory = directories(2)
+    directory.script(lambda r: result(r.number, wire.BIND_RESPONSE, code))
+    with pytest.raises(Exception, match=r"."):
+        directory.authenticator.authenticate(JOHN, "secret")
+    assert directory.binds() == [[NAME], []]
+
+
+@pytest.mark.parametrize("end", [CLOSE, SILENCE, b"nonsense"])
+def test_a_bind_that_was_sent_and_not_answered_is_not_repeated(
+    directories: Callable[..., Directory], end: object
+) -> None:
+    directory = directories(2)
+    directory.script(lambda _: end)
+    with pytest.raises(Unavailable):
+        directory.authenticator.authenticate(JOHN, "secret")
+    assert directory.binds() == [[NAME], []]
+
+
+@pytest.mark.parametrize("password", ["", " ", "\t\u00a0", "a\0b", "\0", "x" * 2000, "half\ud83d"])
+def test_a_hollow_password_never_reaches_a_server(directory: Directory, password: str) -> None:
+    with pytest.raises(BadCredentials):
+        directory.authenticator.authenticate(JOHN, password)
+    for old, new in ((password, "New!Pass22"), ("Old!Pass11", password)):
+        with pytest.raises(PasswordRejected):
+            directory.authenticator.change_password(JOHN, old, new)
+    assert directory.peers[0].accepted == 0
+
+
+def test_an_identity_without_a_name_never_reaches_a_server(
+    directories: Callable[..., Directory],
+) -> None:
+    directory = directories(preset="openldap")
+    with pytest.raises(BadCredentials):
+        directory.authenticator.authenticate(Identity(GUID, " "), "secret")
+    assert directory.peers[0].accepted == 0
+
+
+def test_openldap_is_asked_by_the_stored_dn(directories: Callable[..., Directory]) -> None:
+    directory = directories(preset="openldap")
+    directory.authenticator.authenticate(JOHN, "secret")
+    assert directory.binds() == [[JOHN.dn]]
+
+
+def test_a_password_is_changed_on_encrypted_connections_only(directory: Directory) -> None:
+    with pytest.raises(PasswordRejected) as caught:
+        directory.authenticator.change_password(JOHN, "Old!Pass11", "New!Pass22")
+    assert caught.value.reason == "insecure"
+    assert directory.peers[0].accepted == 0
+
+
+# -- connections that died
+
+
+def test_a_connection_that_died_idle_is_replaced_unnoticed(directory: Directory) -> None:
+    directory.authenticator.authenticate(JOHN, "secret")
+    directory.peers[0].drop_connections()
+    with directory.pool.searching() as connection:
+        connection.search("")
+    directory.authenticator.authenticate(JOHN, "secret")
+    assert [r.kind for r in directory.peers[0].requests].count(BIND) == 3  # one is the service's
+
+
+def test_a_connection_that_dies_while_it_is_written_to_is_replaced(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the check and the write: what did not leave whole may go on another connection."""
+    directory.authenticator.authenticate(JOHN, "secret")
+    monkeypatch.setattr(Connection, "alive", lambda _: True)
+    idle = directory.pool._verifying.idle[0]
+    directory.peers[0].drop_connections()
+    idle._sock.shutdown(2)
+    directory.authenticator.authenticate(JOHN, "secret")
+    assert directory.binds() == [[NAME, NAME]]
+    assert directory.peers[0].accepted == 2
+
+
+def test_a_question_is_put_once_more_when_its_connection_breaks(directory: Directory) -> None:
+    (peer,) = directory.peers
+    peer.script = lambda r: CLOSE if r.kind == SEARCH and r.connection == 1 else polite(r)
+    answer = directory.pool.ask(lambda connection: connection.search("DC=x"))
+    assert answer.code == 0
+    assert [r.kind for r in peer.requests] == [BIND, SEARCH, BIND, SEARCH]
+
+
+def test_a_question_that_was_not_answered_in_time_is_not_repeated(directory: Directory) -> None:
+    (peer,) = directory.peers
+    peer.script = lambda r: SILENCE if r.kind == SEARCH else polite(r)
+    with pytest.raises(TimedOut):
+        directory.pool.ask(lambda connection: connection.search("DC=x"))
+    assert [r.kind for r in peer.requests] == [BIND, SEARCH]
+
+
+# -- limits
+
+
+@pytest.mark.parametrize("limit", [pools.IDLE_LIMIT, pools.AGE_LIMIT])
+def test_a_connection_has_an_idle_limit_and_an_age_limit(
+    directory: Directory, limit: float
+) -> None:
+    directory.authenticator.authenticate(JOHN, "secret")
+    directory.clock.offset = limit - 1 if limit == pools.IDLE_LIMIT else 0
+    directory.authenticator.authenticate(JOHN, "secret")
+    assert directory.peers[0].accepted == 1
+    directory.clock.offset = limit + 1
+    directory.authenticator.authenticate(JOHN, "secret")
+    assert directory.peers[0].accepted == 2
+
+
+def test_the_idle_limit_is_below_what_firewalls_and_servers_forget() -> None:
+    assert pools.IDLE_LIMIT < 300
+
+
+def test_no_more_connections_than_the_pool_may_have(directory: Directory) -> None:
+    """Six sign-ins at once on three connections: each waits for its turn, one bind in flight."""
+    gate = threading.Event()
+    (peer,) = directory.peers
+
+    def script(request: Request) -> object:
+        gate.wait(10)
+        return polite(request)
+
+    peer.script = script
+    errors: list[BaseException] = []
+
+    def sign_in() -> None:
+        try:
+            directory.authenticator.authenticate(JOHN, "secret")
+        except BaseException as fault:
+            errors.append(fault)
+
+    threads = [threading.Thread(target=sign_in) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    peer.wait_for(lambda: len(peer.requests) == 3)
+    gate.set()
+    for thread in threads:
+        thread.join(10)
+    assert errors == []
+    assert peer.accepted == 3
+    assert len(peer.requests) == 6
+
+
+def test_waiting_for_a_connection_has_an_end(directories: Callable[..., Directory]) -> None:
+    directory = directories(pool_size=1, sign_in_timeout=0.5)
+    with directory.pool.verifying(), pytest.raises(Unavailable, match="busy"):
+        directory.authenticator.authenticate(JOHN, "secret")
+    directory.authenticator.authenticate(JOHN, "secret")
+
+
+def test_many_threads_never_share_a_connection(directory: Directory) -> None:
+    def work() -> None:
+        for _ in range(50):
+            directory.authenticator.authenticate(JOHN, "secret")
+            directory.pool.ask(lambda connection: connection.search("DC=x"))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    (peer,) = directory.peers
+    kinds = {r.connection: {one.kind for one in peer.requests} for r in peer.requests}
+    assert len(kinds) <= 6
+    assert sum(name == NAME for name in directory.binds()[0]) == 400
+    by_connection: dict[int, set[str]] = {}
+    for request in peer.requests:
+        kind = request.bind_name if request.kind == BIND else "search"
+        by_connection.setdefault(request.connection, set()).add(kind)
+    assert sorted(map(sorted, by_connection.values())) in [
+        [[NAME]] * verifying + [["CN=svc", "search"]] * searching
+        for verifying in range(1, 4)
+        for searching in range(1, 4)
+    ]
+
+
+# -- several servers
+
+
+def test_the_next_server_serves_when_the_first_is_gone(
+    directories: Callable[..., Directory],
+) -> None:
+    directory = directories(3)
+    directory.peers[0].stop()
+    directory.authenticator.authenticate(JOHN, "secret")
+    assert directory.binds() == [[], [NAME], []]
+    assert [server.failed for server in directory.pool.servers] == [True, False, False]
+
+
+def test_a_server_that_is_silent_costs_one_sign_in(
+    directories: Callable[..., Directory],
+) -> None:
+    directory = directories(2)
+    directory.peers[0].script = lambda _: SILENCE
+    with pytest.raises(TimedOut):
+        directory.authenticator.authenticate(JOHN, "secret")
+    for _ in range(3):
+        directory.authenticator.authenticate(JOHN, "secret")
+    assert directory.binds() == [[NAME], [NAME] * 3]
+
+
+def test_health_is_shared_by_both_kinds_of_connections(
+    directories: Callable[..., Directory],
+) -> None:
+    directory = directories(2)
+    directory.authenticator.authenticate(JOHN, "secret")
+    directory.peers[0].script = lambda _: SILENCE
+    with directory.pool.searching() as connection:
+        assert connection.server == directory.peers[1].host
+    directory.authenticator.authenticate(JOHN, "secret")
+    assert directory.binds() == [[NAME, "CN=svc"], ["CN=svc", NAME]]
+
+
+def test_a_server_that_comes_back_serves_again(
+    directories: Callable[..., Directory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "KNOCK_EVERY", 0.02)
+    directory = directories(2)
+    directory.peers[0].stop()
+    directory.authenticator.authenticate(JOHN, "secret")
+    directory.peers[0].restart()
+    wait_until(lambda: not directory.pool.servers[0].failed, "the first server is back")
+    directory.authenticator.authenticate(JOHN, "secret")
+    assert directory.binds() == [[NAME], [NAME]]
+    wait_until(lambda: directory.pool._knocker is None, "nobody knocks any more")
+
+
+def test_a_silent_server_does_not_count_as_back(
+    directories: Callable[..., Directory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It accepts connections, which is not enough."""
+    monkeypatch.setattr(pools, "KNOCK_EVERY", 0.02)
+    directory = directories(2, connect_timeout=0.1)
+    first = directory.peers[0]
+    first.script = lambda _: SILENCE
+    with pytest.raises(TimedOut):
+        directory.authenticator.authenticate(JOHN, "secret")
+    first.wait_for(lambda: [r.kind for r in first.requests].count(SEARCH) >= 3)
+    assert directory.pool.servers[0].failed
+    first.script = polite
+    wait_until(lambda: not directory.pool.servers[0].failed, "the first server is back")
+
+
+def test_when_every_server_is_gone_the_answer_comes_at_once(
+    directories: Callable[..., Directory],
+) -> None:
+    directory = directories(2)
+    for peer in directory.peers:
+        peer.stop()
+    for _ in range(2):
+        with pytest.raises(Unavailable) as caught:
+            directory.authenticator.authenticate(JOHN, "secret")
+        assert len(caught.value.tried) == 2
+        assert directory.peers[1].host in caught.value.tried[1]
+
+
+def test_the_only_server_is_tried_again_soon(directory: Directory) -> None:
+    (peer,) = directory.peers
+    peer.stop()
+    with pytest.raises(Unavailable):
+        directory.authenticator.authenticate(JOHN, "secret")
+    peer.restart()
+    directory.clock.offset = pools.RETRY_WHEN_FAILED
+    directory.authenticator.authenticate(JOHN, "secret")
+    assert directory.binds() == [[NAME]]
+
+
+def test_no_server_at_all_is_a_fault_to_mend(directory: Directory) -> None:
+    pool = Pool(Profile(plaintext_accepted=True))
+    with pytest.raises(Misconfigured) as caught, pool.verifying():
+        pass
+    assert caught.value.field == "servers"
+
+
+# -- the service account
+
+
+def test_the_service_account_binds_once_for_many_questions(directory: Directory) -> None:
+    for _ in range(4):
+        directory.pool.ask(lambda connection: connection.search("DC=x"))
+    assert [r.kind for r in directory.peers[0].requests] == [BIND] + [SEARCH] * 4
+
+
+def refuse_service(request: Request, data: str) -> object:
+    """Refuse the service account's binds alone."""
+    if request.kind == BIND and request.bind_name == "CN=svc":
+        return result(request.number, wire.BIND_RESPONSE, 49, f"data {data}, v1")
+    return polite(request)
+
+
+def ask(directory: Directory) -> Misconfigured:
+    """What asking anything says."""
+    with pytest.raises(Misconfigured) as caught:
+        directory.pool.ask(lambda connection: connection.search("DC=x"))
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("data", "field", "said"),
+    [
+        ("52e", "password", "wrong"),
+        ("775", "username", "locked"),
+        ("533", "username", "disabled"),
+        ("532", "username", "expired"),
+        ("773", "username", "must be changed"),
+    ],
+)
+def test_a_refused_service_account_is_a_fault_to_mend(
+    directory: Directory, data: str, field: str, said: str
+) -> None:
+    directory.script(lambda r: refuse_service(r, data))
+    fault = ask(directory)
+    assert fault.field == field
+    assert said in str(fault)
+    assert isinstance(fault.__cause__, BadCredentials if data == "52e" else Exception)
+    directory.authenticator.authenticate(JOHN, "secret")  # linked people still sign in
+
+
+def test_a_wrong_service_password_does_not_lock_the_account(
+    directories: Callable[..., Directory],
+) -> None:
+    """However often somebody asks: the pauses between two binds grow."""
+    directory = directories(2)
+    directory.script(lambda r: refuse_service(r, "52e"))
+    for _ in range(10):
+        ask(directory)
+    assert directory.binds() == [["CN=svc"], []]
+    first, longest = pools.SERVICE_REFUSAL_PAUSE
+    passed = 0.0
+    pauses: list[float] = []
+    for _ in range(6):
+        pause = first
+        while len(directory.binds()[0]) == 1 + len(pauses):
+            passed += pause
+            directory.clock.offset = passed + 1
+            ask(directory)
+        pauses.append(passed - sum(pauses))
+    assert pauses == sorted(pauses)
+    assert pauses[0] == first
+    assert pauses[-1] == longest
+    directory.script(polite)
+    directory.clock.offset = passed + longest + 10
+    directory.pool.ask(lambda connection: connection.search("DC=x"))
+
+
+def test_a_locked_service_account_is_asked_again_after_a_minute(directory: Directory) -> None:
+    directory.script(lambda r: refuse_service(r, "775"))
+    assert isinstance(ask(directory).__cause__, Locked)
+    directory.script(polite)
+    ask(directory)
+    directory.clock.offset = pools.SERVICE_LOCKED_PAUSE + 1
+    directory.pool.ask(lambda connection: connection.search("DC=x"))
+
+
+def test_a_server_that_wants_encryption_is_a_fault_to_mend(directory: Directory) -> None:
+    directory.script(lambda r: result(r.number, wire.BIND_RESPONSE, 8, "Transport encryption"))
+    assert ask(directory).field == "encryption"
+    assert not directory.pool.servers[0].failed
+
+
+@pytest.mark.parametrize("missing", ["username", "password"])
+def test_an_incomplete_service_account_is_never_bound(
+    directories: Callable[..., Directory], missing: str
+) -> None:
+    directory = directories(**{missing: ""})
+    assert ask(directory).field == missing
+    assert directory.binds() == [[]]
+
+
+# -- the end
+
+
+def test_a_closed_pool_lends_no_more(directory: Directory) -> None:
+    with directory.pool.verifying() as lent:
+        directory.pool.close()
+    assert lent.closed
+    with pytest.raises(Unavailable):
+        directory.authenticator.authenticate(JOHN, "secret")
+
+
+def test_a_private_connection_ends_with_its_block(directory: Directory) -> None:
+    with directory.pool.private() as connection:
+        connection.bind("CN=x", "secret")
+        assert connection.modify("CN=x", [("replace", "a", [b"1"])]).code == 0
+    assert connection.closed
+    assert [r.kind for r in directory.peers[0].requests] == [BIND, MODIFY]
+    assert directory.pool.operations == 2
+
+
+def test_a_forked_process_uses_connections_of_its_own(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory.authenticator.authenticate(JOHN, "secret")
+    monkeypatch.setattr(directory.pool, "_pid", -1)
+    directory.authenticator.authenticate(JOHN, "secret")
+    assert directory.peers[0].accepted == 2
+
+
+def test_an_opener_that_breaks_does_not_end_the_watch(
+    directories: Callable[..., Directory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "KNOCK_EVERY", 0.02)
+    broken = threading.Event()
+
+    def opener(profile: Profile, server: str, context: object) -> Connection:
+        if threading.current_thread().name == "directory-health" and not broken.is_set():
+            broken.set()
+            raise KeyError(server)
+        return open_connection(profile, server, None)
+
+    directory = directories(2)
+    directory.pool._opener = opener
+    directory.peers[0].stop()
+    directory.authenticator.authenticate(JOHN, "secret")
+    assert broken.wait(10)
+    directory.peers[0].restart()
+    wait_until(lambda: not directory.pool.servers[0].failed, "the first server is back")
