@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dirclient import adcodes, wire
@@ -277,6 +277,11 @@ class Connection:
         except OSError:
             return False
         return False
+
+    def certificate(self) -> Mapping[str, object]:
+        """The server's verified certificate as `ssl` tells it; empty without encryption."""
+        found = self._sock.getpeercert() if isinstance(self._sock, ssl.SSLSocket) else None
+        return dict(found or {})
 
     def close(self) -> None:
         """Say goodbye where that is possible without waiting, and free the socket. Idempotent."""
