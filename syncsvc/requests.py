@@ -10,6 +10,7 @@
 | `discard`, `undo` | `run` | |
 | `import` | `guid` or `dn`, `number` | |
 | `unimport` | `guid` or `dn` | |
+| `user-sync`, `user-desync` | `email` | the user's Active Directory tab |
 
 The request's `run_id` is set as soon as its run begins; `result` holds the run's document, or
 `message`. What cannot be done says why in `error`.
@@ -24,7 +25,7 @@ from dirclient.errors import DirectoryError
 from dirclient.ports import Progress
 from kerauno import runs
 from kerauno.errors import KeyProblem, LeaseLost, RecordError
-from syncsvc import departments, review
+from syncsvc import departments, oneuser, review
 from syncsvc.engine import Ask, Engine, Report
 from syncsvc.plan import Mode
 from syncsvc.running import Busy
@@ -100,6 +101,14 @@ def _unimport(engine: Engine, payload: Payload, ask: Ask) -> Report:
     return departments.unimport_department(engine, ask, payload.get("guid") or payload["dn"])
 
 
+def _user_sync(engine: Engine, payload: Payload, ask: Ask) -> Report:
+    return {"message": oneuser.sync_user(engine, payload["email"], by=ask.by)}
+
+
+def _user_desync(engine: Engine, payload: Payload, ask: Ask) -> Report:
+    return {"message": oneuser.desync_user(engine, payload["email"], by=ask.by)}
+
+
 def _limited(ask: Ask, payload: Payload, mode: Mode | None) -> Ask:
     guids = payload.get("guids")
     return Ask(
@@ -121,4 +130,6 @@ _KINDS: dict[str, Callable[[Engine, Payload, Ask], Report]] = {
     "undo": _undo,
     "import": _import,
     "unimport": _unimport,
+    "user-sync": _user_sync,
+    "user-desync": _user_desync,
 }
