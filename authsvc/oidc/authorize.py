@@ -132,7 +132,7 @@ def _recalled(here: Provider, handle: str, now: datetime, client_id: str | None 
 def _must_sign_in_again(here: Provider, arrived: _Arrived, person: Me) -> bool:
     """Whether the app asks for more than this session proves (OpenID Connect Core 3.1.2.1)."""
     asked = arrived.request
-    if arrived.since is not None and person.created_at >= arrived.since:
+    if arrived.since is not None and person.created_at > arrived.since:
         return False  # they signed in after the app asked: nothing could be fresher
     if asked.prompt & {"login", "select_account"}:
         return True

@@ -109,7 +109,8 @@ class Sso:
         return self.sign_in(user_id, subject)
 
     def sign_in(self, user_id: int, subject: str, method: str = "directory") -> Person:
-        """The user in another browser."""
+        """The user in another browser, a moment later."""
+        self.clock.pass_(milliseconds=1)
         with self.database.write() as s:
             new = sessions.create(
                 s, user_id, method=method, now=self.clock(), lifetime=lifetime_for(self.settings)
