@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from authsvc.cli_client import client, keys
 from authsvc.cli_directory import directory
 from authsvc.cli_records import admin, attempts, housekeeping, key, sessions, user
 from authsvc.command import Commands
@@ -94,7 +95,7 @@ def _root() -> Path:
     )
 
 
-for _command in (admin, user, directory, key, sessions, attempts, housekeeping):
+for _command in (admin, user, directory, client, key, keys, sessions, attempts, housekeeping):
     main.add_command(_command)
 
 
