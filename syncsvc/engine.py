@@ -23,7 +23,7 @@ from dirclient.profile import Profile
 from kerauno import directories, lease, runs
 from kerauno.bulk import RowRefused
 from kerauno.db import Database
-from kerauno.errors import KeyProblem, LeaseLost, RecordError, Stale
+from kerauno.errors import DatabaseUnavailable, KeyProblem, LeaseLost, RecordError, Stale
 from kerauno.sealed import Sealer
 from kerauno.tables import HeldOut, LinkProposal, Run
 from syncsvc import delay, settings
@@ -390,6 +390,11 @@ class Engine:
             outcome.update(self.failed(running, configured, error))
         except Stopped:
             self.failed(running, configured, Stopped("The sync service was stopped."))
+            raise
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            self.failed(running, configured, RuntimeError("An unexpected fault; see the log."))
             raise
 
     def failed(self, running: Running, configured: Configured, error: Exception) -> Report:

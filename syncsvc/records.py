@@ -114,7 +114,9 @@ def load(s: Session, directory_id: int) -> Records:
                 select(LinkProposal.guid, LinkProposal.user_id).where(
                     LinkProposal.directory_id == directory_id
                 )
-            ).tuples()
+            )
+            .tuples()
+            .all()
         ),
     )
 

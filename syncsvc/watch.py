@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -46,7 +47,7 @@ class Watch:
         self.snapshot = snapshot
         self.quiet_since = snapshot.read_at
         self.next_ring = self.clock() + RING_EVERY
-        self.next_sweep = self.clock() + SWEEP_EVERY
+        self.next_sweep = math.inf if snapshot.deletions_visible else self.clock() + SWEEP_EVERY
 
     def due(self) -> bool:
         """Whether it is time for a look."""
