@@ -14,14 +14,17 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from kerauno.errors import InvalidValue
 
-# OWASP's first choice for argon2id: 19 MiB, two passes, one lane. Every refused sign-in, of whatever
-# kind, is answered no sooner than one such check takes, so that time tells nothing; what costs more
-# here would let wrong passwords occupy every thread of the service.
+# OWASP's first choice for argon2id: 19 MiB, two passes, one lane. Every refused sign-in, of
+# whatever kind, is answered no sooner than one such check takes, so that time tells nothing; what
+# costs more here would let wrong passwords occupy every thread of the service.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 def hash_password(password: str) -> str:
-    """The argon2id hash of a local user's password. Raises InvalidValue when it is too short to be safe, too long, or no text."""
+    """The argon2id hash of a local user's password.
+
+    Raises InvalidValue when it is too short to be safe, longer than anybody types, or no text.
+    """
     try:
         fits = 10 <= len(password) <= 1024 and password.strip() and password.encode()
     except UnicodeEncodeError:

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from kerauno import departments, leaving, links, numbers, sessions, users
+from kerauno.bulk import insert_rows
 from kerauno.db import Database
 from kerauno.errors import EmailTaken, InvalidValue, NotFound, ReadOnly, Stale, UsernameTaken
 from kerauno.tables import Membership, User, WebSession
@@ -212,8 +213,13 @@ def test_a_leaver_deactivated_again_keeps_the_first_reservation(database: Databa
 
 
 def test_more_leavers_than_fit_one_statement(database: Database) -> None:
+    ids = range(1, 521)
+    columns = (User.id, User.subject, User.username, User.username_key, User.email, User.email_key)
+    rest = (User.first_name, User.last_name, User.role, User.active, User.blocked)
+    times = (User.created_at, User.updated_at, User.version)
     with database.write() as s:
-        ids = [add_user(s, f"user.n{index}", str(1000 + index)).id for index in range(520)]
+        rows = ((i, *[f"u{i}"] * 5, "A", "B", "user", True, False, NOW, NOW, 1) for i in ids)
+        insert_rows(s, (*columns, *rest, *times), rows)
     with database.write() as s:
         users.deactivate(s, ids, NOW, reserve_until=NOW)
     with database.read() as s:

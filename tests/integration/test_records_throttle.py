@@ -1,0 +1,284 @@
+"""The throttle: no arrangement of attempts gets more guesses through than the budget holds."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kerauno import throttle
+from kerauno.db import Database
+from kerauno.errors import Throttled
+from kerauno.throttle import Budget, Slot, account_budget, account_key, address_budget, address_key
+from tests.records import NOW
+
+ACCOUNT = Budget(3, timedelta(minutes=30), rolling=True)
+ADDRESS = address_budget(100, timedelta(minutes=10))
+SECOND = timedelta(seconds=1)
+
+
+def take(database: Database, now=NOW, account: str = "user:1", address: str = "addr:1") -> Slot:  # type: ignore[no-untyped-def]
+    return throttle.take(database, account, address, ACCOUNT, ADDRESS, now)
+
+
+def fail(database: Database, slot: Slot, now=NOW) -> None:  # type: ignore[no-untyped-def]
+    with database.fast_write() as hot:
+        throttle.fail(hot, slot, now)
+
+
+def succeed(database: Database, slot: Slot) -> None:
+    with database.fast_write() as hot:
+        throttle.succeed(hot, slot)
+
+
+def refused(call: Callable[[], object]) -> Throttled:
+    with pytest.raises(Throttled) as raised:
+        call()
+    return raised.value
+
+
+def test_three_failures_and_no_fourth_attempt(database: Database) -> None:
+    for _ in range(3):
+        fail(database, take(database))
+    error = refused(lambda: take(database))
+    assert (error.retry_after, error.scope) == (1800, "account")
+    take(database, account="user:2")
+
+
+def test_attempts_under_way_count_like_failures(database: Database) -> None:
+    slots = [take(database) for _ in range(3)]
+    refused(lambda: take(database))
+    with database.fast_write() as hot:
+        throttle.give_back(hot, slots.pop())
+    take(database)
+
+
+def test_a_right_password_forgives_what_came_before(database: Database) -> None:
+    for _ in range(2):
+        fail(database, take(database))
+    succeed(database, take(database))
+    for _ in range(3):
+        fail(database, take(database))
+    refused(lambda: take(database))
+
+
+def test_a_right_password_does_not_forgive_what_came_meanwhile(database: Database) -> None:
+    """AD may have counted those after it reset: ours must not be the lower count."""
+    owner = take(database)
+    guesses = [take(database), take(database)]
+    for guess in guesses:
+        fail(database, guess)
+    succeed(database, owner)
+    take(database)
+    refused(lambda: take(database))
+
+
+def test_two_right_passwords_at_once_forgive_once(database: Database) -> None:
+    fail(database, take(database))
+    first, second = take(database), take(database)
+    succeed(database, first)
+    fail(database, take(database))
+    succeed(database, second)
+    fail(database, take(database))
+    fail(database, take(database))
+    refused(lambda: take(database))
+
+
+def test_the_window_runs_from_the_last_attempt_as_in_the_directory(database: Database) -> None:
+    moment = NOW
+    for _ in range(3):
+        fail(database, take(database, moment), moment)
+        moment += timedelta(minutes=20)
+    last = moment - timedelta(minutes=20)
+    error = refused(lambda: take(database, last + timedelta(minutes=30) - SECOND))
+    assert error.retry_after == 1
+    take(database, last + timedelta(minutes=30))
+
+
+def test_refused_attempts_do_not_prolong_the_wait(database: Database) -> None:
+    for _ in range(3):
+        fail(database, take(database))
+    assert refused(lambda: take(database, NOW + timedelta(minutes=29))).retry_after == 60
+    assert refused(lambda: take(database, NOW + timedelta(minutes=29))).retry_after == 60
+
+
+def test_an_attempt_that_was_never_settled_is_forgotten_with_its_window(
+    database: Database,
+) -> None:
+    lost = [take(database) for _ in range(3)]
+    later = NOW + ACCOUNT.window
+    slot = take(database, later)
+    fail(database, lost[0], later)  # late, of a window that is over: counts, never below zero
+    fail(database, slot, later)
+    fail(database, lost[1], later)
+    take(database, later)
+
+
+def test_an_address_has_a_budget_of_its_own(database: Database) -> None:
+    narrow = address_budget(5, timedelta(minutes=10))
+
+    def attempt(index: int) -> Slot:
+        return throttle.take(database, f"user:{index}", "addr:1", ACCOUNT, narrow, NOW)
+
+    for index in range(5):
+        fail(database, attempt(index))
+    error = refused(lambda: attempt(5))
+    assert (error.retry_after, error.scope) == (600, "address")
+    for _ in range(3):  # refused by the address, it cost the account nothing
+        take(database, account="user:5", address="addr:2")
+    later = NOW + timedelta(minutes=10)
+    throttle.take(database, "user:6", "addr:1", ACCOUNT, narrow, later)
+
+
+def test_right_passwords_cost_an_address_nothing(database: Database) -> None:
+    narrow = address_budget(2, timedelta(minutes=10))
+    for index in range(10):
+        slot = throttle.take(database, f"user:{index}", "addr:1", ACCOUNT, narrow, NOW)
+        succeed(database, slot)
+
+
+def test_an_administrator_lets_an_account_start_anew(database: Database) -> None:
+    for _ in range(3):
+        fail(database, take(database))
+    with database.write() as s:
+        throttle.clear(s, "user:1")
+    take(database)
+
+
+def test_old_counts_are_forgotten(database: Database) -> None:
+    take(database)
+    with database.write() as s:
+        assert throttle.prune(s, NOW) == 0
+        assert throttle.prune(s, NOW + timedelta(days=2)) == 2
+
+
+def test_parallel_guesses_never_pass_the_limit(database: Database) -> None:
+    gate = threading.Barrier(16)
+    passed: list[Slot] = []
+
+    def guess() -> None:
+        gate.wait()
+        for _ in range(5):
+            try:
+                passed.append(take(database))
+            except Throttled:
+                continue
+            fail(database, passed[-1])
+
+    threads = [threading.Thread(target=guess) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(passed) == ACCOUNT.limit
+
+
+def _guess_in_a_process(url: str, gate, results) -> None:  # type: ignore[no-untyped-def]
+    database = Database(url)
+    gate.wait()
+    passed = 0
+    for _ in range(20):
+        try:
+            fail(database, take(database))
+            passed += 1
+        except Throttled:
+            pass
+    results.put(passed)
+    database.close()
+
+
+def test_parallel_processes_share_the_limit(database: Database, database_url: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    gate, results = context.Barrier(2), context.Queue()
+    workers = [
+        context.Process(target=_guess_in_a_process, args=(database_url, gate, results))
+        for _ in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    assert sum(results.get(timeout=60) for _ in workers) == ACCOUNT.limit
+    for worker in workers:
+        worker.join()
+
+
+_EVENTS = st.lists(
+    st.tuples(st.sampled_from(["start", "wrong", "right", "lost", "wait"]), st.integers(0, 3)),
+    max_size=40,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(events=_EVENTS, case=st.uuids())
+def test_the_directory_never_counts_to_its_threshold(
+    module_database: Database, events: list[tuple[str, int]], case: object
+) -> None:
+    """A model of AD's own counter sees the binds in an order that ours does not control."""
+    threshold, window = ACCOUNT.limit + 1, ACCOUNT.window - timedelta(minutes=1)
+    account, now = f"case:{case}", NOW
+    counted, counted_at = 0, NOW
+    under_way: list[Slot] = []
+    for event, pick in events:
+        if event == "wait":
+            if not under_way:  # a bind ends within seconds, not within half a window
+                now += timedelta(minutes=(1, 15, 29, 31)[pick])
+            continue
+        if event == "start":
+            try:
+                slot = throttle.take(module_database, account, "addr:1", ACCOUNT, ADDRESS, now)
+            except Throttled:
+                continue
+            under_way.append(slot)
+            continue
+        if not under_way:
+            continue
+        slot = under_way.pop(pick % len(under_way))
+        if event == "right":
+            counted = 0
+            succeed(module_database, slot)
+        else:
+            counted = 1 if now - counted_at >= window else counted + 1
+            counted_at = now
+            if event == "wrong":
+                fail(module_database, slot, now)
+        assert counted < threshold
+
+
+@pytest.fixture(name="module_database", scope="module")
+def _module_database(_sqlite_databases):  # type: ignore[no-untyped-def]
+    with _sqlite_databases.url() as url:
+        database = Database(url)
+        yield database
+        database.close()
+
+
+def test_budgets_stay_below_the_directorys_threshold() -> None:
+    half_hour = timedelta(minutes=30)
+    assert account_budget(None, None) == Budget(3, half_hour + timedelta(minutes=1), rolling=True)
+    assert account_budget(0, None) == Budget(5, half_hour, rolling=True)
+    assert account_budget(3, 120).limit == 2
+    assert account_budget(3, 120).window == timedelta(minutes=3)
+    assert account_budget(50, 120).limit == 5
+    assert account_budget(50, 120, most=8).limit == 8
+    assert account_budget(2, 60).limit == 1
+    assert account_budget(1, 60).limit == 1
+
+
+def test_every_spelling_of_an_account_shares_one_key() -> None:
+    assert account_key(guid="g", user_id=1, typed="x") == "guid:g"
+    assert account_key(user_id=1, typed="x") == "user:1"
+    assert account_key(typed=" ZOË ") == account_key(typed="zoe\u0308")
+    for typed in ("", "x" * 10_000, "\ud800", "\0"):
+        assert len(account_key(typed=typed)) <= 96
+
+
+def test_addresses() -> None:
+    assert address_key("192.0.2.7") == address_key("::ffff:192.0.2.7") == "addr:192.0.2.7"
+    assert address_key("2001:db8:1:2:3::4") == address_key("2001:db8:1:2:ffff::1%eth0")
+    assert address_key("2001:db8:1:2::1") != address_key("2001:db8:1:3::1")
+    assert address_key("") == "addr:"
+    assert len(address_key("x" * 1000)) <= 96
