@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import lru_cache
 
 import structlog
-from flask import Flask, Response, current_app, g, redirect, render_template, request
+from flask import Flask, Response, current_app, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from authsvc import metrics, texts
+from authsvc.directories import Directories
 from authsvc.outcomes import (
     Attempt,
     CannotAsk,
@@ -57,10 +57,6 @@ def sign_in_form() -> ResponseReturnValue:
     target = safe_next(request.args.get("next"))
     if "again" not in request.args and cookie_name() in request.cookies and current() is not None:
         return redirect(target, 303)
-    allow_form_targets(target)
-    bare_names = services().directories.bare_names()
-    if target == "/" and not request.args:
-        return Response(_plain_form(bare_names), content_type="text/html; charset=utf-8")
     notice = Notice("ok", texts.signed_out) if "signed-out" in request.args else None
     return _form_page(target, notice=notice, username=request.args.get("username", "")[:320])
 
@@ -186,14 +182,25 @@ def _come_in(right: Right, attempt: Attempt, target: str, *, changing: bool) -> 
         )
         return _answer(NotLetIn(Reason.NO_MATCH, code), attempt, target, changing=changing)
     assert made is not None
-    g.pop("_login_user", None)
-    return give_cookie(redirect(target, 303), made.cookie)  # type: ignore[arg-type]
+    return give_cookie(Response(status=303, headers={"Location": target}), made.cookie)
 
 
-@lru_cache(maxsize=4)
-def _plain_form(bare_names: bool) -> bytes:
+class PlainForm:
     """The form that nearly everyone gets, rendered once: it says nothing about anyone."""
-    return _render_form("/", "", None, bare_names).encode()
+
+    def __init__(self, app: Flask, directories: Directories) -> None:
+        self._template = app.jinja_env.get_or_select_template("login.html")
+        self._directories = directories
+        self._rendered: dict[bool, bytes] = {}
+
+    def __call__(self) -> bytes:
+        """The page."""
+        bare_names = self._directories.bare_names()
+        page = self._rendered.get(bare_names)
+        if page is None:
+            text = self._template.render(next="/", username="", notice=None, bare_names=bare_names)
+            page = self._rendered[bare_names] = text.encode()
+        return page
 
 
 def _form_page(

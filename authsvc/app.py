@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from authsvc.accounts import setup_accounts
+from authsvc.accounts import PlainForm, setup_accounts
 from authsvc.api import setup_api
 from authsvc.background import setup_background
 from authsvc.console.setup import setup_console
@@ -14,7 +14,7 @@ from authsvc.forward import Front
 from authsvc.health import setup_health
 from authsvc.oidc.setup import setup_oidc
 from authsvc.pages import setup_pages
-from authsvc.security import setup_security
+from authsvc.security import SecureHeaders, setup_security
 from authsvc.services import Services, lifetime_for, setup_services
 from authsvc.sessions import cookie_for, setup_sessions
 from authsvc.views import setup_views
@@ -46,7 +46,7 @@ def create_app(collaborators: Services) -> Flask:
 
 
 def setup_front(app: Flask, collaborators: Services) -> None:
-    """Put forward-auth in front of everything: it is asked for each request of every app."""
+    """Put in front of everything what is asked most, see `authsvc.forward`."""
     settings = collaborators.settings
     app.wsgi_app = Front(  # type: ignore[method-assign]
         app.wsgi_app,
@@ -54,6 +54,8 @@ def setup_front(app: Flask, collaborators: Services) -> None:
         cookie=cookie_for(settings),
         lifetime=lifetime_for(settings),
         now=collaborators.now,
+        form=PlainForm(app, collaborators.directories),
+        headers=SecureHeaders(app.wsgi_app, secure=settings.secure).added,
     )
 
 

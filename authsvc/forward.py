@@ -30,8 +30,10 @@ _log = structlog.get_logger(__name__)
 
 VERIFY = "/auth/verify"
 ALIVE = "/healthz"
+FORM = "/login"
 
 _FIXED = [("Cache-Control", "no-store"), ("Content-Length", "0")]
+_HTML = ("Content-Type", "text/html; charset=utf-8")
 _ALIVE = [
     ("Content-Type", "text/plain; charset=utf-8"),
     ("Content-Length", "3"),
@@ -40,7 +42,11 @@ _ALIVE = [
 
 
 class Front:
-    """Answers `/auth/verify` and `/healthz` itself and passes everything else on."""
+    """Answers what is asked most and needs least; everything else it passes on.
+
+    `/auth/verify`, `/healthz`, and the sign-in form for a browser that brings nothing along:
+    no cookie, no query, so that the page is the same for all (`form` gives it).
+    """
 
     def __init__(
         self,
@@ -50,12 +56,16 @@ class Front:
         cookie: str,
         lifetime: Lifetime,
         now: Callable[[], datetime],
+        form: Callable[[], bytes],
+        headers: Callable[[list[tuple[str, str]]], list[tuple[str, str]]],
     ) -> None:
         self._behind = behind
         self._database = database
         self._cookie = cookie + "="
         self._lifetime = lifetime
         self._now = now
+        self._form = form
+        self._form_headers = headers([_HTML])
         self._yes = metrics.checks.labels("yes")
         self._no = metrics.checks.labels("no")
 
@@ -67,6 +77,15 @@ class Front:
         if path == ALIVE:
             start_response("200 OK", _ALIVE)
             return (b"ok\n",)
+        if (
+            path == FORM
+            and environ["REQUEST_METHOD"] == "GET"
+            and not environ.get("QUERY_STRING")
+            and "HTTP_COOKIE" not in environ
+        ):
+            page = self._form()
+            start_response("200 OK", [*self._form_headers, ("Content-Length", str(len(page)))])
+            return (page,)
         return self._behind(environ, start_response)
 
     def _verify(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

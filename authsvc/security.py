@@ -8,12 +8,15 @@ A request with neither comes from no browser, so that no cookie rides on it unkn
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, current_app, request
 
 from authsvc.errors import CrossSite
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _View = TypeVar("_View", bound=Callable[..., Any])
@@ -23,24 +26,25 @@ _POLICY = (
     "font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; "
     "frame-ancestors 'none'; form-action 'self'"
 )
-_HEADERS = (
+_HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
     ("Referrer-Policy", "same-origin"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
-)
+]
 _HSTS = "max-age=31536000; includeSubDomains"
 
 FormTargets = Callable[[str], Iterable[str]]
 """Given a `next` address of this site, the origins to which it may lead a form's answer on."""
 
+_ENVIRON = "kerauno.form_targets"
+
 
 def setup_security(app: Flask, *, public_url: str) -> None:
-    """Refuse cross-site requests and set the security headers of every answer."""
+    """Refuse cross-site requests, and have every answer carry the security headers."""
     app.extensions["kerauno.form_targets"] = []
-    secure = public_url.startswith("https://")
 
     def refuse_other_sites() -> None:
         if request.method not in _SAFE and is_cross_site(public_url):
@@ -48,19 +52,42 @@ def setup_security(app: Flask, *, public_url: str) -> None:
             if not getattr(view, "_serves_other_sites", False):
                 raise CrossSite
 
-    def add_headers(response: Response) -> Response:
-        headers = response.headers
-        for name, value in _HEADERS:
-            headers.setdefault(name, value)
-        headers.setdefault("Content-Security-Policy", _policy())
-        if secure:
-            headers.setdefault("Strict-Transport-Security", _HSTS)
-        if "Cache-Control" not in headers:
-            headers["Cache-Control"] = "no-store"
-        return response
-
     app.before_request(refuse_other_sites)
-    app.after_request(add_headers)
+    app.wsgi_app = SecureHeaders(  # type: ignore[method-assign]
+        app.wsgi_app, secure=public_url.startswith("https://")
+    )
+
+
+class SecureHeaders:
+    """Adds the security headers to every answer of what is behind, errors included.
+
+    As WSGI, not as a Flask hook: one list is added to another, which costs nothing.
+    """
+
+    def __init__(self, behind: WSGIApplication, *, secure: bool) -> None:
+        self._behind = behind
+        self._headers = [*_HEADERS, ("Strict-Transport-Security", _HSTS)] if secure else _HEADERS
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """WSGI."""
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start_response(status, self.added(headers, environ.get(_ENVIRON)), *rest)
+
+        return self._behind(environ, start)
+
+    def added(
+        self, headers: list[tuple[str, str]], form_targets: Iterable[str] | None = None
+    ) -> list[tuple[str, str]]:
+        """These headers and ours, with a policy and a cache rule where they have none."""
+        names = {name for name, _ in headers}
+        more = [pair for pair in self._headers if pair[0] not in names]
+        if "Content-Security-Policy" not in names:
+            policy = " ".join((_POLICY, *form_targets)) if form_targets else _POLICY
+            more.append(("Content-Security-Policy", policy))
+        if "Cache-Control" not in names:
+            more.append(("Cache-Control", "no-store"))
+        return headers + more
 
 
 def is_cross_site(public_url: str) -> bool:
@@ -93,12 +120,7 @@ def allow_form_targets(next_url: str) -> None:
         for origin in targets(next_url)
     ]
     if origins:
-        g.form_targets = origins
-
-
-def _policy() -> str:
-    origins: list[str] | None = g.get("form_targets")
-    return _POLICY if not origins else " ".join((_POLICY, *origins))
+        request.environ[_ENVIRON] = origins
 
 
 def safe_next(target: str | None) -> str:
