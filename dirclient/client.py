@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
 from dirclient.authenticate import LdapAuthenticator
 from dirclient.changes import follow
 from dirclient.lookup import LdapFinder
-from dirclient.model import Cursor, Guid, LockoutPolicy, Login, Person, Snapshot
+from dirclient.model import Cursor, Guid, LockoutPolicy, Login, Person, Snapshot, Step
 from dirclient.policies import LdapPolicies
 from dirclient.pool import Pool
 from dirclient.ports import Doorbell, Identity, Progress
+from dirclient.probe import DirectoryProber
 from dirclient.profile import Profile
 from dirclient.reader import DirectoryReader
 from dirclient.resolve import DirectoryResolver
@@ -37,6 +38,7 @@ class DirectoryClient:
     ) -> None:
         self.profile = profile
         self.pool = pool or Pool(profile)
+        self._now = now
         roots = Roots()
         self._resolver = DirectoryResolver(profile, self.pool, roots)
         self._authenticator = LdapAuthenticator(profile, self.pool)
@@ -99,6 +101,10 @@ class DirectoryClient:
         return self._watcher.sweep(snapshot)
 
     # -- configuring
+
+    def probe(self) -> Iterator[Step]:
+        """See `Prober`. On connections of its own, to meet what a first one would meet."""
+        return DirectoryProber(self.profile, self._now).probe()
 
     def resolve(self, text: str) -> str:
         """See `Resolver`."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dirclient import adcodes, presets
+from dirclient import adcodes, presets, wire
 from dirclient import dn as dns
 from dirclient.errors import Misconfigured, Unavailable
 from dirclient.filters import EVERYTHING, Filter, all_of, any_of, contains, eq
@@ -19,7 +19,7 @@ from dirclient.pool import Pool
 from dirclient.profile import Profile
 from dirclient.rootdse import RootDse, Roots
 from dirclient.transport import Connection
-from dirclient.wire import Entry
+from dirclient.wire import Control, Entry
 
 GROUP_IS_SECURITY = 0x80000000  # GROUP_TYPE_SECURITY_ENABLED, MS-ADTS 2.2.12
 SUGGEST_SECONDS = 3.0
@@ -79,6 +79,7 @@ class DirectoryResolver:
         self._pool = pool
         self._roots = roots
         self._preset = presets.of(profile)
+        self._within = (Control(wire.DOMAIN_SCOPE),) if self._preset.is_ad else ()
 
     # -- for people
 
@@ -190,7 +191,7 @@ class DirectoryResolver:
         base = domain_dn(place.domain) if place.domain else root.domain
         for name in place.names:
             answer = connection.search(
-                base, self._called(name), ("objectClass",), scope="one", size_limit=20
+                base, self._called(name), (), "one", self._within, size_limit=20
             )
             found = [entry.dn for entry in answer.entries]
             if not found:
@@ -206,7 +207,7 @@ class DirectoryResolver:
         if "." in name and dns.key(domain_dn(name)) == dns.key(root.domain):
             return self._at(connection, root, root.domain, field)
         answer = connection.search(
-            root.domain, self._called(name), ("objectClass",), size_limit=_LOOKED_AT
+            root.domain, self._called(name), (), "subtree", self._within, size_limit=_LOOKED_AT
         )
         found = [entry.dn for entry in answer.entries if not _is_internal(entry.dn)]
         if len(found) > 1:
@@ -244,6 +245,7 @@ class DirectoryResolver:
             root.domain,
             wanted,
             (),
+            controls=self._within,
             deadline=time.monotonic() + SUGGEST_SECONDS,
             size_limit=_LOOKED_AT,
         )
@@ -269,7 +271,7 @@ class DirectoryResolver:
         while parent and self._read(connection, parent) is None:
             parent = dns.split(parent)[1]
         answer = connection.search(
-            root.domain, self._called(wanted), ("objectClass",), size_limit=_LOOKED_AT
+            root.domain, self._called(wanted), (), "subtree", self._within, size_limit=_LOOKED_AT
         )
         near = [entry.dn for entry in answer.entries if not _is_internal(entry.dn)][:3]
         near = near or self._nearest(self._candidates(connection, root, ""), wanted)

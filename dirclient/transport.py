@@ -83,7 +83,7 @@ class SearchResult:
     entries: list[Entry] = field(default_factory=list)
     code: int = 0
     message: str = ""
-    referrals: int = 0  # continuation references, counted and never followed
+    referrals: int = 0  # continuation references to other domains, counted and never followed
     controls: dict[str, bytes | None] = field(default_factory=dict)
 
 
@@ -258,6 +258,16 @@ class Connection:
         self._poll.register(self._sock, select.POLLIN | select.POLLHUP | select.POLLERR)
         self.encrypted = True
 
+    def certificate_octets(self) -> bytes | None:
+        """The server's certificate (DER), verified or not; None where nothing is encrypted."""
+        if not isinstance(self._sock, ssl.SSLSocket):
+            return None
+        return self._sock.getpeercert(binary_form=True)
+
+    def protocol(self) -> str:
+        """The version of TLS that was agreed on, such as `TLSv1.3`; empty where there is none."""
+        return (self._sock.version() or "") if isinstance(self._sock, ssl.SSLSocket) else ""
+
     def alive(self) -> bool:
         """Whether nothing has arrived unasked: neither the end nor a notice of disconnection.
 
@@ -388,7 +398,7 @@ class Connection:
                 self.referrals += gathered.referrals
                 return gathered
             elif found.operation == wire.SEARCH_REFERENCE:
-                gathered.referrals += 1
+                gathered.referrals += bool(wire.references(self._data, found))
             elif found.operation != wire.INTERMEDIATE_RESPONSE:
                 raise Malformed(f"a response of kind {found.operation:#x}")
 

@@ -436,6 +436,22 @@ def _all(data: bytes, at: int, end: int) -> list[tuple[int, int]]:
     return found
 
 
+_OWN_PARTS = ("/cn=configuration,", "/cn=schema,", "/dc=forestdnszones,", "/dc=domaindnszones,")
+
+
+def references(data: bytes, found: Message) -> list[str]:
+    """The places of a continuation reference (RFC 4511 4.5.3) that lie in another domain.
+
+    A domain's own parts, which AD mentions in each search from the top, hold no people.
+    """
+    try:
+        places = _all(data, found.start, found.stop)
+    except IndexError:
+        raise Malformed("a reference ends too early") from None
+    urls = [data[a:b].decode("utf-8", "replace") for a, b in places]
+    return [url for url in urls if not any(part in url.lower() for part in _OWN_PARTS)]
+
+
 def controls(data: bytes, at: int, end: int) -> dict[str, bytes | None]:
     """The response controls in data[at:end], by OID."""
     found: dict[str, bytes | None] = {}
