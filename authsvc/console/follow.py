@@ -21,7 +21,7 @@ def show(request_id: int) -> ResponseReturnValue:
         followed = _found(s, request_id)
         plan = plans.of_request(s, followed) if followed.kind == "plan" else None
         template = "_request.html" if site.part_only() else "request.html"
-        return site.page(template, followed=followed, plan=plan)
+        return site.page(template, followed=followed, plan=plan, back=back)
 
 
 @bp.post("/requests/<int:request_id>/apply")
@@ -37,6 +37,17 @@ def apply(request_id: int) -> ResponseReturnValue:
         asked = requests.ask(s, directory, "confirm", payload, by=me().email, now=site.now())
         site.note(s, "sync-requested", outcome="apply", detail={"run": plan.run_id})
     return redirect(f"/console/requests/{asked}", 303)
+
+
+def back(followed: requests.Followed) -> str:
+    """Where the request came from."""
+    if followed.kind in ("import", "unimport"):
+        return "/console/directory/departments"
+    if followed.kind in ("user-sync", "user-desync"):
+        return f"/console/users/{followed.payload.get('user_id')}/directory"
+    if followed.kind in ("confirm", "discard", "undo", "keep"):
+        return "/console/runs"
+    return "/console/directory/users"
 
 
 def _found(s: Session, request_id: int) -> requests.Followed:

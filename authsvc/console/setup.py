@@ -5,10 +5,13 @@ from __future__ import annotations
 from flask import Flask
 
 from authsvc.console import (
+    audit,
     credentials,
+    dashboard,
     departments,
     follow,
     people,
+    runs,
     site,
     user_directory,
     users,
@@ -17,12 +20,15 @@ from authsvc.pages import NavGroup, NavItem, add_navigation
 from authsvc.sessions import ADMIN
 
 PARTS = (
+    dashboard.bp,
     credentials.bp,
     people.bp,
     departments.bp,
     follow.bp,
     users.bp,
     user_directory.bp,
+    runs.bp,
+    audit.bp,
 )
 _ADMIN = frozenset({ADMIN})
 

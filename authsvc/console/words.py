@@ -201,6 +201,7 @@ EVENTS: Mapping[str, str] = {
     "department-number": "Ring group number changed",
     "phone-access-added": "Phone access added",
     "phone-access-removed": "Phone access removed",
+    "audit-exported": "Audit exported",
     "key-rotated": "Secret key rotated",
     "attempts-cleared": "Sign-in attempts cleared",
 }

@@ -68,6 +68,12 @@ def day(text: str) -> datetime | None:
         return None
 
 
+def tidy_code(text: str) -> str:
+    """A code as it is stored; small letters, blanks and a missing dash are understood."""
+    plain = "".join(char for char in text.upper() if char.isalnum())[:12]
+    return f"{plain[:4]}-{plain[4:]}" if len(plain) > 4 else plain
+
+
 def _select(wanted: Filter) -> Select[Audit, str | None]:
     query = select(Audit, User.username).outerjoin(User, User.id == Audit.user_id)
     if wanted.event:
@@ -75,7 +81,7 @@ def _select(wanted: Filter) -> Select[Audit, str | None]:
     if wanted.outcome:
         query = query.where(Audit.outcome == wanted.outcome)
     if wanted.code:
-        query = query.where(Audit.code == wanted.code.strip().upper())
+        query = query.where(Audit.code == tidy_code(wanted.code))
     if wanted.user_id is not None and wanted.guid:
         query = query.where(or_(Audit.user_id == wanted.user_id, Audit.guid == wanted.guid))
     elif wanted.user_id is not None:
@@ -95,7 +101,7 @@ def _select(wanted: Filter) -> Select[Audit, str | None]:
                 User.username_key.contains(text.casefold(), autoescape=True),
                 User.email_key.contains(text.casefold(), autoescape=True),
                 Audit.address.startswith(text, autoescape=True),
-                Audit.code == text.upper(),
+                Audit.code == tidy_code(text),
             )
         )
     return query
@@ -137,10 +143,8 @@ def kinds(s: Session) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def by_code(s: Session, code: str) -> AuditRow | None:
     """The newest event with the short code that a person read out, or None."""
-    code = code.strip().upper()
-    if not code:
-        return None
-    found = page(s, Filter(code=code), size=1).rows
+    tidy = tidy_code(code)
+    found = page(s, Filter(code=tidy), size=1).rows if tidy else ()
     return found[0] if found else None
 
 

@@ -135,6 +135,13 @@ def table(
     return Table(rows, Counts(sum(by_state.values()), by_state))
 
 
+def counts(s: Session, directory_id: int) -> Counts:
+    """How many people there are, in all and by state."""
+    found = mirror.counts(s, directory_id, mirror.Filter())
+    by_state = {name: int(found.get(name, 0)) for name in STATES}
+    return Counts(sum(by_state.values()), by_state)
+
+
 def conflict_counts(s: Session, directory_id: int) -> dict[str, int]:
     """How many people have each kind of conflict, in the order of the words."""
     found = mirror.conflict_counts(s, directory_id)

@@ -55,6 +55,11 @@ class RunRow:
         return self.status == "running"
 
     @property
+    def waits(self) -> bool:
+        """Whether its plan waits for an administrator."""
+        return self.status in ("held", "planned")
+
+    @property
     def undoable(self) -> bool:
         """Whether an administrator may undo it: it changed records and was not undone yet."""
         return self.status in _UNDOABLE and self.kind != "undo"
