@@ -20,10 +20,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A status and the raw header block; the body has been read and dropped."""
+    """A status, the raw header block, and the body."""
 
     status: int
     head: bytes
+    body: bytes = b""
 
     def header(self, name: str) -> str:
         """The first header of that name, or empty."""
@@ -67,11 +68,12 @@ class Http:
         data = b""
         while (end := data.find(b"\r\n\r\n")) < 0:
             data += self._more()
-        response = Response(int(data[9:12]), data[:end])
-        length = int(response.header("content-length") or 0)
-        have = len(data) - end - 4
-        while have < length:
-            have += len(self._more())
+        head = Response(int(data[9:12]), data[:end])
+        length = int(head.header("content-length") or 0)
+        body = data[end + 4 :]
+        while len(body) < length:
+            body += self._more()
+        response = Response(head.status, head.head, body)
         if set_cookie := response.header("set-cookie"):
             self.cookie = set_cookie.split(";")[0]
         return response
