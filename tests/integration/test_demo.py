@@ -138,7 +138,7 @@ def _processes_of(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_running(tmp_path: Path, number: signal.Signals) -> None:
     demo = RunningDemo(tmp_path / "var")
     (port,) = re.findall(r"ldap://127\.0\.0\.1:(\d+)", demo.log.read_text())
