@@ -1,0 +1,84 @@
+"""What every `Policies` owes: the strictest lockout that may hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from dirclient.client import DirectoryClient
+from dirclient.fake import FakeDirectory
+from dirclient.model import Guid, LockoutPolicy
+from dirclient.policies import FOREVER, strictest
+from dirclient.profile import Profile
+from tests.contracts.backends import Backend
+from tests.servers.samba import SambaDC
+
+
+def test_a_directory_that_never_locks_says_threshold_nought(backend: Backend) -> None:
+    john = backend.add("john")
+    assert backend.client.lockout_policy().threshold == 0
+    assert backend.client.lockout_policy(john.guid).threshold == 0
+
+
+def test_the_strictest_keeps_below_all() -> None:
+    policies = [
+        LockoutPolicy(0, 600, 600, "never"),
+        LockoutPolicy(5, 1800, 60, "domain"),
+        LockoutPolicy(3, 60, FOREVER, "managers"),
+    ]
+    assert strictest(policies) == LockoutPolicy(3, 1800, FOREVER, "managers")
+    assert strictest(policies[:1]) == LockoutPolicy(0, 0, 0)
+    assert strictest([]) == LockoutPolicy(0, 0, 0)
+
+
+def test_the_fake_tells_a_persons_own_policy() -> None:
+    fake = FakeDirectory(policy=LockoutPolicy(5, 1800, 60))
+    own = LockoutPolicy(3, 300, 300, "managers")
+    john, jane = fake.add_person("john"), fake.add_person("jane")
+    fake.set_policy(john.guid, own)
+    assert fake.lockout_policy(john.guid) == own
+    assert fake.lockout_policy(jane.guid) == LockoutPolicy(5, 1800, 60)
+    assert fake.lockout_policy() == LockoutPolicy(3, 1800, 300, "managers")
+
+
+@pytest.fixture
+def domain(samba_fresh: SambaDC) -> SambaDC:
+    """A domain of one's own that locks after five."""
+    samba_fresh.set_lockout_policy(5, window=1800, duration=900)
+    return samba_fresh
+
+
+def policy(dc: SambaDC, guid: str = "", *, administrator: bool = False) -> LockoutPolicy:
+    """What a client of this domain reads."""
+    who = {"username": dc.admin_upn, "password": dc.admin_password} if administrator else {}
+    client = DirectoryClient(Profile.model_validate(dc.profile(**who)))
+    found = client.lockout_policy(Guid(guid) if guid else None)
+    client.close()
+    return found
+
+
+@pytest.mark.samba
+def test_the_domain_and_its_fine_grained_policies_are_read(domain: SambaDC) -> None:
+    general = LockoutPolicy(5, 1800, 900, "domain")
+    john, jane = domain.dn("john.doe"), domain.dn("jane.roe")
+    assert policy(domain) == general
+    assert policy(domain, domain.guid(john)) == general
+
+    domain.add_pso("Managers", [john], threshold=3, window=60, duration=120)
+    managers = LockoutPolicy(3, 60, 120, "Managers")
+    assert policy(domain, domain.guid(john), administrator=True) == managers
+    # Jane may yet come under Managers, and nobody in particular may be anybody.
+    either = LockoutPolicy(3, 1800, 900, "Managers")
+    for who in ("", domain.guid(jane)):
+        assert policy(domain, who, administrator=True) == either
+    # A plain account may not read such policies.
+    assert policy(domain, domain.guid(john)) == general
+
+    domain.set_lockout_policy(0)
+    assert policy(domain, domain.guid(jane)).threshold == 0
+    assert policy(domain, administrator=True) == managers
+
+
+@pytest.mark.samba
+def test_a_lock_until_an_administrator_unlocks_lasts_for_ever(domain: SambaDC) -> None:
+    domain.modify(domain.base, lockoutDuration=str(-(2**63)))
+    assert policy(domain) == LockoutPolicy(5, 1800, FOREVER, "domain")
