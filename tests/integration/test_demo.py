@@ -2,61 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
-from http.cookiejar import CookieJar
 from pathlib import Path
-from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
-from demo import company, edit
+from demo import company
 from demo.run import ADMIN_EMAIL, ADMIN_PASSWORD, Demo
-from tests.servers.process import PROJECT, Server, free_port, listening, wait_until
-
-
-class RunningDemo:
-    """A demo in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.log = folder.with_suffix(".log")
-        command = [sys.executable, "-m", "demo.run", "--port", str(self.port)]
-        self.server = Server([*command, "--folder", str(folder)], log=self.log, cwd=PROJECT)
-        self.server.wait_for(lambda: "Kerauno is running" in self.log.read_text(), 90)
-
-    def sign_in(self, username: str, password: str) -> tuple[int, str, Any]:
-        """Status, page and the browser it was done with."""
-        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
-        form = urllib.parse.urlencode({"username": username, "password": password}).encode()
-        try:
-            with browser.open(f"{self.url}/login", form, timeout=20) as answer:
-                return answer.status, answer.read().decode(), browser
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode(), browser
-
-    def me(self, browser: Any) -> tuple[int, Any]:
-        """`/api/v1/me` as that browser sees it."""
-        try:
-            with browser.open(f"{self.url}/api/v1/me", timeout=20) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            return error.code, None
-
-    def edit(self, *arguments: str) -> int:
-        """A live change of the directory."""
-        return edit.main(["--folder", str(self.folder), *arguments])
+from tests.docs import pictures
+from tests.servers.demo import RunningDemo
+from tests.servers.process import PROJECT, free_port, listening, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +59,15 @@ def test_disabling_ends_the_session(running: RunningDemo) -> None:
     assert running.me(browser)[0] == 200
     assert running.edit("disable", "kim.lee") == 0
     wait_until(lambda: running.me(browser)[0] == 401, "the session to end", 60)
+
+
+@pytest.mark.browser
+def test_the_pictures_of_the_readme_can_be_taken(
+    running: RunningDemo, browser: Browser, tmp_path: Path
+) -> None:
+    taken = pictures.take(browser, running.url, tmp_path)
+    assert [one.name for one in taken] == [name for name, _, _ in pictures.PICTURES]
+    assert {one.name for one in pictures.IMAGES.glob("*.png")} >= {one.name for one in taken}
 
 
 def test_the_port_must_be_free(tmp_path: Path) -> None:

@@ -1,14 +1,19 @@
-"""The demo directory, run as `make demo` runs it."""
+"""The demo directory alone, and the whole of `make demo`."""
 
 from __future__ import annotations
 
+import json
 import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
 
 import ldap3
 
-from demo import company
+from demo import company, edit
 from demo.domain import ADMIN_PASSWORD, ADMIN_UPN, SERVER_NAME, SERVICE_PASSWORD, SERVICE_UPN
 from tests.servers.pki import VerifiedTls
 from tests.servers.process import PROJECT, Server, free_port, listening, loopback
@@ -92,3 +97,38 @@ class DemoDirectory:
         message: str = connection.result["message"]
         connection.unbind()
         return message.split("data ")[1].split(",")[0] if message else ""
+
+
+class RunningDemo:
+    """`python -m demo.run`, in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder.with_suffix(".log")
+        command = [sys.executable, "-m", "demo.run", "--port", str(self.port)]
+        self.server = Server([*command, "--folder", str(folder)], log=self.log, cwd=PROJECT)
+        self.server.wait_for(lambda: "Kerauno is running" in self.log.read_text(), 90)
+
+    def sign_in(self, username: str, password: str) -> tuple[int, str, Any]:
+        """Status, page and the browser it was done with."""
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+        form = urllib.parse.urlencode({"username": username, "password": password}).encode()
+        try:
+            with browser.open(f"{self.url}/login", form, timeout=20) as answer:
+                return answer.status, answer.read().decode(), browser
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode(), browser
+
+    def me(self, browser: Any) -> tuple[int, Any]:
+        """`/api/v1/me` as that browser sees it."""
+        try:
+            with browser.open(f"{self.url}/api/v1/me", timeout=20) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, None
+
+    def edit(self, *arguments: str) -> int:
+        """A live change of the directory."""
+        return edit.main(["--folder", str(self.folder), *arguments])
