@@ -1,0 +1,77 @@
+"""Search DNs as people type them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dirclient import dn
+from dirclient.places import Exact, Named, Walk, domain_dn, domain_name, understand
+
+WHOLE = "CN=Kerauno_PhoneUsers,OU=Groups,DC=goodcompany,DC=local"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        WHOLE,
+        "CN=Kerauno_PhoneUsers\n\nOU= Groups\n\nDC=goodcompany\n\nDC=local \n",
+        "CN=Kerauno_PhoneUsers\r\nOU= Groups\r\nDC=goodcompany\r\nDC=local",
+        "CN=Kerauno_PhoneUsers / OU= Groups / DC=goodcompany / DC=local",
+        "CN=Kerauno_PhoneUsers/OU=Groups/DC=goodcompany/DC=local",
+        "CN=Kerauno_PhoneUsers,\nOU= Groups,\nDC=goodcompany,\nDC=local,",
+        "  CN = Kerauno_PhoneUsers , OU = Groups ; DC=goodcompany , DC=local ",
+        "CN=Kerauno_PhoneUsers,\u00a0OU=Groups,DC=goodcompany,DC=local",
+    ],
+)
+def test_every_way_to_write_a_dn_is_the_dn(text: str) -> None:
+    assert understand(text) == Exact(WHOLE)
+
+
+def test_a_value_with_a_slash_stays_one_value() -> None:
+    assert understand("CN=Sales/Support,OU=Groups,DC=x") == Exact("CN=Sales/Support,OU=Groups,DC=x")
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("CN=Phones,OU=Groups", Exact("CN=Phones,OU=Groups", partial=True)),
+        ("OU=Groups\nOU= Staff", Exact("OU=Groups,OU=Staff", partial=True)),
+        (
+            "goodcompany.local/Groups/Phone Users",
+            Walk("goodcompany.local", ("Groups", "Phone Users")),
+        ),
+        ("Staff/Sales/", Walk("", ("Staff", "Sales"))),
+        ("Kerauno_PhoneUsers", Named("Kerauno_PhoneUsers")),
+        ("  Phone   Users ", Named("Phone Users")),
+        ("COMPANY\\Phone Users", Named("Phone Users")),
+        ("goodcompany.local", Named("goodcompany.local")),
+        ("*", Named("*")),
+        (")(uid=*", Named(")(uid=*")),
+    ],
+)
+def test_what_else_may_be_meant(text: str, meaning: object) -> None:
+    assert understand(text) == meaning
+
+
+@pytest.mark.parametrize(
+    "text", ["", "   ", ",", "CN=a\0b", "x" * 10_000, "CN=a,Groups", "CN=a\\zz,DC=x", "\\"]
+)
+def test_what_means_nothing_is_refused(text: str) -> None:
+    with pytest.raises(dn.InvalidDn, match="[a-z]"):
+        understand(text)
+
+
+@given(st.text(max_size=80))
+def test_any_text_has_a_meaning_or_is_refused(text: str) -> None:
+    try:
+        understand(text)
+    except dn.InvalidDn:
+        pass
+
+
+def test_domains_in_both_forms() -> None:
+    assert domain_dn("goodcompany.local.") == "DC=goodcompany,DC=local"
+    assert domain_name("OU=Staff,DC=GoodCompany,DC=local") == "goodcompany.local"
+    assert domain_name("not a dn") == ""
