@@ -119,6 +119,8 @@ methods = {
 
 # Phone book
 phone_book_lead = "Everyone with an extension, and the ring groups of departments."
+phone_book_vcards = "For address books (vCard)"
+phone_book_csv = "For spreadsheets (CSV)"
 phone_book_search = "Search by name, number or department"
 search = "Search"
 phone_book_empty = "Nobody is in the phone book yet."

@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 640, 220
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 14, 30
+WIDTH, HEIGHT = 480, 200
+LEFT, RIGHT, TOP, BOTTOM = 48, 14, 14, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def line_chart(title: str, unit: str, labels: Sequence[str], series: Sequence[Se
         )
         return Line(one.name, _path(one.values, x_at, y_at), dots)
 
-    every = max(1, math.ceil(len(labels) / 7))
+    every = max(1, math.ceil(len(labels) / 5))
     return Chart(
         title=title,
         unit=unit,

@@ -11,12 +11,15 @@ from authsvc.console import (
     departments,
     follow,
     people,
+    phones,
     runs,
     site,
     user_directory,
     users,
 )
+from authsvc.departments import setup_departments
 from authsvc.pages import NavGroup, NavItem, add_navigation
+from authsvc.phonebook import setup_phonebook
 from authsvc.sessions import ADMIN
 
 PARTS = (
@@ -28,6 +31,7 @@ PARTS = (
     users.bp,
     user_directory.bp,
     runs.bp,
+    phones.bp,
     audit.bp,
 )
 _ADMIN = frozenset({ADMIN})
@@ -36,6 +40,8 @@ _ADMIN = frozenset({ADMIN})
 def setup_console(app: Flask) -> None:
     """Add the console to the app."""
     site.setup_templates(app)
+    setup_phonebook(app)
+    setup_departments(app)
     for part in PARTS:
         app.register_blueprint(part)
     for title, entries in NAVIGATION:

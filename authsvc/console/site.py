@@ -40,7 +40,7 @@ def administrators_only() -> ResponseReturnValue | None:
 def setup_templates(app: Flask) -> None:
     """Give templates the console's words and ways of writing."""
     app.jinja_env.globals.update(words=words, said=words.said, changed_url=changed_url)
-    app.jinja_env.filters.update(seconds=seconds, grouped=grouped)
+    app.jinja_env.filters.update(seconds=seconds, grouped=grouped, many=many)
 
 
 def changed_url(**changes: Any) -> str:
@@ -68,6 +68,11 @@ def seconds(value: float | None) -> str:
 def grouped(value: int) -> str:
     """A count with its thousands parted: 12,345."""
     return f"{value:,}"
+
+
+def many(count: int, one: str, several: str = "") -> str:
+    """A count with its noun: 1 person, 12,345 people."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
 def now() -> datetime:

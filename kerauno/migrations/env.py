@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from kerauno import tables_oidc  # noqa: F401 - its tables join the others
+from kerauno import tables_oidc, tables_phones  # noqa: F401 - their tables join the others
 from kerauno.tables import Base
 
 context.configure(

@@ -1,0 +1,130 @@
+"""The phone book beside its page: as vCard and CSV for people, as XML for desk phones.
+
+A desk phone cannot sign in. It reads the phone book under an address that holds a token of its
+own, which an administrator makes and may withdraw; as a password of HTTP Basic it is taken, too.
+"""
+
+from __future__ import annotations
+
+from flask import Flask, Response, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import NotFound, Unauthorized
+
+from authsvc import phoneformats, texts
+from authsvc.phoneformats import Entry
+from authsvc.services import services
+from authsvc.sessions import require_user
+from kerauno import listing, phones
+
+PHONES = "/phonebook/phones"
+
+
+def setup_phonebook(app: Flask) -> None:
+    """Register the downloads and the phones' addresses."""
+    app.add_url_rule("/phonebook.csv", "phonebook_csv", as_csv)
+    app.add_url_rule("/phonebook.vcf", "phonebook_vcards", as_vcards)
+    app.add_url_rule("/phonebook/user-<int:user_id>.vcf", "phonebook_card", card)
+    app.add_url_rule(f"{PHONES}/directory.xml", "phonebook_phone_basic", for_phone)
+    app.add_url_rule(f"{PHONES}/<token>/phonebook.xml", "phonebook_phone", for_phone)
+
+
+@require_user
+def as_csv() -> ResponseReturnValue:
+    """What the search finds, as a table for spreadsheets."""
+    return _download(phoneformats.as_csv(_found()), "text/csv; charset=utf-8", "phonebook.csv")
+
+
+@require_user
+def as_vcards() -> ResponseReturnValue:
+    """What the search finds, for address books."""
+    cards = phoneformats.as_vcards(_found())
+    return _download(cards, "text/vcard; charset=utf-8", "phonebook.vcf")
+
+
+@require_user
+def card(user_id: int) -> ResponseReturnValue:
+    """One person's card. Whoever is not in the phone book has none."""
+    with services().database.read() as s:
+        line = listing.user(s, user_id)
+    if line is None or not line.active or line.blocked or not line.extension or line.reserved_until:
+        raise NotFound
+    entry = Entry(
+        f"user-{line.id}",
+        f"{line.first_name} {line.last_name}",
+        line.extension,
+        line.first_name,
+        line.last_name,
+        line.email,
+        line.departments,
+    )
+    name = f"{line.username if line.username.isascii() else 'card'}.vcf".replace('"', "")
+    return _download(phoneformats.as_vcards([entry]), "text/vcard; charset=utf-8", name)
+
+
+def for_phone(token: str = "") -> ResponseReturnValue:
+    """The whole phone book in the XML of the phone's make, under the token of its access."""
+    basic = request.authorization
+    given = token or (basic.password if basic is not None and basic.password else "")
+    held = services()
+    with held.database.read() as s:
+        access = phones.by_token(s, given) if given else None
+        if access is None:
+            # A wrong address is not there; without one, phones that can ask for a password do.
+            raise (
+                NotFound
+                if token
+                else Unauthorized(
+                    www_authenticate=_challenge()  # type: ignore[arg-type]
+                )
+            )
+        entries = [_entry(one) for one in listing.phonebook(s)]
+    now = held.now()
+    if access.used_at is None or now - access.used_at >= phones.NOTED_EVERY:
+        with held.database.write() as s:
+            phones.note_use(s, access.id, request.remote_addr or "", now)
+    return Response(_xml(access.kind, entries, token), content_type="text/xml; charset=utf-8")
+
+
+def _challenge() -> list[object]:
+    from werkzeug.datastructures import WWWAuthenticate
+
+    return [WWWAuthenticate("basic", {"realm": texts.PRODUCT})]
+
+
+def _xml(kind: str, entries: list[Entry], token: str) -> bytes:
+    if kind == "yealink":
+        return phoneformats.as_yealink(entries, texts.PRODUCT)
+    if kind == "grandstream":
+        return phoneformats.as_grandstream(entries)
+    asked = request.args.get("start", "0")
+    start = min(int(asked), len(entries)) if asked.isdecimal() and len(asked) < 8 else 0
+    place = f"{token}/phonebook.xml" if token else "directory.xml"
+    base = services().settings.public_url.rstrip("/")
+    following = f"{base}{PHONES}/{place}?start={start + phoneformats.CISCO_PAGE}"
+    return phoneformats.as_cisco(entries, texts.PRODUCT, start, following)
+
+
+def _found() -> list[Entry]:
+    query = request.args.get("q", "").strip()[:100]
+    with services().database.read() as s:
+        return [_entry(one) for one in listing.phonebook(s, query)]
+
+
+def _entry(one: listing.Entry) -> Entry:
+    group = one.user_id is None
+    return Entry(
+        key=f"department-{one.department_id}" if group else f"user-{one.user_id}",
+        name=one.name,
+        number=one.number,
+        first_name=one.first_name,
+        last_name=one.last_name,
+        email=one.email,
+        departments=one.departments,
+        group=group,
+    )
+
+
+def _download(body: str, content_type: str, name: str) -> Response:
+    response = Response(body.encode("utf-8", "replace"), content_type=content_type)
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
