@@ -25,7 +25,11 @@ def hollow(password: str) -> bool:
     """
     if len(password) > LONGEST_PASSWORD or "\0" in password or not password.strip():
         return True
-    return any("\ud800" <= sign <= "\udfff" for sign in password)
+    try:
+        password.encode()
+    except UnicodeEncodeError:  # half of a character
+        return True
+    return False
 
 
 class LdapAuthenticator:

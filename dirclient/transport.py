@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import math
 import select
 import socket
 import ssl
@@ -111,7 +112,9 @@ class _Operation:
         if fault is None:
             self._connection.used = time.monotonic()
             return
-        self._connection.close()  # an answer may still be under way: nobody else may read it
+        # An answer may still be under way: nobody else may read it. And not a word more: it could
+        # complete a request of which only a part went out.
+        self._connection.close(goodbye=False)
         if isinstance(fault, Malformed):
             server = self._connection.server
             raise Unavailable(f"{server} sent something that is not LDAP: {fault}.") from fault
@@ -136,7 +139,7 @@ class Connection:
         self.rank = self.epoch = self.counted = 0  # the pool's own notes
         self._sock = sock
         self._timeout = operation_timeout
-        self._wait = 0.0  # the socket's own timeout as last set
+        self._wait = math.inf  # the socket's own timeout as last set; infinite: unknown
         self._data = b""
         self._at = 0
         self._id = 0
@@ -255,6 +258,7 @@ class Connection:
         self._poll.unregister(self._sock)
         self._sock.settimeout(max(0.001, remaining(self._timeout)))
         self._sock = context.wrap_socket(self._sock, server_hostname=name)
+        self._wait = math.inf
         self._poll.register(self._sock, select.POLLIN | select.POLLHUP | select.POLLERR)
         self.encrypted = True
 
@@ -280,6 +284,7 @@ class Connection:
         if not isinstance(self._sock, ssl.SSLSocket):
             return False
         try:
+            self._wait = math.inf
             self._sock.setblocking(False)
             self._sock.recv(1)
         except ssl.SSLWantReadError:
@@ -293,14 +298,15 @@ class Connection:
         found = self._sock.getpeercert() if isinstance(self._sock, ssl.SSLSocket) else None
         return dict(found or {})
 
-    def close(self) -> None:
+    def close(self, *, goodbye: bool = True) -> None:
         """Say goodbye where that is possible without waiting, and free the socket. Idempotent."""
         if self.closed:
             return
         self.closed = True
-        with contextlib.suppress(OSError, ValueError):
-            self._sock.setblocking(False)
-            self._sock.send(wire.unbind_request(self.next_id()))
+        if goodbye:
+            with contextlib.suppress(OSError, ValueError):
+                self._sock.setblocking(False)
+                self._sock.send(wire.unbind_request(self.next_id()))
         with contextlib.suppress(OSError):
             self._sock.close()
 
@@ -319,8 +325,10 @@ class Connection:
     def _send(self, request: bytes, end: float) -> None:
         """Hand all of it to the kernel. A part is never acted on, so a failure is `NotSent`."""
         try:
-            self._wait = max(0.001, end - time.monotonic())
-            self._sock.settimeout(self._wait)
+            left = max(0.001, end - time.monotonic())
+            if not left - 0.05 < self._wait <= left + 0.01:  # each setting is a call to the kernel
+                self._sock.settimeout(left)
+                self._wait = left
             self._sock.sendall(request)
         except OSError as gone:
             raise NotSent(f"{self.server} could not be written to: {reason(gone)}.") from gone
@@ -335,9 +343,9 @@ class Connection:
             if left <= 0:
                 raise TimedOut(f"{self.server} did not answer in time.")
             try:
-                if left < self._wait - 0.05:  # each setting is a call into the kernel
-                    self._wait = left
+                if left < self._wait - 0.05:
                     self._sock.settimeout(left)
+                    self._wait = left
                 chunk = self._sock.recv(_CHUNK)
             except TimeoutError as late:
                 raise TimedOut(f"{self.server} did not answer in time.") from late

@@ -77,6 +77,7 @@ class Peer:
     port: int = 0
     requests: list[Request] = field(default_factory=list)
     accepted: int = 0
+    departed: int = 0
 
     def __post_init__(self) -> None:
         self._arrived = threading.Condition()
@@ -147,6 +148,7 @@ class Peer:
         with contextlib.suppress(OSError):
             sock.close()
         with self._arrived:
+            self.departed += 1
             self._arrived.notify_all()
 
     def _converse(self, sock: socket.socket, number: int) -> None:

@@ -266,6 +266,30 @@ def test_a_notice_of_disconnection_says_why(peer: Peer) -> None:
         connect(peer).search("DC=x")
 
 
+def test_a_request_that_left_in_part_is_never_completed(peer: Peer) -> None:
+    """A goodbye after half a bind would be read as the rest of its password."""
+
+    class Stalls:
+        """Takes all but the end of a request."""
+
+        def __init__(self, sock: socket.socket) -> None:
+            self.sock = sock
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.sock, name)
+
+        def sendall(self, data: bytes) -> None:
+            self.sock.sendall(data[:-4])
+            raise TimeoutError
+
+    connection = connect(peer)
+    connection._sock = Stalls(connection._sock)  # type: ignore[assignment]
+    with pytest.raises(NotSent):
+        connection.bind("CN=John", "secret")
+    peer.wait_for(lambda: peer.departed == 1)
+    assert peer.requests == []
+
+
 # -- whether it is alive
 
 
