@@ -88,18 +88,14 @@ class Mirror:
                     select(SeenPerson.guid, SeenPerson.digest).where(
                         SeenPerson.directory_id == self._id
                     )
-                )
-                .tuples()
-                .all()
+                ).all()
             )
             known_departments = dict(
                 s.execute(
                     select(SeenDepartment.guid, SeenDepartment.digest).where(
                         SeenDepartment.directory_id == self._id
                     )
-                )
-                .tuples()
-                .all()
+                ).all()
             )
         wrote = self._people(snapshot, plan, user_ids, known, frozenset(failed))
         return self._departments(snapshot, plan, known_departments) or wrote
@@ -196,9 +192,7 @@ class Mirror:
                 select(SeenMember.person_guid, SeenMember.via).where(
                     SeenMember.directory_id == self._id, SeenMember.department_guid == guid
                 )
-            )
-            .tuples()
-            .all()
+            ).all()
         )
         via = department.via
         wanted = {str(member): list(via.get(member, ())) for member in department.members}

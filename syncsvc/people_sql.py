@@ -225,8 +225,7 @@ def _create_users(s: Session, target: Target, creates: Sequence[PersonAction]) -
         )
     insert_rows(s, (*_USER, User.subject, User.created_at, User.blocked), rows)
     # Ids only grow, so the new ones are above the last; the key tells whose they are.
-    found = s.execute(select(User.username_key, User.id).where(User.id > last)).tuples()
-    by_key = dict(found.all())
+    by_key = dict(s.execute(select(User.username_key, User.id).where(User.id > last)).all())
     return {a.guid: by_key[a.want.username_key] for a in creates if a.want is not None}
 
 

@@ -114,9 +114,7 @@ def load(s: Session, directory_id: int) -> Records:
                 select(LinkProposal.guid, LinkProposal.user_id).where(
                     LinkProposal.directory_id == directory_id
                 )
-            )
-            .tuples()
-            .all()
+            ).all()
         ),
     )
 
