@@ -338,7 +338,7 @@ class SignIn:
 
     def _cannot_ask(self, case: _Case, why: errors.DirectoryError | str) -> CannotAsk:
         """Nobody knows whether a server that broke off had counted the password: then it counts."""
-        broke_off = isinstance(why, errors.Unavailable) and not why.tried
+        broke_off = isinstance(why, errors.Unavailable) and why.asked
         settled = Settled.WRONG if broke_off else Settled.NOT_ASKED
         reason = Reason.UNAVAILABLE
         if isinstance(why, (str, errors.Misconfigured)):

@@ -221,7 +221,9 @@ class FakeDirectory:
         if self.down:
             raise Unavailable("No directory server can be reached.", tried=("fake: down",))
         if self.hung:
-            raise Unavailable("The directory did not answer in time.", tried=("fake: silent",))
+            raise Unavailable(
+                "The directory did not answer in time.", tried=("fake: silent",), asked=True
+            )
 
     # -- Authenticator
 

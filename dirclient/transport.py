@@ -161,7 +161,11 @@ class Connection:
         end = self._end()
         with self._operation as number:
             self._send(wire.bind_request(number, name, secret), end)
-            answer = self._answer(number, wire.BIND_RESPONSE, end)
+            try:
+                answer = self._answer(number, wire.BIND_RESPONSE, end)
+            except Unavailable as why:
+                why.asked = True
+                raise
         if answer.code != adcodes.SUCCESS:
             raise adcodes.refusal(answer.code, answer.message)
 

@@ -1,0 +1,183 @@
+"""The ports of sign-in, in memory, with a clock that tests turn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from authsvc.directories import OpenDirectory
+from authsvc.outcomes import Attempt, Outcome, Reason, Settled
+from authsvc.pace import Pace
+from authsvc.signin import SignIn
+from dirclient.fake import FakeDirectory
+from dirclient.model import Guid, Login, LoginForm, Person
+from dirclient.profile import Profile
+from kerauno.errors import KeyProblem, Throttled
+from kerauno.keys import lookup_key
+from kerauno.passwords import hash_password
+from kerauno.signin import SignInUser
+from kerauno.throttle import Budget, Slot
+
+LOCAL_PASSWORD = "Kerauno!Local-1"
+_HASH = hash_password(LOCAL_PASSWORD)
+
+
+@dataclass
+class Clock:
+    """A clock in which only `sleep` and `tick` pass time."""
+
+    at: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        return self.at
+
+    def tick(self, seconds: float) -> None:
+        self.at += seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.at += seconds
+
+
+@dataclass
+class MemoryRecords:
+    """`Records` in memory. `settled` lists what became of each attempt."""
+
+    users: list[SignInUser] = field(default_factory=list)
+    held: set[Guid] = field(default_factory=set)
+    settled: list[tuple[Reason, Settled]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    proposals: list[tuple[int, Guid]] = field(default_factory=list)
+    open: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+
+    def find(self, login: Login) -> SignInUser | None:
+        if login.form is LoginForm.EMAIL:
+            return self.by_email(str(login))
+        if login.form is LoginForm.BARE:
+            key = lookup_key(login.name)
+            return next((u for u in self.users if lookup_key(u.username) == key), None)
+        return None
+
+    def by_email(self, email: str) -> SignInUser | None:
+        key = lookup_key(email)
+        return next((u for u in self.users if lookup_key(u.email) == key), None)
+
+    def linked_to(self, directory_id: int, guid: Guid) -> SignInUser | None:
+        return next((u for u in self.users if u.guid == guid), None)
+
+    def held_out(self, directory_id: int, guid: Guid) -> bool:
+        return guid in self.held
+
+    def take(self, account: str, address: str, budget: Budget) -> Slot:
+        if self.failures[account] + self.open[account] >= budget.limit:
+            raise Throttled(60, scope="account")
+        self.open[account] += 1
+        return Slot(account, address, self.failures[account], 0)
+
+    def give_back(self, slot: Slot) -> None:
+        self.open[slot.account] -= 1
+
+    def refuse(
+        self,
+        attempt: Attempt,
+        reason: Reason,
+        slot: Slot | None,
+        settled: Settled,
+        *,
+        user: SignInUser | None,
+        guid: str | None,
+        note: str,
+    ) -> str:
+        self.settled.append((reason, settled))
+        self.notes.append(note)
+        if slot is not None:
+            self.give_back(slot)
+            self.failures[slot.account] += settled is Settled.WRONG
+        return "CODE"
+
+    def propose(self, user: SignInUser, directory_id: int, guid: Guid) -> None:
+        self.proposals.append((user.user_id, guid))
+
+
+@dataclass
+class Situation:
+    """A sign-in with everything around it. Change its parts, then `try_`."""
+
+    directory: FakeDirectory = field(default_factory=FakeDirectory)
+    records: MemoryRecords = field(default_factory=MemoryRecords)
+    clock: Clock = field(default_factory=Clock)
+    auto_sync: bool = False
+    login_without_domain: bool = True
+    configured: bool = True
+    broken: bool = False
+    limit: int = 5
+
+    def __post_init__(self) -> None:
+        pace = Pace(clock=self.clock, sleep=self.clock.sleep, slow=lambda: self.clock.tick(0.1))
+        self.sign_in = SignIn(self.records, self, self, pace)
+
+    # Directories
+    def current(self) -> OpenDirectory | None:
+        if self.broken:
+            raise KeyProblem("The key is another one.")
+        if not self.configured:
+            return None
+        return OpenDirectory(
+            1, 1, self.directory, self.auto_sync, self.login_without_domain, Profile()
+        )
+
+    def at(self, saved: tuple[int, int] | None) -> OpenDirectory | None:
+        return self.current()
+
+    # Budgets
+    def of(self, directory: OpenDirectory | None) -> Budget:
+        return Budget(self.limit, timedelta(minutes=30), rolling=True)
+
+    # What tests do
+    def person(self, account: str = "john.doe", **fields: object) -> Person:
+        return self.directory.add_person(account, **fields)
+
+    def user(self, email: str = "john.doe@company.com", **fields: object) -> SignInUser:
+        made = SignInUser(
+            user_id=len(self.records.users) + 1,
+            username=email.partition("@")[0],
+            email=email,
+            first_name="John",
+            last_name="Doe",
+            role="user",
+            active=True,
+            blocked=False,
+            password_hash=None,
+            directory_id=None,
+            guid=None,
+            dn=None,
+            scope=None,
+            directory_version=None,
+            login_without_domain=None,
+        )
+        made = replace(made, **fields)  # type: ignore[arg-type]
+        self.records.users.append(made)
+        return made
+
+    def local(self, email: str = "ada@company.com", **fields: object) -> SignInUser:
+        return self.user(email, password_hash=_HASH, **fields)
+
+    def linked(self, person: Person, **fields: object) -> SignInUser:
+        assert person.login is not None
+        tie = {"directory_id": 1, "guid": person.guid, "dn": person.dn, "directory_version": 1}
+        email = str(fields.pop("email", person.login))
+        return self.user(email, **(tie | {"scope": "full"} | fields))
+
+    def try_(self, name: str, password: str = "Welcome!2026") -> Outcome:
+        return self.sign_in.decide(Attempt(name, password, "10.0.0.1"))
+
+    @property
+    def reasons(self) -> list[Reason]:
+        return [reason for reason, _ in self.records.settled]
+
+    @property
+    def still_open(self) -> int:
+        return sum(self.records.open.values())
