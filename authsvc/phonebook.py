@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from flask import Flask, Response, request
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import NotFound, Unauthorized
 
 from authsvc import phoneformats, texts
@@ -70,25 +71,16 @@ def for_phone(token: str = "") -> ResponseReturnValue:
         access = phones.by_token(s, given) if given else None
         if access is None:
             # A wrong address is not there; without one, phones that can ask for a password do.
-            raise (
-                NotFound
-                if token
-                else Unauthorized(
-                    www_authenticate=_challenge()  # type: ignore[arg-type]
-                )
-            )
+            if token:
+                raise NotFound
+            challenge = WWWAuthenticate("basic", {"realm": texts.PRODUCT})
+            raise Unauthorized(www_authenticate=challenge)
         entries = [_entry(one) for one in listing.phonebook(s)]
     now = held.now()
     if access.used_at is None or now - access.used_at >= phones.NOTED_EVERY:
         with held.database.write() as s:
             phones.note_use(s, access.id, request.remote_addr or "", now)
     return Response(_xml(access.kind, entries, token), content_type="text/xml; charset=utf-8")
-
-
-def _challenge() -> list[object]:
-    from werkzeug.datastructures import WWWAuthenticate
-
-    return [WWWAuthenticate("basic", {"realm": texts.PRODUCT})]
 
 
 def _xml(kind: str, entries: list[Entry], token: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from authsvc.console import (
+    api,
     audit,
     credentials,
     dashboard,
@@ -32,6 +33,7 @@ PARTS = (
     user_directory.bp,
     runs.bp,
     phones.bp,
+    api.bp,
     audit.bp,
 )
 _ADMIN = frozenset({ADMIN})

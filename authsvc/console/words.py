@@ -180,6 +180,7 @@ EVENTS: Mapping[str, str] = {
     "sessions-ended": "Sessions ended by an administrator",
     "user-created": "User added",
     "user-updated": "User updated",
+    "member-removed": "Member removed by hand",
     "user-blocked": "Sign-in blocked",
     "user-unblocked": "Sign-in unblocked",
     "user-deactivated": "User deactivated",
