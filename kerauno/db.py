@@ -93,7 +93,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that sees one moment of the database. Its rows stay usable afterwards."""
-        with self._translated(), self._reading() as session:
+        with translating(), self._reading() as session:
             yield session
 
     @contextmanager
@@ -102,7 +102,7 @@ class Database:
 
         Commits when the block ends, rolls back when it raises. Not to be nested.
         """
-        with self._translated(), self._own_turn(), self._writing.begin() as session:
+        with translating(), self._own_turn(), self._writing.begin() as session:
             yield session
 
     @contextmanager
@@ -123,7 +123,7 @@ class Database:
         Without `patient`, it does not wait for another writer of a SQLite database but raises
         DatabaseUnavailable at once: for notes that can as well be taken next time.
         """
-        with self._own_turn(LOCK_SECONDS if patient else 0), self.fast() as hot:
+        with self._own_turn(patient=patient), self.fast() as hot:
             connection = hot.connection
             if not self.sqlite:
                 connection.execute("BEGIN")
@@ -161,7 +161,7 @@ class Database:
             hot, since = self._idle.pop()
             if self.sqlite or time.monotonic() - since < _PING_AFTER or _answers(hot.connection):
                 return hot
-        with self._translated():
+        with translating():
             fairy = self.engine.raw_connection()
             driver = fairy.driver_connection
             fairy.detach()  # it is the pool's no longer, but went through its set-up
@@ -183,19 +183,7 @@ class Database:
             hot.connection.close()
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except DBAPIError as error:
-            translated = translate(error.orig) if error.orig is not None else None
-            if translated is None:
-                raise
-            raise translated from error
-        except PoolTimeout as error:
-            raise DatabaseUnavailable("Every connection to the database is busy.") from error
-
-    @contextmanager
-    def _own_turn(self, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    def _own_turn(self, *, patient: bool = True) -> Iterator[None]:
         """On SQLite, wait for this process's other writers in order."""
         if not self.sqlite:
             yield
@@ -203,7 +191,7 @@ class Database:
         me = threading.get_ident()
         if self._turn_of == me:
             raise RuntimeError("a writing transaction was opened inside another")
-        if not self._turn.acquire(timeout=seconds):
+        if not self._turn.acquire(timeout=LOCK_SECONDS if patient else 0):
             raise DatabaseUnavailable("The database is locked by another writer.")
         self._turn_of = me
         try:
@@ -211,6 +199,21 @@ class Database:
         finally:
             self._turn_of = None
             self._turn.release()
+
+
+@contextmanager
+def translating() -> Iterator[None]:
+    """Errors of SQLAlchemy and the drivers leave the block as what they mean, see `translate`."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error, psycopg.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        translated = None if cause is None else translate(cause)
+        if translated is None:
+            raise
+        raise translated from error
+    except PoolTimeout as error:
+        raise DatabaseUnavailable("Every connection to the database is busy.") from error
 
 
 def translate(error: BaseException) -> DatabaseUnavailable | None:

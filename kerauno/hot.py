@@ -82,7 +82,7 @@ class _Compiled:
             convert = self.binds[name]
             bound[name] = value if convert is None else convert(value)
         if self.positions is None:
-            return bound
+            return {name: bound[name] for name in self.binds}
         return tuple([bound[name] for name in self.positions])
 
     def row(self, row: Row) -> Row:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import DBAPIError
 
-from kerauno.db import Database, translate
+from kerauno.db import Database, translating
 from kerauno.errors import SchemaOutdated
 
 if TYPE_CHECKING:
@@ -57,25 +56,21 @@ def check(db: Database) -> None:
 def _connection(db: Database) -> Iterator[Connection]:
     """A connection in a transaction that no second upgrade shares."""
     engine = db.engine.execution_options(kerauno_write=True)
-    try:
-        with engine.connect() as connection:
-            if db.sqlite:
-                driver = connection.connection.driver_connection
-                assert driver is not None
-                driver.execute(f"PRAGMA busy_timeout={_PATIENCE}")
+    with translating(), engine.connect() as connection:
+        if db.sqlite:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            driver.execute(f"PRAGMA busy_timeout={_PATIENCE}")
+            try:
                 with connection.begin():
                     yield connection
+            finally:
                 connection.invalidate()  # its patience is not for others
-            else:
-                with connection.begin():
-                    connection.execute(text(f"SET LOCAL lock_timeout = {_PATIENCE}"))
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-                    yield connection
-    except DBAPIError as error:
-        translated = translate(error.orig) if error.orig is not None else None
-        if translated is None:
-            raise
-        raise translated from error
+        else:
+            with connection.begin():
+                connection.execute(text(f"SET LOCAL lock_timeout = {_PATIENCE}"))
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+                yield connection
 
 
 def _revision(connection: Connection) -> str | None:

@@ -73,7 +73,7 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(), nullable=False),
         sa.Column("deactivated_at", sa.DateTime(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.CheckConstraint("role IN ('user', 'manager', 'admin')", name="ck_user_role"),
+        sa.CheckConstraint("role IN ('user', 'manager', 'admin')", name=op.f("ck_user_role")),
         sa.PrimaryKeyConstraint("id", name="pk_user"),
         sa.UniqueConstraint("email_key", name="uq_user_email_key"),
         sa.UniqueConstraint("subject", name="uq_user_subject"),
@@ -169,9 +169,9 @@ def upgrade() -> None:
         sa.Column("origin", sa.String(length=16), nullable=False),
         sa.Column("linked_at", sa.DateTime(), nullable=False),
         sa.CheckConstraint(
-            "origin IN ('sync', 'sign-in', 'admin', 'department')", name="ck_link_origin"
+            "origin IN ('sync', 'sign-in', 'admin', 'department')", name=op.f("ck_link_origin")
         ),
-        sa.CheckConstraint("scope IN ('full', 'login')", name="ck_link_scope"),
+        sa.CheckConstraint("scope IN ('full', 'login')", name=op.f("ck_link_scope")),
         sa.ForeignKeyConstraint(
             ["directory_id"],
             ["directory.id"],
@@ -424,11 +424,11 @@ def upgrade() -> None:
         sa.Column("user_id", sa.Integer(), nullable=True),
         sa.Column("ring_group_id", sa.Integer(), nullable=True),
         sa.Column("reserved_until", sa.DateTime(), nullable=True),
-        sa.CheckConstraint("ltrim(number, '0123456789') = ''", name="ck_number_digits"),
+        sa.CheckConstraint("ltrim(number, '0123456789') = ''", name=op.f("ck_number_digits")),
         sa.CheckConstraint(
-            "(user_id IS NULL) <> (ring_group_id IS NULL)", name="ck_number_one_holder"
+            "(user_id IS NULL) <> (ring_group_id IS NULL)", name=op.f("ck_number_one_holder")
         ),
-        sa.CheckConstraint("length(number) BETWEEN 2 AND 10", name="ck_number_length"),
+        sa.CheckConstraint("length(number) BETWEEN 2 AND 10", name=op.f("ck_number_length")),
         sa.ForeignKeyConstraint(
             ["ring_group_id"],
             ["ring_group.id"],

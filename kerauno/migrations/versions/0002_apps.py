@@ -32,9 +32,11 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.CheckConstraint(
             "auth_method IN ('client_secret_basic', 'private_key_jwt', 'none')",
-            name="ck_client_auth_method",
+            name=op.f("ck_client_auth_method"),
         ),
-        sa.CheckConstraint("id_token_alg IN ('RS256', 'ES256')", name="ck_client_id_token_alg"),
+        sa.CheckConstraint(
+            "id_token_alg IN ('RS256', 'ES256')", name=op.f("ck_client_id_token_alg")
+        ),
         sa.PrimaryKeyConstraint("id", name="pk_client"),
     )
     op.create_table(
@@ -152,7 +154,8 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.Column("expires_at", sa.DateTime(), nullable=False),
         sa.CheckConstraint(
-            "status IN ('pending', 'approved', 'denied', 'used')", name="ck_device_grant_status"
+            "status IN ('pending', 'approved', 'denied', 'used')",
+            name=op.f("ck_device_grant_status"),
         ),
         sa.ForeignKeyConstraint(
             ["client_id"],
@@ -250,3 +253,35 @@ def upgrade() -> None:
     op.create_index("ix_access_token_client_id", "access_token", ["client_id"])
     op.create_index("ix_access_token_expires_at", "access_token", ["expires_at"])
     op.create_index("ix_access_token_family_id", "access_token", ["family_id"])
+    _protected_hosts()
+
+
+def _protected_hosts() -> None:
+    """Sites behind a reverse proxy, and browsers' entries to them."""
+    op.create_table(
+        "protected_host",
+        sa.Column("host", sa.String(length=255), nullable=False),
+        sa.Column("departments", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("host", name="pk_protected_host"),
+    )
+    op.create_table(
+        "host_session",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("ticket", sa.String(length=64), nullable=True),
+        sa.Column("session_handle", sa.String(length=32), nullable=False),
+        sa.Column("host", sa.String(length=255), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["host"],
+            ["protected_host.host"],
+            name="fk_host_session_host_protected_host",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_host_session"),
+        sa.UniqueConstraint("ticket", name="uq_host_session_ticket"),
+    )
+    op.create_index("ix_host_session_created_at", "host_session", ["created_at"])
+    op.create_index("ix_host_session_host", "host_session", ["host"])
+    op.create_index("ix_host_session_session_handle", "host_session", ["session_handle"])

@@ -1,0 +1,129 @@
+"""The directory's settings and state, and the secrets among them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kerauno import directories, sealed
+from kerauno.db import Database
+from kerauno.directories import Lockout
+from kerauno.errors import InvalidValue, KeyProblem, Stale
+from kerauno.sealed import Sealer
+from kerauno.signing_keys import maintain
+from tests.records import NOW, add_directory
+
+
+def test_nothing_is_configured_at_first(database: Database) -> None:
+    with database.read() as s:
+        assert directories.load(s) is None
+        assert directories.version(s) is None
+
+
+def test_what_is_not_given_keeps_its_value(database: Database) -> None:
+    with database.write() as s:
+        directories.save(
+            s,
+            {"profile": {"servers": ["dc1"]}, "auto_sync": True, "sealed_password": "x"},
+            by="a",
+            now=NOW,
+        )
+    with database.write() as s:
+        saved = directories.save(s, {"login_without_domain": True}, by="b", now=NOW)
+        assert (saved.version, saved.updated_by, saved.auto_sync) == (2, "b", True)
+    with database.read() as s:
+        stored = directories.load(s)
+        assert stored is not None
+        assert (stored.profile, stored.sealed_password) == ({"servers": ["dc1"]}, "x")
+        assert directories.version(s) == (stored.id, 2)
+        assert (stored.sync_interval, stored.reserve_days) == (3600, 30)
+
+
+def test_two_administrators_do_not_overwrite_each_other_unseen(database: Database) -> None:
+    with database.write() as s:
+        directories.save(s, {"profile": {}}, by="anna", now=NOW, version=0)
+    with pytest.raises(Stale, match="by anna"), database.write() as s:
+        directories.save(s, {"profile": {"servers": ["x"]}}, by="bernd", now=NOW, version=0)
+    with database.write() as s:
+        directories.save(s, {"auto_sync": True}, by="bernd", now=NOW, version=1)
+    with pytest.raises(Stale, match="by bernd"), database.write() as s:
+        directories.save(s, {"auto_sync": False}, by="anna", now=NOW, version=1)
+
+
+def test_values_out_of_bounds_are_refused_whole(database: Database) -> None:
+    for changes, field in [
+        ({"sync_interval": 5}, "sync_interval"),
+        ({"reserve_days": -1}, "reserve_days"),
+        ({"guard_percent": 101}, "guard_percent"),
+        ({"ring_group_first": "600"}, "ring_group_range"),
+        ({"ring_group_first": "699", "ring_group_last": "600"}, "ring_group_range"),
+        ({"role_groups": {"g": "root"}}, "role_groups"),
+    ]:
+        with pytest.raises(InvalidValue) as refused, database.write() as s:
+            directories.save(s, {"profile": {}, **changes}, by="a", now=NOW)
+        assert refused.value.field == field
+    with pytest.raises(KeyError), database.write() as s:
+        directories.save(s, {"pasword": "x"}, by="a", now=NOW)
+    with database.read() as s:
+        assert directories.load(s) is None
+
+
+def test_the_state_between_runs(database: Database) -> None:
+    with database.write() as s:
+        directory = add_directory(s)
+        directories.set_state(s, directory.id, usn=7, cookie=b"\0\xff", server_id="dc1")
+    with database.fast_write() as hot:
+        directories.heartbeat(hot, directory.id, NOW)
+    with database.read() as s:
+        state = directories.state(s, directory.id)
+        assert (state.usn, state.cookie, state.heard_at) == (7, b"\0\xff", NOW)
+        assert directories.state(s, 10**6).usn == 0
+    with pytest.raises(KeyError), database.write() as s:
+        directories.set_state(s, directory.id, uns=7)
+
+
+def test_the_lockout_rule(database: Database) -> None:
+    with database.write() as s:
+        directory = add_directory(s)
+    with database.fast() as hot:
+        assert directories.lockout(hot, directory.id) is None
+    with database.write() as s:
+        directories.set_lockout(s, directory.id, 0, 1800, NOW)
+    with database.fast() as hot:
+        assert directories.lockout(hot, directory.id) == Lockout(0, 1800, NOW)
+
+
+def test_rotation_seals_everything_anew(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    sealer = Sealer(path, create=True)
+    with database.write() as s:
+        directories.save(
+            s, {"profile": {}, "sealed_password": sealer.seal("Pa55")}, by="a", now=NOW
+        )
+        maintain(s, sealer, NOW)
+    with database.write() as s:
+        count = sealed.rotate(s, path)
+    assert count > 1  # the password, and the signing keys
+    assert sealed.prune(path) == 1
+    with database.read() as s:
+        directory = directories.load(s)
+        assert directory is not None
+        assert Sealer(path).open(directory.sealed_password) == "Pa55"
+        assert sealer.open(directory.sealed_password) == "Pa55"  # a running process
+
+
+def test_a_rotation_that_fails_loses_nothing(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    good = Sealer(path, create=True).seal("Pa55")
+    other = Sealer(tmp_path / "other.key", create=True).seal("x")
+    with database.write() as s:
+        directory = directories.save(s, {"profile": {}, "sealed_password": good}, by="a", now=NOW)
+        s.add(type(directory)(name="second", profile={}, sealed_password=other, updated_at=NOW))
+    with pytest.raises(KeyProblem), database.write() as s:
+        sealed.rotate(s, path)
+    with database.read() as s:
+        directory_now = directories.load(s)
+        assert directory_now is not None
+        assert directory_now.sealed_password == good
+    assert Sealer(path).open(good) == "Pa55"
