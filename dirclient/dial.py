@@ -11,7 +11,7 @@ import time
 from dirclient import tls
 from dirclient.errors import Misconfigured, Unavailable
 from dirclient.profile import Encryption, Profile
-from dirclient.transport import Connection, reason, remaining, time_limit
+from dirclient.transport import Connection, TimedOut, reason, remaining, time_limit
 from dirclient.wire import Malformed
 
 
@@ -53,6 +53,11 @@ def open_connection(profile: Profile, server: str, context: ssl.SSLContext | Non
                     f"{server} port {profile.port} does not speak LDAP.",
                     field="port",
                     remedy="Enter 389, or choose LDAPS for port 636.",
+                ) from fault
+            if isinstance(fault, Unavailable) and not isinstance(fault, TimedOut):
+                raise Unavailable(
+                    f"{server} port {profile.port}: broke off before encryption began; "
+                    "the port may be one for LDAPS."
                 ) from fault
             raise
 

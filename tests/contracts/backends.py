@@ -211,10 +211,6 @@ class SambaBackend(Backend):
         assert self.dc.refusal(dn, PASSWORD) == "775"
         self._policies.append(policy)
 
-    def wrong_attempts(self, identity: Identity) -> int:
-        """How many wrong passwords the domain has counted."""
-        return int(self.dc.raw(identity.dn, "badPwdCount")[0])
-
     def close(self) -> None:
         super().close()
         for policy in self._policies:
