@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("used_at", sa.DateTime(), nullable=True),
         sa.Column("used_from", sa.String(length=64), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('yealink', 'grandstream', 'cisco')", name="ck_phone_access_kind"
+            "kind IN ('yealink', 'grandstream', 'cisco')", name=op.f("ck_phone_access_kind")
         ),
         sa.PrimaryKeyConstraint("id", name="pk_phone_access"),
         sa.UniqueConstraint("token_digest", name="uq_phone_access_token_digest"),
