@@ -10,12 +10,12 @@ from flask.testing import FlaskClient
 
 from kerauno import users
 from tests.servers.console import ConsoleSite, guid, owned_user
+from tests.servers.databases import SqliteDatabases
 
 
-@pytest.fixture
-def site(tmp_path: Path, sqlite_url: str) -> Iterator[ConsoleSite]:
+def filled(folder: Path, database_url: str) -> ConsoleSite:
     """An installation with somebody of each role, a department of the manager and one not."""
-    made = ConsoleSite(tmp_path, sqlite_url)
+    made = ConsoleSite(folder, database_url)
     made.connected()
     user_id, person = owned_user(made, 1, "Anna", "Berg")
     assert user_id == 2
@@ -25,8 +25,26 @@ def site(tmp_path: Path, sqlite_url: str) -> Iterator[ConsoleSite]:
     made.department(theirs, "Sales", "600", [manager, user_id])
     made.department(other, "Support", "601", [user_id])
     made.run()
+    return made
+
+
+@pytest.fixture
+def site(tmp_path: Path, sqlite_url: str) -> Iterator[ConsoleSite]:
+    """An installation of the test's own."""
+    made = filled(tmp_path, sqlite_url)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, _sqlite_databases: SqliteDatabases
+) -> Iterator[ConsoleSite]:
+    """An installation for tests that change nothing."""
+    with _sqlite_databases.url() as url:
+        made = filled(tmp_path_factory.mktemp("console"), url)
+        yield made
+        made.close()
 
 
 SECTIONS = [
@@ -100,15 +118,15 @@ def client_of(site: ConsoleSite, role: str) -> FlaskClient:
     return site.client({"admin": 1, "user": 2, "manager": 3}[role])
 
 
-def test_every_page_of_the_console_is_in_these_lists(site: ConsoleSite) -> None:
+def test_every_page_of_the_console_is_in_these_lists(shared: ConsoleSite) -> None:
     known = {path.partition("?")[0] for path in (*SECTIONS, *OBJECTS, *POSTS, *OBJECT_POSTS)}
-    adapter = site.app.url_map.bind("localhost")
+    adapter = shared.app.url_map.bind("localhost")
     rules = {adapter.match(path, method=method, return_rule=True)[0].rule
              for path in known for method in ("GET", "POST")
              if adapter.test(path, method)}  # fmt: skip
     missing = {
         rule.rule
-        for rule in site.app.url_map.iter_rules()
+        for rule in shared.app.url_map.iter_rules()
         if rule.endpoint.startswith("console_") and rule.rule not in rules
     }
     assert missing <= {
@@ -118,20 +136,20 @@ def test_every_page_of_the_console_is_in_these_lists(site: ConsoleSite) -> None:
 
 
 @pytest.mark.parametrize("path", [*SECTIONS, *OBJECTS])
-def test_an_administrator_may_open_everything(site: ConsoleSite, path: str) -> None:
-    assert client_of(site, "admin").get(path).status_code == 200
+def test_an_administrator_may_open_everything(shared: ConsoleSite, path: str) -> None:
+    assert client_of(shared, "admin").get(path).status_code == 200
 
 
 @pytest.mark.parametrize("role", ["user", "manager"])
 @pytest.mark.parametrize("path", SECTIONS)
-def test_nobody_else_may_open_a_section(site: ConsoleSite, role: str, path: str) -> None:
-    assert client_of(site, role).get(path).status_code == 403
+def test_nobody_else_may_open_a_section(shared: ConsoleSite, role: str, path: str) -> None:
+    assert client_of(shared, role).get(path).status_code == 403
 
 
 @pytest.mark.parametrize("role", ["user", "manager"])
 @pytest.mark.parametrize("path", OBJECTS)
-def test_to_others_an_object_does_not_exist(site: ConsoleSite, role: str, path: str) -> None:
-    client = client_of(site, role)
+def test_to_others_an_object_does_not_exist(shared: ConsoleSite, role: str, path: str) -> None:
+    client = client_of(shared, role)
     assert client.get(path).status_code == 404
     gone = path.replace(guid(1), guid(999)).replace("/2", "/999")
     assert client.get(gone).status_code == 404
@@ -139,14 +157,14 @@ def test_to_others_an_object_does_not_exist(site: ConsoleSite, role: str, path: 
 
 @pytest.mark.parametrize("role", ["user", "manager"])
 @pytest.mark.parametrize("path", [*POSTS, *OBJECT_POSTS])
-def test_nobody_else_may_change_anything(site: ConsoleSite, role: str, path: str) -> None:
+def test_nobody_else_may_change_anything(shared: ConsoleSite, role: str, path: str) -> None:
     expected = 404 if path in OBJECT_POSTS else 403
-    assert client_of(site, role).post(path, data={}).status_code == expected
+    assert client_of(shared, role).post(path, data={}).status_code == expected
 
 
 @pytest.mark.parametrize("path", [*SECTIONS, *OBJECTS])
-def test_who_is_not_signed_in_is_led_to_sign_in(site: ConsoleSite, path: str) -> None:
-    answer = client_of(site, "nobody").get(path)
+def test_who_is_not_signed_in_is_led_to_sign_in(shared: ConsoleSite, path: str) -> None:
+    answer = client_of(shared, "nobody").get(path)
     if path.startswith("/api/"):
         assert answer.status_code == 401
         assert answer.content_type == "application/problem+json"
@@ -158,8 +176,8 @@ def test_who_is_not_signed_in_is_led_to_sign_in(site: ConsoleSite, path: str) ->
 
 
 @pytest.mark.parametrize("path", [*POSTS, *OBJECT_POSTS])
-def test_a_form_of_another_site_is_refused(site: ConsoleSite, path: str) -> None:
-    client = client_of(site, "admin")
+def test_a_form_of_another_site_is_refused(shared: ConsoleSite, path: str) -> None:
+    client = client_of(shared, "admin")
     by_fetch = client.post(path, data={}, headers={"Sec-Fetch-Site": "cross-site"})
     by_origin = client.post(path, data={}, headers={"Origin": "https://evil.example"})
     assert (by_fetch.status_code, by_origin.status_code) == (403, 403)
@@ -181,8 +199,8 @@ def test_an_ended_session_ends_on_the_next_request(site: ConsoleSite) -> None:
     assert client.get("/console/users").status_code == 302
 
 
-def test_a_manager_sees_the_own_departments_and_no_others(site: ConsoleSite) -> None:
-    client = client_of(site, "manager")
+def test_a_manager_sees_the_own_departments_and_no_others(shared: ConsoleSite) -> None:
+    client = client_of(shared, "manager")
     page = client.get("/departments")
     assert page.status_code == 200
     assert "Sales" in page.text
@@ -192,21 +210,21 @@ def test_a_manager_sees_the_own_departments_and_no_others(site: ConsoleSite) -> 
     assert client.get("/departments/99").status_code == 404
 
 
-def test_a_user_sees_no_department_page(site: ConsoleSite) -> None:
-    assert client_of(site, "user").get("/departments").status_code == 403
+def test_a_user_sees_no_department_page(shared: ConsoleSite) -> None:
+    assert client_of(shared, "user").get("/departments").status_code == 403
 
 
 @pytest.mark.parametrize("role", ["user", "manager", "admin"])
-def test_everyone_may_read_the_phone_book(site: ConsoleSite, role: str) -> None:
-    client = client_of(site, role)
+def test_everyone_may_read_the_phone_book(shared: ConsoleSite, role: str) -> None:
+    client = client_of(shared, role)
     for path in ("/phonebook", "/phonebook.csv", "/phonebook.vcf", "/phonebook/user-2.vcf"):
         assert client.get(path).status_code == 200
 
 
-def test_the_navigation_shows_what_one_may_open(site: ConsoleSite) -> None:
-    assert "/console" not in client_of(site, "user").get("/").text
-    assert "My departments" in client_of(site, "manager").get("/").text
-    assert "/console/directory/credentials" in client_of(site, "admin").get("/").text
+def test_the_navigation_shows_what_one_may_open(shared: ConsoleSite) -> None:
+    assert "/console" not in client_of(shared, "user").get("/").text
+    assert "My departments" in client_of(shared, "manager").get("/").text
+    assert "/console/directory/credentials" in client_of(shared, "admin").get("/").text
 
 
 def test_ad_members_are_refused_removal_and_owned_fields_change(site: ConsoleSite) -> None:
