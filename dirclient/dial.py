@@ -44,22 +44,30 @@ def open_connection(profile: Profile, server: str, context: ssl.SSLContext | Non
             if profile.encryption is Encryption.STARTTLS:
                 connection.start_tls(_required(context), name)
             return connection
-        except BaseException as fault:
+        except Exception as fault:
             connection.close() if connection else sock.close()
-            if isinstance(fault, (OSError, ValueError)):
-                raise tls.fault(fault, server, profile) from fault
-            if isinstance(fault.__cause__, Malformed):
-                raise Misconfigured(
-                    f"{server} port {profile.port} does not speak LDAP.",
-                    field="port",
-                    remedy="Enter 389, or choose LDAPS for port 636.",
-                ) from fault
-            if isinstance(fault, Unavailable) and not isinstance(fault, TimedOut):
-                raise Unavailable(
-                    f"{server} port {profile.port}: broke off before encryption began; "
-                    "the port may be one for LDAPS."
-                ) from fault
-            raise
+            meaning = _meaning(fault, server, profile)
+            if meaning is None:
+                raise
+            raise meaning from fault
+
+
+def _meaning(fault: Exception, server: str, profile: Profile) -> Misconfigured | Unavailable | None:
+    """What a fault while opening means for an administrator; None where it says so itself."""
+    if isinstance(fault, (OSError, ValueError)):
+        return tls.fault(fault, server, profile)
+    if isinstance(fault.__cause__, Malformed):
+        return Misconfigured(
+            f"{server} port {profile.port} does not speak LDAP.",
+            field="port",
+            remedy="Enter 389, or choose LDAPS for port 636.",
+        )
+    if isinstance(fault, Unavailable) and not isinstance(fault, TimedOut):
+        return Unavailable(
+            f"{server} port {profile.port}: broke off before encryption began; "
+            "the port may be one for LDAPS."
+        )
+    return None
 
 
 def _required(context: ssl.SSLContext | None) -> ssl.SSLContext:

@@ -6,12 +6,8 @@ servers alike, and has switches for what real servers do on bad days. No network
 
 from __future__ import annotations
 
-import threading
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from dirclient import dn as dns
 from dirclient.authenticate import hollow
@@ -28,14 +24,13 @@ from dirclient.errors import (
     PasswordExpired,
     PasswordRejected,
     PasswordWasRight,
-    Refused,
     Unavailable,
 )
+from dirclient.fake_store import BASE, Account, FakeStore
 from dirclient.login import fold, matching
 from dirclient.model import (
     AccountState,
     Cursor,
-    DepartmentKind,
     DirectoryDepartment,
     Guid,
     LockoutPolicy,
@@ -48,20 +43,8 @@ from dirclient.model import (
 from dirclient.policies import strictest
 from dirclient.ports import Doorbell, Identity, Progress
 
-BASE = "DC=goodcompany,DC=local"
 
-
-@dataclass(slots=True)
-class _Account:
-    person: Person
-    password: str
-    in_scope: bool
-    refusal: type[Refused] | None = None
-    wrong: int = 0
-    policy: LockoutPolicy | None = None
-
-
-class FakeDirectory:
+class FakeDirectory(FakeStore):
     """Fill it with `add_person` and `add_department`; then it is a directory.
 
     Switches: `down` (no server can be reached), `hung` (it takes a request and its time is over;
@@ -69,161 +52,6 @@ class FakeDirectory:
     `deletions_visible` (whether `catch_up` sees them), `on_operation` (called with the name of
     each request: raise, wait or count there). `binds` counts binds, `operations` all requests.
     """
-
-    def __init__(
-        self,
-        *,
-        policy: LockoutPolicy | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self.policy = policy or LockoutPolicy(0, 0, 0)
-        self.down = self.hung = False
-        self.incomplete = False
-        self.encrypted = True
-        self.deletions_visible = True
-        self.netbios, self.dns_domain = "COMPANY", "goodcompany.local"
-        self.server_id = str(uuid.uuid4())
-        self.usn = 1000
-        self.binds = 0
-        self.operations = 0
-        self.on_operation: Callable[[str], None] | None = None
-        self.accept_password: Callable[[str], bool] = lambda new: len(new) >= 7
-        self._now = now
-        self._accounts: dict[Guid, _Account] = {}
-        self._departments: dict[Guid, DirectoryDepartment] = {}
-        self._lock = threading.RLock()
-
-    # -- what an administrator of the directory does
-
-    def add_person(
-        self,
-        account: str,
-        *,
-        password: str = "Welcome!2026",  # noqa: S107 - a made-up person's
-        in_scope: bool = True,
-        **fields: Any,
-    ) -> Person:
-        """Add a person: fields of `Person`, those not given made up from the account name."""
-        first, _, last = account.partition(".")
-        made: dict[str, Any] = {
-            "guid": Guid(uuid.uuid4()),
-            "dn": f"CN={dns.escape(account)},OU=Staff,{BASE}",
-            "login": f"{account}@company.com",
-            "first_name": first.capitalize(),
-            "last_name": last.capitalize() or "Doe",
-            "extension": None,
-            "login_attribute": "mail",
-            "extension_attribute": "ipphone",
-            "account_name": account,
-            "principal_name": f"{account}@{self.dns_domain}",
-        } | fields
-        with self._lock:
-            person = Person(**made, changed=self._now(), usn=self._tick())
-            self._accounts[person.guid] = _Account(person, password, in_scope)
-        return person
-
-    def change_person(self, guid: Guid, **fields: Any) -> Person:
-        """Change fields of a person; the identity stays."""
-        with self._lock:
-            account = self._accounts[guid]
-            account.person = replace(
-                account.person, **fields, changed=self._now(), usn=self._tick()
-            )
-            return account.person
-
-    def set_scope(self, guid: Guid, in_scope: bool) -> None:
-        """Move a person into or out of the User Search DN."""
-        with self._lock:
-            self._accounts[guid].in_scope = in_scope
-            self._tick()
-
-    def set_password(self, guid: Guid, password: str) -> None:
-        """Set a password, as an administrator does."""
-        with self._lock:
-            self._accounts[guid].password = password
-
-    def refuse(self, guid: Guid, refusal: type[Refused] | None) -> None:
-        """Refuse the person's binds with this: `PasswordWasRight` kinds only the right password."""
-        with self._lock:
-            self._accounts[guid].refusal = refusal
-
-    def set_policy(self, guid: Guid, policy: LockoutPolicy | None) -> None:
-        """A fine-grained lockout policy for one person."""
-        with self._lock:
-            self._accounts[guid].policy = policy
-
-    def unlock(self, guid: Guid) -> None:
-        """Let a person try again."""
-        with self._lock:
-            self._accounts[guid].wrong = 0
-
-    def remove_person(self, guid: Guid) -> None:
-        """Delete a person."""
-        with self._lock:
-            del self._accounts[guid]
-            for key, department in self._departments.items():
-                self._departments[key] = replace(department, members=department.members - {guid})
-            self._tick()
-
-    def add_department(
-        self,
-        name: str,
-        members: Iterable[Guid] = (),
-        *,
-        kind: DepartmentKind = DepartmentKind.GROUP,
-        **fields: Any,
-    ) -> DirectoryDepartment:
-        """Add a group or OU; members are effective ones."""
-        attribute = "CN" if kind is DepartmentKind.GROUP else "OU"
-        made: dict[str, Any] = {
-            "guid": Guid(uuid.uuid4()),
-            "dn": f"{attribute}={dns.escape(name)},OU=Departments,{BASE}",
-            "path": ("Departments", name),
-        } | fields
-        with self._lock:
-            self._tick()
-            department = DirectoryDepartment(
-                name=name, kind=kind, members=frozenset(members), changed=self._now(), **made
-            )
-            self._departments[department.guid] = department
-        return department
-
-    def change_department(self, guid: Guid, **fields: Any) -> DirectoryDepartment:
-        """Change fields of a department; the identity stays."""
-        if "members" in fields:
-            fields["members"] = frozenset(fields["members"])
-        with self._lock:
-            self._tick()
-            changed = replace(self._departments[guid], **fields, changed=self._now())
-            self._departments[guid] = changed
-        return changed
-
-    def remove_department(self, guid: Guid) -> None:
-        """Delete a department; its people stay."""
-        with self._lock:
-            del self._departments[guid]
-            self._tick()
-
-    def restore_database(self) -> None:
-        """What follows a restore of the server: another invocationId."""
-        with self._lock:
-            self.server_id = str(uuid.uuid4())
-
-    def _tick(self) -> int:
-        self.usn += 1
-        return self.usn
-
-    def _operation(self, name: str) -> None:
-        with self._lock:
-            self.operations += 1
-        if self.on_operation is not None:
-            self.on_operation(name)
-        if self.down:
-            raise Unavailable("No directory server can be reached.", tried=("fake: down",))
-        if self.hung:
-            raise Unavailable(
-                "The directory did not answer in time.", tried=("fake: silent",), asked=True
-            )
 
     # -- Authenticator
 
@@ -239,7 +67,7 @@ class FakeDirectory:
                 raise BadCredentials()
             self._judge(account, password)
 
-    def _judge(self, account: _Account, password: str) -> None:
+    def _judge(self, account: Account, password: str) -> None:
         """In AD's order: locked before all, then the password, then what else is in the way."""
         policy = account.policy or self.policy
         if account.person.locked or 0 < policy.threshold <= account.wrong:

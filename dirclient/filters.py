@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dirclient import wire
+from dirclient import ber
 
 IN_CHAIN = "1.2.840.113556.1.4.1941"  # MS-ADTS 3.1.1.3.4.4.3: follows links to their end
 BITS = "1.2.840.113556.1.4.803"  # MS-ADTS 3.1.1.3.4.4.1: all bits set
@@ -77,7 +77,7 @@ class And(Filter):
     parts: tuple[Filter, ...]
 
     def encode(self) -> bytes:
-        return wire.tlv(0xA0, b"".join(part.encode() for part in self.parts))
+        return ber.tlv(0xA0, b"".join(part.encode() for part in self.parts))
 
     def __str__(self) -> str:
         return f"(&{''.join(map(str, self.parts))})"
@@ -90,7 +90,7 @@ class Or(Filter):
     parts: tuple[Filter, ...]
 
     def encode(self) -> bytes:
-        return wire.tlv(0xA1, b"".join(part.encode() for part in self.parts))
+        return ber.tlv(0xA1, b"".join(part.encode() for part in self.parts))
 
     def __str__(self) -> str:
         return f"(|{''.join(map(str, self.parts))})"
@@ -103,7 +103,7 @@ class Not(Filter):
     part: Filter
 
     def encode(self) -> bytes:
-        return wire.tlv(0xA2, self.part.encode())
+        return ber.tlv(0xA2, self.part.encode())
 
     def __str__(self) -> str:
         return f"(!{self.part})"
@@ -121,8 +121,8 @@ class Comparison(Filter):
     value: bytes
 
     def encode(self) -> bytes:
-        return wire.tlv(
-            _COMPARISONS[self.operator], wire.octets(self.attribute) + wire.octets(self.value)
+        return ber.tlv(
+            _COMPARISONS[self.operator], ber.octets(self.attribute) + ber.octets(self.value)
         )
 
     def __str__(self) -> str:
@@ -136,7 +136,7 @@ class Present(Filter):
     attribute: str
 
     def encode(self) -> bytes:
-        return wire.tlv(0x87, self.attribute.encode())
+        return ber.tlv(0x87, self.attribute.encode())
 
     def __str__(self) -> str:
         return f"({self.attribute}=*)"
@@ -152,10 +152,10 @@ class Substrings(Filter):
     final: bytes
 
     def encode(self) -> bytes:
-        parts = [wire.tlv(0x80, self.initial)] if self.initial else []
-        parts += [wire.tlv(0x81, part) for part in self.middle]
-        parts += [wire.tlv(0x82, self.final)] if self.final else []
-        return wire.tlv(0xA4, wire.octets(self.attribute) + wire.tlv(0x30, b"".join(parts)))
+        parts = [ber.tlv(0x80, self.initial)] if self.initial else []
+        parts += [ber.tlv(0x81, part) for part in self.middle]
+        parts += [ber.tlv(0x82, self.final)] if self.final else []
+        return ber.tlv(0xA4, ber.octets(self.attribute) + ber.tlv(0x30, b"".join(parts)))
 
     def __str__(self) -> str:
         parts = map(escape, (self.initial, *self.middle, self.final))
@@ -172,10 +172,10 @@ class Extensible(Filter):
     in_dn: bool = False
 
     def encode(self) -> bytes:
-        body = wire.tlv(0x81, self.rule.encode()) if self.rule else b""
-        body += wire.tlv(0x82, self.attribute.encode()) if self.attribute else b""
-        body += wire.tlv(0x83, self.value) + (b"\x84\x01\xff" if self.in_dn else b"")
-        return wire.tlv(0xA9, body)
+        body = ber.tlv(0x81, self.rule.encode()) if self.rule else b""
+        body += ber.tlv(0x82, self.attribute.encode()) if self.attribute else b""
+        body += ber.tlv(0x83, self.value) + (b"\x84\x01\xff" if self.in_dn else b"")
+        return ber.tlv(0xA9, body)
 
     def __str__(self) -> str:
         rule = f":{self.rule}" if self.rule else ""

@@ -1,8 +1,8 @@
 """LDAP on the wire: the few messages this client sends, and a fast reader of what comes back.
 
-Only the subset of BER that LDAP allows (RFC 4511 5.1): definite lengths, one-octet tags. Reading is
-bounded everywhere: each length is held against its container, so torn, oversized or meaningless
-input ends in `Malformed` and never in a loop. Why this is ours: docs/decisions/0002-ldap-wire.md.
+Reading is bounded everywhere: each length is held against its container, so torn, oversized or
+meaningless input ends in `Malformed` and never in a loop. Why this is ours is told in
+docs/decisions/0002-ldap-wire.md.
 """
 
 from __future__ import annotations
@@ -11,6 +11,12 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from dirclient.ber import Malformed as Malformed
+from dirclient.ber import element, long_length
+from dirclient.ber import integer as integer
+from dirclient.ber import octets as octets
+from dirclient.ber import tlv as tlv
 
 MAX_MESSAGE = 64 * 1024 * 1024
 """Octets of the largest message accepted: a group of half a million members fits."""
@@ -39,10 +45,6 @@ DIRSYNC_INCREMENTAL_VALUES = 0x80000000
 
 _SCOPES = {"base": 0, "one": 1, "subtree": 2}
 _CHANGES = {"add": 0, "delete": 1, "replace": 2}
-
-
-class Malformed(ValueError):
-    """The octets are not an LDAP message."""
 
 
 class Control(NamedTuple):
@@ -110,30 +112,6 @@ class Message(NamedTuple):
 
 
 # ---- writing -----------------------------------------------------------------------------------
-
-_SHORT = [bytes((n,)) for n in range(128)]
-
-
-def tlv(tag: int, body: bytes) -> bytes:
-    """One element: tag, shortest definite length, body."""
-    size = len(body)
-    if size < 128:
-        return _SHORT[tag] + _SHORT[size] + body if tag < 128 else bytes((tag, size)) + body
-    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(octets))) + octets + body
-
-
-def integer(value: int, tag: int = 0x02) -> bytes:
-    """INTEGER or, by its tag, ENUMERATED: the shortest two's complement."""
-    if 0 <= value < 128:
-        return bytes((tag, 1, value))
-    bits = (value if value >= 0 else ~value).bit_length() + 1
-    return tlv(tag, value.to_bytes((bits + 7) // 8, "big", signed=True))
-
-
-def octets(value: str | bytes) -> bytes:
-    """OCTET STRING; text goes as UTF-8."""
-    return tlv(0x04, value.encode() if isinstance(value, str) else value)
 
 
 def _message(message_id: int, operation: bytes, controls: Sequence[Control] = ()) -> bytes:
@@ -236,28 +214,6 @@ def extended_dn_control(text_form: bool = True) -> Control:
 # ---- reading -----------------------------------------------------------------------------------
 
 
-def _long(data: bytes, at: int) -> tuple[int, int]:
-    """The length whose first octet, at `at`, has its high bit set, and where the body starts."""
-    count = data[at] & 0x7F
-    if not 1 <= count <= 4:
-        raise Malformed(f"a length of {count} octets")
-    start = at + 1 + count
-    return int.from_bytes(data[at + 1 : start], "big"), start
-
-
-def _element(data: bytes, at: int, end: int) -> tuple[int, int, int]:
-    """Tag, start and stop of the element at `at`; it must end within `end`."""
-    tag = data[at]
-    size = data[at + 1]
-    start = at + 2
-    if size > 127:
-        size, start = _long(data, at + 1)
-    stop = start + size
-    if stop > end:
-        raise Malformed("an element reaches beyond its container")
-    return tag, start, stop
-
-
 def frame_end(data: bytes, at: int) -> int:
     """Where the message that starts at `at` ends; beyond the data when more must be read first.
 
@@ -287,11 +243,11 @@ def message(data: bytes, at: int, end: int) -> Message:
     """The envelope of the complete message in data[at:end]."""
     try:
         start = at + 2 if data[at + 1] < 128 else at + 2 + (data[at + 1] & 0x7F)
-        tag, first, last = _element(data, start, end)
+        tag, first, last = element(data, start, end)
         if tag != 0x02 or not 1 <= last - first <= 5:
             raise Malformed("a message without a message number")
         number = int.from_bytes(data[first:last], signed=True)
-        operation, first, last = _element(data, last, end)
+        operation, first, last = element(data, last, end)
     except IndexError:
         raise Malformed("a message ends too early") from None
     return Message(number, operation, first, last, end)
@@ -318,9 +274,9 @@ def entry(data: bytes, at: int, end: int) -> Entry:
     attributes: dict[str, list[bytes]] = {}
     known, four = _NAMES, _FOUR
     try:
-        _, at, stop = _element(data, at, end)
+        _, at, stop = element(data, at, end)
         dn = data[at:stop].decode("utf-8", "replace")
-        tag, at, stop = _element(data, stop, end)
+        tag, at, stop = element(data, stop, end)
         if tag != 0x30 or stop != end:
             raise Malformed("an entry without a list of attributes")
         while at < end:
@@ -332,7 +288,7 @@ def entry(data: bytes, at: int, end: int) -> Entry:
                 stop = four(data, at)[0]
                 at += 4
             elif stop > 127:
-                stop, at = _long(data, at - 1)
+                stop, at = long_length(data, at - 1)
             stop += at
             size = data[at + 1]
             if stop > end or data[at] != 0x04 or size > 127:
@@ -348,7 +304,7 @@ def entry(data: bytes, at: int, end: int) -> Entry:
                 size = four(data, at)[0]
                 at += 4
             elif size > 127:
-                size, at = _long(data, at - 1)
+                size, at = long_length(data, at - 1)
             if at + size != stop:
                 raise Malformed("the values of an attribute do not fill it")
             if 1 < size < 130 and data[at + 1] == size - 2 and data[at] == 0x04:
@@ -362,7 +318,7 @@ def entry(data: bytes, at: int, end: int) -> Entry:
                     size = data[at + 1]
                     at += 2
                     if size > 127:
-                        size, at = _long(data, at - 1)
+                        size, at = long_length(data, at - 1)
                     size += at
                     values.append(data[at:size])
                     at = size
@@ -385,11 +341,11 @@ def entries(data: bytes, at: int, number: int, into: list[Entry]) -> int:
         size = data[at + 1]
         start = at + 2
         if size > 127:
-            size, start = _long(data, at + 1)
+            size, start = long_length(data, at + 1)
         end = start + size
         if end > have + 8 or not data.startswith(head, start):
             break
-        _, start, stop = _element(data, start + len(head) - 1, end)
+        _, start, stop = element(data, start + len(head) - 1, end)
         into.append(entry(data, start, stop))
         at = end
     return at
@@ -405,16 +361,16 @@ def result(data: bytes, found: Message) -> Result:
 
 def _result(data: bytes, found: Message) -> Result:
     _, _, at, end, whole = found
-    tag, first, last = _element(data, at, end)
+    tag, first, last = element(data, at, end)
     if tag != 0x0A or not 1 <= last - first <= 4:
         raise Malformed("a result without a code")
     answer = Result(int.from_bytes(data[first:last], signed=True))
-    tag, first, last = _element(data, last, end)
+    tag, first, last = element(data, last, end)
     answer.matched_dn = data[first:last].decode("utf-8", "replace")
-    tag, first, last = _element(data, last, end)
+    tag, first, last = element(data, last, end)
     answer.message = data[first:last].decode("utf-8", "replace").rstrip("\0")
     while last < end:
-        tag, first, last = _element(data, last, end)
+        tag, first, last = element(data, last, end)
         if tag == 0xA3:
             answer.referrals = [
                 data[a:b].decode("utf-8", "replace") for a, b in _all(data, first, last)
@@ -431,7 +387,7 @@ def _result(data: bytes, found: Message) -> Result:
 def _all(data: bytes, at: int, end: int) -> list[tuple[int, int]]:
     found = []
     while at < end:
-        _, start, at = _element(data, at, end)
+        _, start, at = element(data, at, end)
         found.append((start, at))
     return found
 
@@ -456,14 +412,14 @@ def controls(data: bytes, at: int, end: int) -> dict[str, bytes | None]:
     """The response controls in data[at:end], by OID."""
     found: dict[str, bytes | None] = {}
     try:
-        tag, at, stop = _element(data, at, end)
+        tag, at, stop = element(data, at, end)
         if tag != 0xA0:
             return found
         for start, last in _all(data, at, stop):
             oid, value = "", None
             at = start
             while at < last:
-                tag, first, at = _element(data, at, last)
+                tag, first, at = element(data, at, last)
                 if tag == 0x04 and not oid:
                     oid = data[first:at].decode("utf-8", "replace")
                 elif tag == 0x04:
@@ -478,10 +434,10 @@ def _sequence(value: bytes | None, tags: tuple[int, ...]) -> list[bytes]:
     """The members of a control's SEQUENCE, which must have exactly these tags."""
     try:
         data = value or b""
-        tag, at, end = _element(data, 0, len(data))
+        tag, at, end = element(data, 0, len(data))
         members = []
         for expected in tags:
-            tag, first, at = _element(data, at, end)
+            tag, first, at = element(data, at, end)
             if tag != expected:
                 raise Malformed("a control value of another shape")
             members.append(data[first:at])
