@@ -16,6 +16,15 @@ def lookup_key(text: str) -> str:
     return unicodedata.normalize("NFC", folded)
 
 
+def search_words(text: str) -> list[str]:
+    """What a person typed into a search box, as the words that must all occur.
+
+    Only the first 200 characters count; what no database can be asked for is left out.
+    """
+    plain = text[:200].replace("\0", " ").encode("utf-8", "ignore").decode("utf-8")
+    return lookup_key(plain).split()
+
+
 def sort_key(last_name: str | None, first_name: str | None, fallback: str = "") -> str:
     """Orders people by last, then first name, as a phone book does; at most 512 characters.
 

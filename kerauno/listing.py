@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from kerauno.keys import lookup_key
+from kerauno.keys import search_words
 from kerauno.tables import (
     USER_FIRST_ORDER,
     USER_LAST_ORDER,
@@ -225,7 +225,7 @@ def _ring_groups(s: Session, search: str) -> list[Entry]:
         .join(Number, Number.ring_group_id == RingGroup.id)
         .order_by(func.lower(RingGroup.name), RingGroup.id)
     )
-    for word in lookup_key(search[:200]).split():
+    for word in search_words(search):
         statement = statement.where(
             _contains(func.lower(RingGroup.name), word)
             | Number.number.contains(word, autoescape=True)
@@ -265,7 +265,7 @@ def _lines() -> Select[*tuple[Any, ...]]:
 
 
 def _conditions(wanted: UserFilter) -> list[ColumnElement[bool]]:
-    conditions = [_matches(word) for word in lookup_key(wanted.search[:200]).split()]
+    conditions = [_matches(word) for word in search_words(wanted.search)]
     if wanted.state is not None:
         conditions.append(STATES[wanted.state])
     if wanted.department_id is not None:

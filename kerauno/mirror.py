@@ -25,7 +25,7 @@ from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
 from kerauno.errors import NotFound
-from kerauno.keys import lookup_key
+from kerauno.keys import search_words
 from kerauno.tables import (
     EXTENSION_ORDER,
     LOGIN_ORDER,
@@ -142,7 +142,7 @@ def counts(s: Session, directory_id: int, wanted: Filter) -> dict[str, int]:
         .where(*_conditions(directory_id, wanted))
         .group_by(SeenPerson.state)
     )
-    return dict(s.execute(statement).tuples().all())
+    return {state: count for state, count in s.execute(statement)}  # noqa: C416 - Row is no pair
 
 
 def conflict_counts(s: Session, directory_id: int) -> dict[str, int]:
@@ -247,7 +247,7 @@ def _people(
 
 def _conditions(directory_id: int, wanted: Filter) -> list[ColumnElement[bool]]:
     conditions = [SeenPerson.directory_id == directory_id]
-    for word in lookup_key(wanted.search[:200]).split():
+    for word in search_words(wanted.search):
         conditions.append(SeenPerson.search_text.contains(word, autoescape=True))
     if wanted.conflict:
         conditions.append(SeenPerson.state == "conflict")
