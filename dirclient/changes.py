@@ -20,7 +20,7 @@ from dirclient.model import Cursor, Guid
 from dirclient.people import generalized_time
 from dirclient.picture import Picture
 from dirclient.resolve import BaseKind, kind_of
-from dirclient.scan import CHUNK, PEOPLE_PAGE, Scan, chunks
+from dirclient.scan import CHUNK, Scan, chunks
 from dirclient.wire import Control, Entry
 
 SHOW_DELETED = Control(wire.SHOW_DELETED)
@@ -95,7 +95,7 @@ class _Following:
         containers: dict[Guid, Entry] = {}
         shown = (SHOW_DELETED,) if self.scan.preset.is_ad else ()
         for entry in self.scan.everywhere(
-            self.now, self._changed_filter(), self._attributes(), PEOPLE_PAGE, shown
+            self.now, self._changed_filter(), self._attributes(), controls=shown
         ):
             self._sort(entry, containers)
         if self._base_changed() or not self._move(containers):

@@ -123,12 +123,14 @@ class Scan:
         picture: Picture,
         wanted: Filter,
         attributes: Sequence[str],
-        size: int = PEOPLE_PAGE,
+        size: int = 0,
         controls: Sequence[Control] = (),
     ) -> Iterator[Entry]:
-        """Entries of the whole domain, wherever the search DNs are."""
+        """Entries of the whole domain, wherever the search DNs are; `size` of a page as given."""
         for context in self.contexts(picture):
-            for entries in self.pages(context, wanted, attributes, size, (*controls, *self.within)):
+            for entries in self.pages(
+                context, wanted, attributes, size or PEOPLE_PAGE, (*controls, *self.within)
+            ):
                 yield from entries
 
     # -- people

@@ -1,0 +1,292 @@
+"""A proxy before a real LDAP server that misbehaves in one chosen way.
+
+Samba and slapd do not cut member lists, refer elsewhere or die between pages when a test wants it;
+Windows and the network do. The client speaks to the proxy without encryption, the proxy to the
+server over LDAPS.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dirclient import wire
+from dirclient.groups import plain_dn
+from dirclient.wire import Message
+from tests.servers.process import loopback
+
+BIND, UNBIND, SEARCH = 0x60, 0x42, 0x63
+_LAST = (wire.BIND_RESPONSE, wire.SEARCH_DONE, wire.MODIFY_RESPONSE, wire.EXTENDED_RESPONSE)
+
+
+class Broken(Exception):
+    """Send this much, then close the connection."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        super().__init__()
+        self.data = data
+
+
+def entry(number: int, dn: str, attributes: dict[str, list[bytes]]) -> bytes:
+    """A search result entry as it stands on the wire."""
+    listed = b"".join(
+        wire.tlv(0x30, wire.octets(name) + wire.tlv(0x31, b"".join(map(wire.octets, values))))
+        for name, values in attributes.items()
+    )
+    body = wire.octets(dn) + wire.tlv(0x30, listed)
+    return wire.tlv(0x30, wire.integer(number) + wire.tlv(wire.SEARCH_ENTRY, body))
+
+
+def done(number: int, code: int = 0, message: str = "") -> bytes:
+    """The end of a search, without controls."""
+    body = wire.integer(code, 0x0A) + wire.octets("") + wire.octets(message)
+    return wire.tlv(0x30, wire.integer(number) + wire.tlv(wire.SEARCH_DONE, body))
+
+
+def reference(number: int, url: str) -> bytes:
+    """A continuation reference."""
+    body = wire.tlv(wire.SEARCH_REFERENCE, wire.octets(url))
+    return wire.tlv(0x30, wire.integer(number) + body)
+
+
+class Quirk:
+    """Passes everything on. Each kind of misbehaviour is a subclass.
+
+    `searches` counts the search requests that passed.
+    """
+
+    def __init__(self) -> None:
+        self.searches = 0
+        self.paged = False  # whether the search under way asked for a page
+
+    def request(self, data: bytes, found: Message) -> bytes:
+        """A request on its way to the server."""
+        if found.operation == SEARCH:
+            self.searches += 1
+            self.paged = wire.PAGED_RESULTS.encode() in data
+        return data
+
+    def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
+        """An answer on its way to the client: what arrives instead."""
+        yield data
+
+
+class DiesAfterPages(Quirk):
+    """The server dies after so many pages; it never comes back."""
+
+    def __init__(self, pages: int) -> None:
+        super().__init__()
+        self.pages = pages
+
+    def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
+        if found.operation == wire.SEARCH_DONE and self.paged:
+            if self.pages == 0:
+                raise Broken()
+            self.pages -= 1
+        yield data
+
+
+class TornInsideEntry(Quirk):
+    """The connection breaks in the middle of an entry, after so many whole ones."""
+
+    def __init__(self, whole: int) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
+        if found.operation == wire.SEARCH_ENTRY and self.paged:
+            if self.whole == 0:
+                raise Broken(data[: len(data) // 2])
+            self.whole -= 1
+        yield data
+
+
+class EndsWithCode(Quirk):
+    """A paged search ends with a result code after so many entries, as limits do."""
+
+    def __init__(self, code: int, entries: int) -> None:
+        super().__init__()
+        self.code = code
+        self.entries = entries
+
+    def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
+        if found.operation == wire.SEARCH_ENTRY and self.paged:
+            self.entries -= 1
+            if self.entries < 0:
+                return
+        if found.operation == wire.SEARCH_DONE and self.entries < 0 and self.paged:
+            yield done(found.id, self.code, "limit reached")
+            return
+        yield data
+
+
+class ForgetsTheCookie(Quirk):
+    """A server that does not know paging: the first page ends as if it were everything."""
+
+    def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
+        ends = found.operation == wire.SEARCH_DONE and self.paged
+        yield done(found.id) if ends else data
+
+
+class Refers(Quirk):
+    """Each search brings a reference to another place along."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+
+    def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
+        if found.operation == wire.SEARCH_DONE:
+            yield reference(found.id, self.url)
+        yield data
+
+
+class HidesEntries(Quirk):
+    """Entries whose DN looks like this are missing, and the search is a success."""
+
+    def __init__(self, pattern: str) -> None:
+        super().__init__()
+        self.pattern = pattern
+
+    def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
+        if found.operation == wire.SEARCH_ENTRY:
+            dn = plain_dn(wire.entry(data, found.start, found.stop).dn)
+            if re.match(self.pattern, dn):
+                return
+        yield data
+
+
+_RANGE = re.compile(rb"member;range=(\d+)-\*", re.IGNORECASE)
+
+
+class CutsMembers(Quirk):
+    """Gives at most so many members at once, as Windows does (MS-ADTS 3.1.1.3.1.3.3).
+
+    `forgetful`: the second part of a list never comes. `parts` counts the further parts asked.
+    """
+
+    def __init__(self, limit: int = 1500, *, forgetful: bool = False) -> None:
+        super().__init__()
+        self.limit = limit
+        self.forgetful = forgetful
+        self.parts = 0
+        self._from: dict[int, int] = {}
+
+    def request(self, data: bytes, found: Message) -> bytes:
+        data = super().request(data, found)
+        wanted = _RANGE.search(data)
+        if wanted is None:
+            self._from[found.id] = 0
+            return data
+        self.parts += 1
+        self._from[found.id] = int(wanted[1])
+        name = b"member"
+        old, new = wire.octets(wanted[0]), wire.octets(name)
+        body = data[found.start : found.stop]
+        at = body.rindex(wire.tlv(0x30, old))
+        body = body[:at] + wire.tlv(0x30, new)
+        rest = data[found.stop : found.end]
+        return wire.tlv(0x30, wire.integer(found.id) + wire.tlv(SEARCH, body) + rest)
+
+    def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
+        if found.operation != wire.SEARCH_ENTRY:
+            yield data
+            return
+        one = wire.entry(data, found.start, found.stop)
+        values = one.attributes.get("member", [])
+        start = self._from[found.id]
+        if len(values) <= self.limit and not start:
+            yield data
+            return
+        del one.attributes["member"]
+        part = values[start : start + self.limit]
+        last = "*" if start + self.limit >= len(values) else str(start + len(part) - 1)
+        if not start:
+            one.attributes["member"] = []
+        if not (start and self.forgetful):
+            one.attributes[f"member;range={start}-{last}"] = part
+        yield entry(found.id, one.dn, one.attributes)
+
+
+class QuirkyServer:
+    """The proxy. `quirk` can be exchanged at any time; `stop()` ends it."""
+
+    port = 389
+
+    def __init__(self, host: str, tls_port: int, ca_file: Path, tls_name: str) -> None:
+        self.host = loopback()
+        self.quirk = Quirk()
+        self._upstream = (host, tls_port)
+        self._context = ssl.create_default_context(cafile=ca_file)
+        self._tls_name = tls_name
+        self._listener = socket.create_server((self.host, self.port), backlog=64)
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def profile(self, honest: dict[str, Any]) -> dict[str, Any]:
+        """The honest server's profile, through this proxy."""
+        return honest | {
+            "servers": (self.host,),
+            "port": self.port,
+            "encryption": "none",
+            "plaintext_accepted": True,
+        }
+
+    def stop(self) -> None:
+        """Close everything; the port answers no more."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for one in self._open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self._open.append(client)
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError, StopIteration), client:
+            plain = socket.create_connection(self._upstream, 10)
+            with self._context.wrap_socket(plain, server_hostname=self._tls_name) as server:
+                self._converse(client, server)
+
+    def _converse(self, client: socket.socket, server: socket.socket) -> None:
+        requests, answers = _messages(client), _messages(server)
+        while True:
+            data, found = next(requests)
+            if found.operation == UNBIND:
+                return
+            server.sendall(self.quirk.request(data, found))
+            while True:
+                data, found = next(answers)
+                try:
+                    for changed in self.quirk.answer(data, found):
+                        client.sendall(changed)
+                except Broken as torn:
+                    client.sendall(torn.data)
+                    return
+                if found.operation in _LAST:
+                    break
+
+
+def _messages(sock: socket.socket) -> Iterator[tuple[bytes, Message]]:
+    """Whole messages as they arrive."""
+    data = b""
+    while True:
+        while data and (stop := wire.frame_end(data, 0)) <= len(data):
+            one, data = data[:stop], data[stop:]
+            yield one, wire.message(one, 0, stop)
+        chunk = sock.recv(1 << 20)
+        if not chunk:
+            return
+        data += chunk
