@@ -91,10 +91,15 @@ def _converted(dialect: Dialect, columns: Columns, rows: Iterable[Row]) -> list[
     if not converts:
         return list(rows)
     ready = []
+    # Neighbours often hold the very same object (this instant, an empty list): convert it once.
+    last: list[tuple[Any, Any]] = [(object(), None)] * len(converts)
     for row in rows:
         values = list(row)
-        for index, convert in converts:
-            values[index] = convert(values[index])
+        for n, (index, convert) in enumerate(converts):
+            value = values[index]
+            if last[n][0] is not value:
+                last[n] = (value, convert(value))
+            values[index] = last[n][1]
         ready.append(tuple(values))
     return ready
 

@@ -22,7 +22,11 @@ from kerauno.bulk import RowRefused
 from kerauno.db import Database, translate
 from kerauno.errors import LeaseLost, RecordError
 from syncsvc.actions import ActionKind, DepartmentAction, PersonAction, Plan
-from syncsvc.departments_sql import note_department_failure, write_department
+from syncsvc.departments_sql import (
+    note_department_failure,
+    write_department,
+    write_imports,
+)
 from syncsvc.people_sql import Target, note_failure, write_people
 
 PEOPLE_PER_BATCH = 2000
@@ -168,7 +172,18 @@ def batches(
 def _write_departments(
     s: Session, target: Target, part: Sequence[DepartmentAction], applied: Applied
 ) -> None:
+    imports = [action for action in part if action.record is None]
+    try:
+        with s.begin_nested():
+            write_imports(s, target, imports)
+    except _REFUSED as error:
+        refusal(error)
+        imports = []
+    for action in imports:
+        applied.count_department(action)
     for action in part:
+        if imports and action.record is None:
+            continue
         try:
             with s.begin_nested():
                 write_department(s, target, action)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -60,20 +60,47 @@ def journal_department(
     runs.journal(s, run_id, [entry])
 
 
+def write_imports(s: Session, target: Target, actions: Sequence[DepartmentAction]) -> None:
+    """Write several imports at once, all or none by the caller's savepoint. Raises RowRefused."""
+    imports = [_wanted(target, action) for action in actions]
+    ids = departments.import_many(s, imports, target.now)
+    entries = [
+        _imported(each, ids[each.source.guid], departments.clean_name(each.source.name))
+        for each in imports
+    ]
+    runs.journal(s, target.run_id, entries)
+
+
 def _import(s: Session, target: Target, action: DepartmentAction) -> None:
-    members = sorted({*action.add, *_new_users(target, action.add_people)})
+    each = _wanted(target, action)
+    made = departments.import_(s, each.source, each.number, each.user_ids, target.now)
+    runs.journal(s, target.run_id, [_imported(each, made.id, made.name)])
+
+
+def _wanted(target: Target, action: DepartmentAction) -> departments.Import:
     source = departments.Source(
         target.directory_id, str(action.guid), action.dn, action.name, action.kind
     )
-    made = departments.import_(s, source, action.number, members, target.now)
+    members = sorted({*action.add, *_new_users(target, action.add_people)})
+    return departments.Import(source, action.number, members)
+
+
+def _imported(each: departments.Import, department_id: int, name: str) -> Mapping[str, Any]:
     after = {
-        "name": made.name,
-        "dn": action.dn,
-        "kind": action.kind,
-        "number": action.number,
-        "members": members,
+        "name": name,
+        "dn": each.source.dn,
+        "kind": each.source.kind,
+        "number": each.number,
+        "members": list(each.user_ids),
     }
-    journal_department(s, target.run_id, "import", action.guid, made.id, made.name, after=after)
+    return {
+        "action": "import",
+        "subject": "department",
+        "guid": each.source.guid,
+        "subject_id": department_id,
+        "name": name,
+        "after": after,
+    }
 
 
 def _update(s: Session, target: Target, action: DepartmentAction) -> None:

@@ -58,6 +58,8 @@ _DEPARTMENT = (
 _DEPARTMENT_KEY = (SeenDepartment.directory_id, SeenDepartment.guid)
 _MEMBER_KEY = (SeenMember.directory_id, SeenMember.department_guid, SeenMember.person_guid)
 
+_DIRECT: list[Any] = []  # one object for all: it is turned into JSON once
+
 Fence = Callable[[Session], None]
 Row = tuple[Any, ...]
 
@@ -150,25 +152,37 @@ class Mirror:
                 changed.append((department, found, now))
 
         def write(s: Session, part: Sequence[Row]) -> None:
-            for department, found, now in part:
-                new = department.guid not in known
-                self._department(s, department, found, now, new=new)
+            self._write_departments(s, part, known)
 
         self._write(changed, write, _DEPARTMENTS_AT_ONCE)
         gone = [(self._id, guid) for guid in sorted(known.keys() - snapshot.departments.keys())]
         self._write(gone, self._forget)
         return bool(changed or gone)
 
-    def _department(
-        self,
-        s: Session,
-        department: DirectoryDepartment,
-        conflicts: list[dict[str, Any]],
-        digest: str,
-        *,
-        new: bool,
-    ) -> None:
-        row = (
+    def _write_departments(self, s: Session, part: Sequence[Row], known: Mapping[str, str]) -> None:
+        new: list[Row] = []
+        changed: list[Row] = []
+        members: list[Row] = []
+        for department, conflicts, digest in part:
+            row = self._department_row(department, conflicts, digest)
+            if department.guid in known:
+                changed.append(row)
+                members += self._moved_members(s, department)
+            else:
+                new.append(row)
+                guid, via = str(department.guid), department.via
+                members += [
+                    (self._id, guid, str(who), list(via[who]) if who in via else _DIRECT)
+                    for who in department.members
+                ]
+        insert_rows(s, (*_DEPARTMENT, *_DEPARTMENT_KEY), new)
+        update_rows(s, _DEPARTMENT, _DEPARTMENT_KEY, changed)
+        insert_rows(s, (*_MEMBER_KEY, SeenMember.via), members)
+
+    def _department_row(
+        self, department: DirectoryDepartment, conflicts: list[dict[str, Any]], digest: str
+    ) -> Row:
+        return (
             _plain(department.dn),
             _plain(department.name),
             department.kind.value,
@@ -179,31 +193,23 @@ class Mirror:
             self._id,
             str(department.guid),
         )
-        if new:
-            insert_rows(s, (*_DEPARTMENT, *_DEPARTMENT_KEY), [row])
-        else:
-            update_rows(s, _DEPARTMENT, _DEPARTMENT_KEY, [row])
-        self._members(s, department)
 
-    def _members(self, s: Session, department: DirectoryDepartment) -> None:
+    def _moved_members(self, s: Session, department: DirectoryDepartment) -> list[Row]:
+        """Take out who is no longer as the mirror says; give the rows of who is to be put in."""
         guid = str(department.guid)
-        known: dict[str, list[Any]] = dict(
-            s.execute(
-                select(SeenMember.person_guid, SeenMember.via).where(
-                    SeenMember.directory_id == self._id, SeenMember.department_guid == guid
-                )
-            ).all()
+        found = select(SeenMember.person_guid, SeenMember.via).where(
+            SeenMember.directory_id == self._id, SeenMember.department_guid == guid
         )
+        known: dict[str, list[Any]] = dict(s.execute(found).all())
         via = department.via
         wanted = {str(member): list(via.get(member, ())) for member in department.members}
         stale = [g for g, path in known.items() if wanted.get(g) != path]
         delete_rows(s, _MEMBER_KEY, ((self._id, guid, member) for member in stale))
-        fresh = [
+        return [
             (self._id, guid, member, path)
             for member, path in wanted.items()
             if known.get(member) != path
         ]
-        insert_rows(s, (*_MEMBER_KEY, SeenMember.via), fresh)
 
     def _forget(self, s: Session, keys: Sequence[Row]) -> None:
         delete_rows(s, _DEPARTMENT_KEY, keys)
@@ -246,7 +252,7 @@ def _person_row(
         person.must_change_password,
         person.changed,
         state,
-        [conflict.as_json() for conflict in conflicts],
+        [conflict.as_json() for conflict in conflicts] if conflicts else _DIRECT,
         user_id,
         sort_key(last, first, login or texts[0] or ""),
         lookup_key(" ".join(part for part in searched if part)),
