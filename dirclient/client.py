@@ -71,16 +71,19 @@ class DirectoryClient:
         self._authenticator.change_password(identity, old, new)
 
     def find(self, login: Login) -> Person:
-        """See `Finder`."""
-        return self._finder.find(login)
+        """See `Finder`. Takes no longer than a sign-in may."""
+        with self.time_limit():
+            return self._finder.find(login)
 
     def find_guid(self, guid: Guid) -> Person:
-        """See `Finder`."""
-        return self._finder.find_guid(guid)
+        """See `Finder`. Takes no longer than a sign-in may."""
+        with self.time_limit():
+            return self._finder.find_guid(guid)
 
     def lockout_policy(self, guid: Guid | None = None) -> LockoutPolicy:
-        """See `Policies`."""
-        return self._policies.lockout_policy(guid)
+        """See `Policies`. Takes no longer than a sign-in may."""
+        with self.time_limit():
+            return self._policies.lockout_policy(guid)
 
     # -- reading
 

@@ -53,7 +53,7 @@ class Policies(Protocol):
     """Reads what the domain says about lockout."""
 
     def lockout_policy(self, guid: Guid | None = None) -> LockoutPolicy:
-        """The strictest policy that may hold for this account; the domain's when guid is None."""
+        """The strictest policy that may hold for this account; for anybody when guid is None."""
 
 
 class Prober(Protocol):

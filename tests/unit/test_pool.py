@@ -177,6 +177,27 @@ def test_a_password_is_changed_on_encrypted_connections_only(directory: Director
     assert directory.peers[0].accepted == 0
 
 
+def test_all_connections_share_one_tls_context(
+    directories: Callable[..., Directory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making one costs milliseconds, and a sign-in has none to give away."""
+    contexts: list[object] = []
+
+    def opener(profile: Profile, server: str, context: object) -> Connection:
+        contexts.append(context)
+        raise Unavailable("not today")
+
+    directory = directories(2, encryption="starttls")
+    directory.pool._opener = opener
+    for _ in range(2):
+        directory.clock.offset += 1
+        with pytest.raises(Unavailable):
+            directory.authenticator.authenticate(JOHN, "secret")
+    assert len(contexts) == 4
+    assert len(set(contexts)) == 1
+    assert contexts[0] is not None
+
+
 # -- connections that died
 
 
