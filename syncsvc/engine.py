@@ -198,7 +198,7 @@ class Engine:
             mode,
             self.now(),
             only=only,
-            numbers=configured.numbers,
+            numbers=configured.numbers if configured.auto_sync else None,
             role_groups=configured.role_groups,
         )
         return Planned(configured, snapshot, records, make_plan(snapshot, records, rules))

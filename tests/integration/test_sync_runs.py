@@ -396,6 +396,16 @@ def test_departments_import_themselves_by_range_and_keep_their_number(sync: Sync
     }
 
 
+def test_without_auto_synchronization_synchronize_users_imports_no_department(sync: Sync) -> None:
+    people = sync.people(2)
+    sync.set(auto_sync=False, ring_group_first="600", ring_group_last="699")
+    sync.fake.add_department("Sales", [p.guid for p in people])
+    report = sync.build()
+    assert (report["created"], report["departments"]) == (2, {"imported": 0, "updated": 0})
+    (sales,) = departments.listing(sync.engine)
+    assert (sales["state"], sales["number"], sales["conflicts"]) == ("available", None, [])
+
+
 # One user by hand
 
 
