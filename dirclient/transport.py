@@ -159,13 +159,15 @@ class Connection:
         if not name or not secret or b"\0" in secret:
             raise ValueError("a bind needs a name and a password")
         end = self._end()
-        with self._operation as number:
-            self._send(wire.bind_request(number, name, secret), end)
-            try:
+        sent = False
+        try:
+            with self._operation as number:
+                self._send(wire.bind_request(number, name, secret), end)
+                sent = True
                 answer = self._answer(number, wire.BIND_RESPONSE, end)
-            except Unavailable as why:
-                why.asked = True
-                raise
+        except Unavailable as why:
+            why.asked = sent
+            raise
         if answer.code != adcodes.SUCCESS:
             raise adcodes.refusal(answer.code, answer.message)
 

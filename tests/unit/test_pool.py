@@ -140,8 +140,9 @@ def test_a_bind_that_was_sent_and_not_answered_is_not_repeated(
 ) -> None:
     directory = directories(2)
     directory.script(lambda _: end)
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as caught:
         directory.authenticator.authenticate(JOHN, "secret")
+    assert caught.value.asked
     assert directory.binds() == [[NAME], []]
 
 
@@ -399,6 +400,7 @@ def test_when_every_server_is_gone_the_answer_comes_at_once(
     for _ in range(2):
         with pytest.raises(Unavailable) as caught:
             directory.authenticator.authenticate(JOHN, "secret")
+        assert not caught.value.asked
         assert len(caught.value.tried) == 2
         assert directory.peers[1].host in caught.value.tried[1]
 
