@@ -18,6 +18,7 @@ missing() {
 	have samba || echo "samba samba-ad-dc"
 	any /usr/lib/*/samba/ldb/samba_dsdb.so /usr/lib/*/ldb/modules/ldb/samba_dsdb.so \
 		|| echo samba-dsdb-modules
+	any /usr/share/samba/setup/ad-schema || echo samba-ad-provision
 	samba_library || echo python3-samba
 	have winbindd || echo winbind
 	have slapd || echo slapd
@@ -45,7 +46,7 @@ install() {
 		trap 'rm -f "$guard"' EXIT
 	fi
 	export DEBIAN_FRONTEND=noninteractive
-	echo "Installing system packages for the tests: $*"
+	echo "Installing system packages: $*"
 	apt-get update -qq
 	wanted=""
 	for one in "$@"; do # other releases name or bundle some of them differently
