@@ -1,0 +1,501 @@
+"""The sign-in form over HTTP: what people get, what is written, what it costs."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from authsvc import texts
+from dirclient import errors
+from dirclient.model import LockoutPolicy
+from kerauno import directories, leaving, users
+from kerauno.tables import Link, LinkProposal, WebSession
+from tests.integration.site import (
+    LOCAL_PASSWORD,
+    PASSWORD,
+    Site,
+    logged,
+    make_site,
+    notice,
+)
+
+REFUSED = f"{texts.refused_title} {texts.refused} {texts.reference}"
+
+
+def test_a_right_password_opens_a_session(any_site: Site) -> None:
+    any_site.linked()
+    browser, response = any_site.sign_in()
+    assert (response.status_code, response.location) == (303, "/")
+    assert browser.get("/").status_code == 200
+    assert [(e.event, e.outcome) for e in any_site.audited()] == [("sign-in", "ok")]
+
+
+def test_the_cookie_cannot_be_read_by_scripts_and_stays_on_this_site(site: Site) -> None:
+    site.linked()
+    _, response = site.sign_in()
+    name, _, attributes = response.headers["Set-Cookie"].partition("=")
+    assert name == "kerauno"
+    assert attributes.split("; ")[1:] == ["HttpOnly", "Path=/", "SameSite=Lax"]
+
+
+def test_over_https_the_cookie_is_bound_to_this_host(sqlite_url: str, tmp_path: Path) -> None:
+    site = make_site(sqlite_url, tmp_path, public_url="https://phone.company.com")
+    site.linked()
+    _, response = site.sign_in()
+    cookie = response.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-kerauno=")
+    assert cookie.endswith("; HttpOnly; Path=/; SameSite=Lax; Secure")
+    assert response.headers["Strict-Transport-Security"].startswith("max-age=")
+
+
+def test_the_database_holds_no_cookie(site: Site) -> None:
+    site.linked()
+    _, response = site.sign_in()
+    token = response.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
+    with site.services.database.read() as s:
+        (row,) = s.query(WebSession)
+    assert token not in repr(vars(row))
+
+
+# -- equal words
+
+
+def test_unknown_wrong_and_no_access_read_alike(site: Site) -> None:
+    site.linked()
+    site.link(site.user("gone@company.com"), site.person("gone"))
+    site.user("unlinked@company.com")
+    site.admin()
+    with site.services.database.write() as s:
+        gone = users.by_email(s, "gone@company.com")
+        users.deactivate(s, [gone.id], site.at, reserve_until=site.at)
+    tries = {
+        "wrong": ("john.doe@company.com", "nope"),
+        "unknown": ("nobody@company.com", "nope"),
+        "no access": ("gone@company.com", PASSWORD),
+        "not linked": ("unlinked@company.com", PASSWORD),
+        "local": ("ada@company.com", "nope"),
+        "no name": ("a@b@c", "nope"),
+        "empty password": ("john.doe@company.com", ""),
+    }
+    said = {}
+    for kind, (name, password) in tries.items():
+        _, response = site.sign_in(name, password)
+        page = response.text.replace(name, "NAME")
+        code = site.audited()[-1].code
+        assert code in page
+        said[kind] = (response.status_code, notice(response), len(page))
+    assert set(said.values()) == {(401, REFUSED, said["wrong"][2])}
+
+
+def test_a_refusal_names_a_code_that_leads_to_its_reason(any_site: Site) -> None:
+    any_site.linked()
+    _, response = any_site.sign_in(password="nope")
+    (event,) = any_site.audited()
+    assert event.code in response.text
+    assert (event.outcome, event.actor) == ("wrong_password", "john.doe@company.com")
+
+
+def test_the_audit_keeps_no_name_that_could_be_a_password(site: Site) -> None:
+    site.sign_in("correct horse battery", "nope")
+    site.sign_in("somebody@company.com", "nope")
+    assert [event.actor for event in site.audited()] == ["co…", "so…@company.com"]
+
+
+# -- names
+
+
+def test_a_bare_name_is_told_to_be_completed(site: Site) -> None:
+    site.configure(login_without_domain=False)
+    site.linked()
+    _, response = site.sign_in("john.doe")
+    assert response.status_code == 401
+    assert notice(response) == f"{texts.domain_needed_title} {texts.domain_needed}"
+    assert site.directory.operations == 0
+
+
+@pytest.mark.parametrize("name", ["john.doe", "JOHN.DOE", "COMPANY\\john.doe", " john.doe "])
+def test_every_allowed_form_of_the_name(site: Site, name: str) -> None:
+    site.linked()
+    assert site.sign_in(name)[1].status_code == 303
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        " ",
+        "x" * 10_000,
+        "*",
+        "a*",
+        ")(uid=*",
+        "john.doe\0",
+        "\u202ejohn.doe",
+        "john.doe@other.example",
+        "OTHER\\john.doe",
+        "john doe",
+        "<script>alert(1)</script>",
+        "cafe\u0301",
+        "'; DROP TABLE user; --",
+        "😀",
+    ],
+)
+def test_odd_names_are_refused_alike_and_never_shown_as_markup(any_site: Site, name: str) -> None:
+    any_site.linked()
+    _, response = any_site.sign_in(name, "nope")
+    assert response.status_code == 401
+    assert notice(response) == REFUSED
+    assert "<script>alert" not in response.text
+
+
+def test_an_unnormalised_name_is_the_same_name(site: Site) -> None:
+    site.linked("zoë")
+    assert site.sign_in("zoe\u0308@company.com")[1].status_code == 303
+
+
+def test_a_huge_form_is_too_large(site: Site) -> None:
+    _, response = site.sign_in("john.doe", "x" * 3_000_000)
+    assert response.status_code == 413
+
+
+# -- where it leads
+
+
+@pytest.mark.parametrize(
+    ("target", "location"),
+    [
+        ("/phonebook?q=a&page=2", "/phonebook?q=a&page=2"),
+        ("/console/users/7", "/console/users/7"),
+        ("", "/"),
+        ("https://evil.example/", "/"),
+        ("//evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("\\\\evil.example", "/"),
+        ("/\t/evil.example", "/"),
+        ("/\n/evil.example", "/"),
+        (" //evil.example", "/"),
+        ("///evil.example", "/"),
+        ("javascript:alert(1)", "/"),
+        ("evil.example", "/"),
+        ("/ok\r\nSet-Cookie: a=b", "/"),
+        ("/%0d%0aSet-Cookie:a=b", "/%0d%0aSet-Cookie:a=b"),
+        ("/a\\b", "/"),
+        ("/" + "a" * 5000, "/"),
+    ],
+)
+def test_next_leads_nowhere_but_here(site: Site, target: str, location: str) -> None:
+    site.linked()
+    _, response = site.sign_in(next=target)
+    assert (response.status_code, response.location) == (303, location)
+
+
+def test_next_survives_a_wrong_password(site: Site) -> None:
+    site.linked()
+    page = site.sign_in(password="nope", next="/phonebook")[1].text
+    assert '<input type="hidden" name="next" value="/phonebook">' in page
+
+
+def test_a_page_that_needs_a_session_leads_to_the_form_and_back(site: Site) -> None:
+    browser = site.browser()
+    response = browser.get("/phonebook?q=doe")
+    assert response.location == "/login?next=/phonebook%3Fq%3Ddoe"
+    assert 'value="/phonebook?q=doe"' in browser.get(response.location).text
+
+
+# -- the first sign-in
+
+
+def test_the_first_sign_in_links_the_user(any_site: Site) -> None:
+    user_id = any_site.user()
+    person = any_site.person()
+    assert any_site.sign_in()[1].status_code == 303
+    with any_site.services.database.read() as s:
+        link = s.get(Link, user_id)
+        assert link is not None
+        assert (link.guid, link.scope, link.origin) == (person.guid, "login", "sign-in")
+    assert [(e.event, e.outcome) for e in any_site.audited()] == [
+        ("link", "first-sign-in"),
+        ("sign-in", "ok"),
+    ]
+
+
+def test_after_the_first_sign_in_one_bind_is_enough(site: Site) -> None:
+    site.user()
+    site.person()
+    site.sign_in()
+    before = site.directory.operations
+    site.sign_in()
+    assert site.directory.operations == before + 1
+
+
+def test_an_administrators_claim_waits_for_an_administrator(any_site: Site) -> None:
+    user_id = any_site.user(role="admin")
+    person = any_site.person()
+    assert any_site.sign_in()[1].status_code == 401
+    with any_site.services.database.read() as s:
+        (proposal,) = s.query(LinkProposal)
+        assert (proposal.user_id, proposal.guid) == (user_id, person.guid)
+        assert s.get(Link, user_id) is None
+    assert [(e.event, e.outcome) for e in any_site.audited()] == [
+        ("link-proposed", "waiting"),
+        ("sign-in", "administrator_not_linked"),
+    ]
+
+
+# -- the throttle
+
+
+def test_the_throttle_closes_below_the_domains_lockout(any_site: Site) -> None:
+    any_site.directory.policy = LockoutPolicy(3, 1800, 1800)
+    any_site.linked()
+    statuses = [any_site.sign_in(password="nope")[1].status_code for _ in range(4)]
+    assert statuses == [401, 401, 429, 429]
+    assert any_site.directory.binds == 2
+    any_site.pass_time(seconds=1861)
+    assert any_site.sign_in()[1].status_code == 303
+
+
+def test_a_fine_grained_policy_counts_too(site: Site) -> None:
+    site.directory.policy = LockoutPolicy(10, 1800, 1800)
+    site.linked()
+    other = site.person("strict")
+    site.directory.set_policy(other.guid, LockoutPolicy(2, 1800, 1800, "strict ones"))
+    assert [site.sign_in(password="nope")[1].status_code for _ in range(2)] == [401, 429]
+
+
+def test_the_throttled_are_told_how_long(site: Site) -> None:
+    site.directory.policy = LockoutPolicy(2, 1800, 1800)
+    site.linked()
+    site.sign_in(password="nope")
+    site.pass_time(minutes=10)
+    _, response = site.sign_in()
+    assert (response.status_code, response.headers["Retry-After"]) == (429, "1260")
+    assert "21 minutes" in notice(response)
+
+
+def test_a_right_password_forgives_wrong_ones(site: Site) -> None:
+    site.directory.policy = LockoutPolicy(4, 1800, 1800)
+    site.linked()
+    for _ in range(3):
+        assert site.sign_in(password="nope")[1].status_code == 401
+        assert site.sign_in(password="nope")[1].status_code == 401
+        assert site.sign_in()[1].status_code == 303
+
+
+def test_guesses_that_arrive_together_cannot_lock_an_account(any_site: Site) -> None:
+    any_site.directory.policy = LockoutPolicy(5, 1800, 1800)
+    any_site.linked()
+    any_site.sign_in()
+    statuses: list[int] = []
+
+    def guess() -> None:
+        statuses.append(any_site.sign_in(password="nope")[1].status_code)
+
+    threads = [threading.Thread(target=guess) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses) == [401] * 4 + [429] * 12
+    any_site.pass_time(hours=1)
+    assert any_site.sign_in()[1].status_code == 303
+
+
+def test_an_address_is_throttled_whatever_names_it_tries(sqlite_url: str, tmp_path: Path) -> None:
+    site = make_site(sqlite_url, tmp_path, address_failures="5")
+    statuses = [site.sign_in(f"user{n}@company.com", "nope")[1].status_code for n in range(7)]
+    assert statuses == [401] * 5 + [429] * 2
+
+
+def test_only_believed_proxies_name_the_address(sqlite_url: str, tmp_path: Path) -> None:
+    site = make_site(sqlite_url, tmp_path, trusted_proxies="1")
+    site.linked()
+    form = {"username": "john.doe", "password": PASSWORD}
+    site.browser().post("/login", data=form, headers={"X-Forwarded-For": "6.6.6.6, 203.0.113.9"})
+    assert [event.address for event in site.audited()] == ["203.0.113.9"]
+
+
+def test_without_a_proxy_nobody_names_their_own_address(site: Site) -> None:
+    site.linked()
+    form = {"username": "john.doe", "password": PASSWORD}
+    site.browser().post("/login", data=form, headers={"X-Forwarded-For": "203.0.113.9"})
+    assert [event.address for event in site.audited()] == ["127.0.0.1"]
+
+
+# -- the directory's bad days
+
+
+def test_an_outage_is_nobodys_fault(any_site: Site) -> None:
+    any_site.linked()
+    any_site.directory.down = True
+    for name in ("john.doe@company.com", "nobody@company.com"):
+        _, response = any_site.sign_in(name)
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "10")
+        assert notice(response).startswith(f"{texts.unavailable_title} {texts.unavailable}")
+
+
+def test_local_users_sign_in_during_an_outage(site: Site) -> None:
+    site.admin()
+    site.directory.down = True
+    assert site.sign_in("ada@company.com", LOCAL_PASSWORD)[1].status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (errors.PasswordExpired, texts.change_expired),
+        (errors.MustChangePassword, texts.change_required),
+    ],
+)
+def test_an_expired_password_is_changed_here(
+    any_site: Site, refusal: type[errors.Refused], words: str
+) -> None:
+    any_site.linked()
+    (person,) = [a.person for a in any_site.directory._accounts.values()]
+    any_site.directory.refuse(person.guid, refusal)
+    _, response = any_site.sign_in(next="/phonebook")
+    assert response.status_code == 401
+    assert notice(response) == f"{texts.change_title} {words}"
+    form = {"username": "john.doe@company.com", "password": PASSWORD, "next": "/phonebook"}
+    new = {"new_password": "Another!2027", "new_password_again": "Another!2027"}
+    browser = any_site.browser()
+    changed = browser.post("/password", data=form | new)
+    assert (changed.status_code, changed.location) == (303, "/phonebook")
+    assert browser.get("/phonebook").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("new", "again", "words"),
+    [
+        ("", "", texts.new_password_missing),
+        ("Another!2027", "Different!1", texts.passwords_differ),
+        (PASSWORD, PASSWORD, texts.new_password_same),
+        ("short", "short", texts.policy_refused),
+    ],
+)
+def test_a_new_password_that_cannot_be_taken(site: Site, new: str, again: str, words: str) -> None:
+    site.linked()
+    form = {"username": "john.doe", "password": PASSWORD}
+    response = site.browser().post(
+        "/password", data=form | {"new_password": new, "new_password_again": again}
+    )
+    assert response.status_code == 400
+    assert words.replace("'", "&#39;") in response.text
+
+
+# -- settings and databases
+
+
+def test_changed_settings_count_from_the_next_sign_in(site: Site) -> None:
+    site.linked()
+    site.sign_in()
+    site.sign_in()
+    assert len(site.connects) == 1
+    site.configure(login_without_domain=False)
+    assert site.sign_in("john.doe")[1].status_code == 401
+    assert len(site.connects) == 2
+
+
+def test_a_key_file_that_changed_is_said_in_the_log_not_to_people(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    site = make_site(sqlite_url, tmp_path)
+    site.linked()
+    (tmp_path / "secret.key").unlink()
+    other = make_site_without_saving(sqlite_url, tmp_path)
+    with logged() as log:
+        _, response = other.sign_in()
+    assert response.status_code == 503
+    assert "secret.key" in log()
+    assert "secret.key" not in response.text
+
+
+def make_site_without_saving(url: str, folder: Path) -> Site:
+    """A site whose directory was saved by another."""
+    configure, Site.configure = Site.configure, lambda self, **_: None  # type: ignore[method-assign]
+    try:
+        return make_site(url, folder)
+    finally:
+        Site.configure = configure  # type: ignore[method-assign]
+
+
+def test_a_rotated_key_is_picked_up_without_a_restart(site: Site, tmp_path: Path) -> None:
+    from kerauno import sealed
+
+    site.linked()
+    site.sign_in()
+    with site.services.database.write() as s:
+        sealed.rotate(s, tmp_path / "secret.key")
+        directories.save(s, {"login_without_domain": True}, by="test", now=site.at)
+    assert site.sign_in()[1].status_code == 303
+
+
+def test_an_older_schema_is_a_503_that_tells_the_log_what_to_run(site: Site) -> None:
+    with site.services.database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE session RENAME TO session_old")
+    site.linked()
+    with logged() as log:
+        _, response = site.sign_in()
+    assert response.status_code == 503
+    assert "authsvc db upgrade" in log()
+
+
+# -- what it costs
+
+
+def test_a_sign_in_costs_one_read_and_two_short_transactions(any_site: Site) -> None:
+    any_site.linked()
+    any_site.sign_in()
+    with any_site.services.database.counting() as counts:
+        before = any_site.directory.operations
+        assert any_site.sign_in()[1].status_code == 303
+    assert (counts.statements, counts.writes) == (7, 6)
+    assert any_site.directory.operations - before == 1
+
+
+def test_the_form_costs_no_statement(site: Site) -> None:
+    site.browser().get("/login")
+    with site.services.database.counting() as counts:
+        assert site.browser().get("/login").status_code == 200
+    assert counts.statements <= 1
+
+
+def test_a_session_check_costs_one_statement_and_no_write(any_site: Site) -> None:
+    any_site.linked()
+    browser, _ = any_site.sign_in()
+    with any_site.services.database.counting() as counts:
+        assert browser.get("/auth/verify").status_code == 200
+    assert (counts.statements, counts.writes) == (1, 0)
+
+
+# -- leaving
+
+
+def test_signing_out_ends_the_session(site: Site) -> None:
+    site.linked()
+    browser, _ = site.sign_in()
+    token = browser.get_cookie("kerauno", domain="localhost")
+    assert token is not None
+    assert browser.post("/logout").location == "/login?signed-out"
+    browser.set_cookie("kerauno", token.value)
+    assert browser.get("/auth/verify").status_code == 401
+
+
+def test_an_ended_session_ends_at_the_next_request(site: Site) -> None:
+    user_id = site.linked()
+    browser, _ = site.sign_in()
+    assert browser.get("/api/v1/me").status_code == 200
+    with site.services.database.write() as s:
+        leaving.end_access(s, [user_id])
+    assert browser.get("/api/v1/me").status_code == 401
+    assert browser.get("/auth/verify").status_code == 401
+
+
+def test_a_session_ends_by_itself(site: Site) -> None:
+    site.linked()
+    browser, _ = site.sign_in()
+    site.pass_time(minutes=119)
+    assert browser.get("/auth/verify").status_code == 200
+    site.pass_time(minutes=121)
+    assert browser.get("/auth/verify").status_code == 401
