@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 import ldap3
@@ -72,6 +73,26 @@ class Backend(ABC):
     def set_state(self, identity: Identity, state: str) -> None:
         """Bring an account into one of the states of `REFUSALS`."""
 
+    @abstractmethod
+    def change(self, identity: Identity, *, first: str) -> None:
+        """Change a person's first name."""
+
+    @abstractmethod
+    def leave(self, identity: Identity) -> None:
+        """Move a person out of scope."""
+
+    @abstractmethod
+    def delete(self, identity: Identity) -> None:
+        """Delete a person."""
+
+    @abstractmethod
+    def add_department(self, stem: str, members: Iterable[Identity]) -> Guid:
+        """Add a group below the Department Search DN."""
+
+    @abstractmethod
+    def add_member(self, department: Guid, identity: Identity) -> None:
+        """Put a person into a department."""
+
     def unique(self, stem: str) -> str:
         """An account name that no other test has."""
         return f"{stem}-{self.tag}"
@@ -122,6 +143,23 @@ class FakeBackend(Backend):
         person = self.directory.add_person(account, in_scope=in_scope, **given, **fields)
         return Identity(person.guid, person.dn)
 
+    def change(self, identity: Identity, *, first: str) -> None:
+        self.directory.change_person(identity.guid, first_name=first)
+
+    def leave(self, identity: Identity) -> None:
+        self.directory.set_scope(identity.guid, False)
+
+    def delete(self, identity: Identity) -> None:
+        self.directory.remove_person(identity.guid)
+
+    def add_department(self, stem: str, members: Iterable[Identity]) -> Guid:
+        guids = [one.guid for one in members]
+        return self.directory.add_department(self.unique(stem), guids).guid
+
+    def add_member(self, department: Guid, identity: Identity) -> None:
+        present = self.directory.read().departments[department].members
+        self.directory.change_department(department, members=present | {identity.guid})
+
     def set_state(self, identity: Identity, state: str) -> None:
         guid = identity.guid
         if "disabled" in state:
@@ -148,11 +186,13 @@ class SambaBackend(Backend):
         self.tag = self.scratch.tag
         self.inside = self.scratch.ou("Inside")
         self.outside = self.scratch.ou("Outside")
+        self.shelf = self.scratch.ou("Departments")
         self._policies: list[str] = []
         self._client = self._looking_within(self.inside)
 
     def _looking_within(self, scope: str, **profile: Any) -> DirectoryClient:
-        fields = self.dc.profile(user_search_dn=scope, **profile)
+        places = {"user_search_dn": scope, "department_search_dn": self.shelf}
+        fields = self.dc.profile(**(places | profile))
         return DirectoryClient(Profile.model_validate(fields))
 
     @property
@@ -183,6 +223,22 @@ class SambaBackend(Backend):
             **fields,
         )
         return Identity(Guid(self.dc.guid(dn)), dn)
+
+    def change(self, identity: Identity, *, first: str) -> None:
+        self.dc.modify(f"<GUID={identity.guid}>", givenName=first)
+
+    def leave(self, identity: Identity) -> None:
+        self.dc.move(identity.dn, self.outside)
+
+    def delete(self, identity: Identity) -> None:
+        self.dc.delete(f"<GUID={identity.guid}>")
+
+    def add_department(self, stem: str, members: Iterable[Identity]) -> Guid:
+        dn = self.scratch.group(stem, [one.dn for one in members], self.shelf)
+        return Guid(self.dc.guid(dn))
+
+    def add_member(self, department: Guid, identity: Identity) -> None:
+        self.dc.add_members(f"<GUID={department}>", identity.dn)
 
     def set_state(self, identity: Identity, state: str) -> None:
         dc, dn = self.dc, identity.dn
@@ -230,10 +286,13 @@ class SlapdBackend(Backend):
         self.server = server
         self.inside = self._unit("in")
         self.outside = self._unit("out")
+        self.shelf = self._unit("shelf")
         self._client = self._looking_within(self.inside)
 
-    def _looking_within(self, scope: str) -> DirectoryClient:
-        return DirectoryClient(Profile.model_validate(self.server.profile(user_search_dn=scope)))
+    def _looking_within(self, scope: str, **profile: Any) -> DirectoryClient:
+        places = {"user_search_dn": scope, "department_search_dn": self.shelf}
+        fields = self.server.profile(**(places | profile))
+        return DirectoryClient(Profile.model_validate(fields))
 
     def _unit(self, stem: str) -> str:
         dn = f"ou={self.unique(stem)},{self.server.base}"
@@ -244,10 +303,10 @@ class SlapdBackend(Backend):
     def client(self) -> DirectoryClient:
         return self._client
 
-    def look_within(self, scope: str) -> None:
+    def look_within(self, scope: str, **profile: Any) -> None:
         """Let the client have another User Search DN."""
         self._client.close()
-        self._client = self._looking_within(scope)
+        self._client = self._looking_within(scope, **profile)
 
     def add(self, stem: str, *, in_scope: bool = True, **fields: Any) -> Identity:
         account = fields.pop("account", self.unique(stem))
@@ -268,13 +327,35 @@ class SlapdBackend(Backend):
         self.server.admin.add(dn, "inetOrgPerson", given)
         return Identity(Guid.parse(self.server.guid(dn)), dn)
 
+    def change(self, identity: Identity, *, first: str) -> None:
+        self.server.modify(identity.dn, givenName=first)
+
+    def leave(self, identity: Identity) -> None:
+        rdn = ldap3.utils.dn.safe_rdn(identity.dn)[0]
+        self.server.admin.modify_dn(identity.dn, rdn, new_superior=self.outside)
+
+    def delete(self, identity: Identity) -> None:
+        self.server.delete(identity.dn)
+
+    def add_department(self, stem: str, members: Iterable[Identity]) -> Guid:
+        dn = f"cn={self.unique(stem)},{self.shelf}"
+        names = [one.dn for one in members] or [self.server.service_dn]  # the schema wants one
+        self.server.admin.add(dn, "groupOfNames", {"cn": self.unique(stem), "member": names})
+        return Guid.parse(self.server.guid(dn))
+
+    def add_member(self, department: Guid, identity: Identity) -> None:
+        admin = self.server.admin
+        admin.search(self.shelf, f"(entryUUID={department})", attributes=["cn"])
+        dn = admin.response[0]["dn"]
+        admin.modify(dn, {"member": [(ldap3.MODIFY_ADD, [identity.dn])]})
+
     def set_state(self, identity: Identity, state: str) -> None:
         raise NotImplementedError(f"OpenLDAP has no state {state!r} of its own")
 
     def close(self) -> None:
         super().close()
         admin = self.server.admin
-        for unit in (self.inside, self.outside):
+        for unit in (self.inside, self.outside, self.shelf):
             admin.search(unit, "(objectClass=*)", ldap3.SUBTREE)
             for dn in sorted((one["dn"] for one in admin.response), key=len, reverse=True):
                 admin.delete(dn)

@@ -25,6 +25,7 @@ include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
 modulepath {modules}
 moduleload back_mdb.la
+{overlay_module}
 pidfile {folder}/slapd.pid
 TLSCACertificateFile {folder}/ca.pem
 TLSCertificateFile {folder}/server.pem
@@ -41,6 +42,7 @@ directory {folder}/data
 dbnosync
 index objectClass,entryUUID,entryCSN,modifyTimestamp eq
 index uid,mail,cn,sn,member,employeeNumber eq
+{overlay}
 access to attrs=userPassword
   by self write
   by anonymous auth
@@ -165,8 +167,13 @@ class Slapd:
     departments_dn = f"ou=groups,{SUFFIX}"
     phone_users_dn = f"cn={company.PHONE_USERS},ou=groups,{SUFFIX}"
 
-    def __init__(self, folder: Path, entries: Iterable[str]) -> None:
-        """Make it in an empty folder and load the LDIF entries."""
+    def __init__(
+        self, folder: Path, entries: Iterable[str], *, counts_changes: bool = False
+    ) -> None:
+        """Make it in an empty folder and load the LDIF entries.
+
+        `counts_changes`: it keeps a contextCSN, as every replicated server does.
+        """
         self.host = loopback()
         self.folder = folder
         self.authority = CertificateAuthority()
@@ -180,6 +187,8 @@ class Slapd:
                 modules=_modules(),
                 suffix=SUFFIX,
                 admin_password=self.admin_password,
+                overlay_module="moduleload syncprov.la" if counts_changes else "",
+                overlay="overlay syncprov" if counts_changes else "",
             )
         )
         self._load(entries)
