@@ -58,6 +58,7 @@ LDAPS_PORTS = (636, 3269)
 
 _HOST = re.compile(r"(?=.{1,253}\.?$)[\w](?:[\w-]{0,61}[\w])?(?:\.[\w](?:[\w-]{0,61}[\w])?)*\.?")
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\\s]+-----END CERTIFICATE-----")
 _LONGEST_DN = 4096
 _MOST_SERVERS = 16
 
@@ -66,6 +67,20 @@ def _split(value: object) -> object:
     """A list that was typed as text: comma, blank or line separated."""
     if isinstance(value, str):
         return tuple(part for part in re.split(r"[,;\s]+", value) if part)
+    return value
+
+
+def _pem(value: object) -> object:
+    """Certificates alone: of DER as PEM, of PEM without the words that tools write around them.
+
+    What holds a private key is left as it is, so that it is told and not kept.
+    """
+    if isinstance(value, bytes):
+        if value[:1] == b"\x30":
+            return ssl.DER_cert_to_PEM_cert(value)
+        value = value.decode("utf-8", "replace")
+    if isinstance(value, str) and "PRIVATE KEY" not in value:
+        return "\n".join(_CERTIFICATE.findall(value)) or value
     return value
 
 
@@ -108,6 +123,7 @@ class Profile(BaseModel):
     pool_size: int = 8
 
     _servers = field_validator("servers", mode="before")(_split)
+    _certificates = field_validator("ca_certificates", mode="before")(_pem)
 
     @model_validator(mode="before")
     @classmethod
@@ -226,7 +242,7 @@ class Profile(BaseModel):
             try:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
                 context.load_verify_locations(cadata=text)
-            except (ssl.SSLError, ValueError):
+            except (ssl.SSLError, ValueError, TypeError):
                 yield Fault(
                     "ca_certificates",
                     "The CA certificate cannot be read.",

@@ -21,7 +21,7 @@ def context(profile: Profile) -> ssl.SSLContext | None:
         return None
     try:
         made = ssl.create_default_context(cadata=profile.ca_certificates.strip() or None)
-    except (ssl.SSLError, ValueError) as odd:
+    except (ssl.SSLError, ValueError, TypeError) as odd:
         raise Misconfigured(
             "The CA certificate cannot be read.",
             field="ca_certificates",

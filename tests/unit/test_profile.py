@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 
 from dirclient.errors import Misconfigured
@@ -77,6 +79,8 @@ def test_every_fault_is_told_at_once() -> None:
         ({"encryption": "none"}, "encryption"),
         ({"encryption": "none", "plaintext_accepted": True, "port": 636}, "encryption"),
         ({"ca_certificates": "nonsense"}, "ca_certificates"),
+        ({"ca_certificates": "Größe"}, "ca_certificates"),
+        ({"ca_certificates": b"\x30\x82\xff"}, "ca_certificates"),
         ({"ca_certificates": PEM[:200]}, "ca_certificates"),
         (
             {"ca_certificates": PEM + "-----BEGIN PRIVATE KEY-----\n"},
@@ -98,6 +102,26 @@ def test_every_fault_is_told_at_once() -> None:
 )
 def test_a_fault_names_its_field(values: dict[str, object], field: str) -> None:
     assert fields(**values) == [field]
+
+
+def test_certificates_are_kept_without_the_words_around_them() -> None:
+    other = CertificateAuthority("Größe").pem
+    for text in (
+        f"Aussteller: Größe CA\n{PEM}# next\r\n{other}",
+        PEM.replace("\n", "\r\n") + other,
+        (PEM + other).encode(),
+    ):
+        profile, found = Profile.examine({**GOOD, "ca_certificates": text}, "secret")
+        assert profile is not None
+        assert found == []
+        assert profile.ca_certificates.replace("\r", "") == f"{PEM.strip()}\n{other.strip()}"
+
+
+def test_a_certificate_may_come_as_windows_exports_it() -> None:
+    der = ssl.PEM_cert_to_DER_cert(PEM)
+    profile, found = Profile.examine({**GOOD, "ca_certificates": der}, "secret")
+    assert profile is not None
+    assert (found, profile.ca_certificates) == ([], PEM)
 
 
 @pytest.mark.parametrize("password", ["", "   ", "a\0b"])
