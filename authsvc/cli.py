@@ -11,6 +11,7 @@ import click
 
 from authsvc.cli_client import client, keys
 from authsvc.cli_directory import directory
+from authsvc.cli_forward import forward
 from authsvc.cli_records import admin, attempts, housekeeping, key, sessions, user
 from authsvc.command import Commands
 from kerauno import migrations
@@ -95,7 +96,10 @@ def _root() -> Path:
     )
 
 
-for _command in (admin, user, directory, client, key, keys, sessions, attempts, housekeeping):
+for _command in (
+    *(admin, user, directory, client, forward),
+    *(key, keys, sessions, attempts, housekeeping),
+):
     main.add_command(_command)
 
 

@@ -230,3 +230,35 @@ class LogoutDelivery(Base):
     due_at: Mapped[datetime]  # also the claim: whoever works on it moves it ahead
     attempts: Mapped[int] = mapped_column(default=0)
     error: Mapped[str] = mapped_column(Text, default="")
+
+
+class ProtectedHost(Base):
+    """A site behind a reverse proxy that asks here who is signed in (forward-auth).
+
+    `departments` are ids of departments whose members alone may enter; empty: everyone.
+    """
+
+    __tablename__ = "protected_host"
+
+    host: Mapped[str] = mapped_column(String(255), primary_key=True)  # lower case, with any port
+    departments: Mapped[list[Any]] = mapped_column(default=list)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class HostSession(Base):
+    """A browser's entry to one protected host, by which the session's own cookie stays at home.
+
+    `id` is the digest of the host's cookie, or, until `ticket` is used, of nothing known.
+    It is good for as long as the session that `session_handle` names.
+    """
+
+    __tablename__ = "host_session"
+
+    id: Mapped[str] = mapped_column(String(DIGEST), primary_key=True)
+    ticket: Mapped[str | None] = mapped_column(String(DIGEST), unique=True)
+    session_handle: Mapped[str] = mapped_column(String(32), index=True)
+    host: Mapped[str] = mapped_column(
+        ForeignKey("protected_host.host", ondelete="CASCADE"), index=True
+    )
+    created_at: Mapped[datetime] = mapped_column(index=True)

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from authsvc.oidc.provider import Provider
-from kerauno import app_requests, audit, logouts
+from kerauno import app_requests, audit, logouts, protected
 from kerauno.errors import KeyProblem
 from kerauno.logouts import Delivery
 
@@ -58,7 +58,8 @@ class Courier:
     def sweep(self) -> int:
         """Forget codes, tokens and requests that have run out; gives how many."""
         with self._provider.database.write() as s:
-            return app_requests.sweep(s, self._provider.now())
+            now = self._provider.now()
+            return app_requests.sweep(s, now) + protected.sweep(s, now)
 
     def _tell(self, delivery: Delivery) -> None:
         try:

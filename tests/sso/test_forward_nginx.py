@@ -1,0 +1,291 @@
+"""Sites behind a real nginx, with the configuration files that the product ships."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.cookies import SimpleCookie
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from kerauno import protected, users
+from kerauno.db import Database
+from kerauno.leaving import end_access
+from kerauno.tables import Department, Membership
+from kerauno.users import NewUser
+from tests.servers.echo import Echo
+from tests.servers.nginx import Nginx
+from tests.servers.process import wait_until
+from tests.servers.web import Installation
+
+pytestmark = pytest.mark.relying_party
+
+PASSWORD = "Passw0rd!Local"
+JOHN = "john.doe@goodcompany.local"
+ZOE = "zoe@goodcompany.local"
+SALES = "Sales, EMEA"
+
+
+@dataclass
+class Answer:
+    """A response."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What reached the app."""
+        read: dict[str, Any] = json.loads(self.body)
+        return read
+
+    def sent(self, name: str) -> list[str]:
+        """The values of a header as the app saw it."""
+        return [value for key, value in self.seen["headers"] if key.lower() == name.lower()]
+
+
+@dataclass
+class Browser:
+    """Cookies for each host, and redirects when asked."""
+
+    cookies: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def send(self, method: str, url: str, body: str = "", **headers: str) -> Answer:
+        """One request."""
+        parts = urlsplit(url)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=20)
+        kept = self.cookies.setdefault(parts.netloc, {})
+        sent = {"Accept": "text/html"} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        if kept:
+            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in kept.items())
+        if body:
+            sent["Content-Type"] = "application/x-www-form-urlencoded"
+        target = parts.path or "/"
+        connection.request(method, target + (f"?{parts.query}" if parts.query else ""), body, sent)
+        response = connection.getresponse()
+        for value in response.headers.get_all("Set-Cookie") or []:
+            for name, morsel in SimpleCookie(value).items():
+                kept[name] = morsel.value
+        answer = Answer(response.status, dict(response.headers), response.read().decode())
+        connection.close()
+        return answer
+
+    def get(self, url: str, **headers: str) -> Answer:
+        """GET, without following."""
+        return self.send("GET", url, **headers)
+
+    def follow(self, url: str) -> tuple[str, Answer]:
+        """GET, and every redirect; the address where it ended."""
+        for _ in range(10):
+            answer = self.get(url)
+            if answer.status not in (301, 302, 303, 307):
+                return url, answer
+            to = answer.headers["Location"]
+            base = urlsplit(url)
+            url = to if "://" in to else f"{base.scheme}://{base.netloc}{to}"
+        raise AssertionError("too many redirects")
+
+    def sign_in(self, at: Installation, email: str, url: str) -> Answer:
+        """Follow to the sign-in form, fill it in, and go on."""
+        where, page = self.follow(url)
+        assert where.startswith(f"{at.url}/login?next="), where
+        target = page.body.split('name="next" value="')[1].split('"')[0].replace("&amp;", "&")
+        form = urlencode({"username": email, "password": PASSWORD, "next": target})
+        answer = self.send("POST", f"{at.url}/login", form)
+        assert answer.status == 303, answer.body
+        _, landed = self.follow(at.url + answer.headers["Location"])
+        return landed
+
+
+@dataclass
+class Site:
+    """A guarded app, its nginx and the sign-in service."""
+
+    web: Installation
+    nginx: Nginx
+    app: Echo
+    database: Database
+
+    def url(self, path: str = "/") -> str:
+        """An address of the guarded site."""
+        return f"http://{self.nginx.authority}{path}"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The site; john.doe is in Sales, zoe is not."""
+    web = Installation(tmp_path_factory.mktemp("installation"))
+    web.must("authsvc", "db", "upgrade")
+    web.start()
+    app = Echo()
+    nginx = Nginx(
+        tmp_path_factory.mktemp("nginx"),
+        kerauno=f"{web.host}:{web.port}",
+        app=f"{app.host}:{app.port}",
+    ).start()
+    database = Database(web.database_url)
+    now = datetime.now(UTC)
+    with database.write() as s:
+        s.add(Department(name=SALES, imported_at=now))
+        users.create(s, NewUser(JOHN, "John", "Doe", password=PASSWORD), now)
+        users.create(s, NewUser(ZOE, "Zoë", "Müller", password=PASSWORD), now)
+    yield Site(web, nginx, app, database)
+    nginx.stop()
+    app.stop()
+    database.close()
+    web.stop()
+
+
+@pytest.fixture
+def site(running: Site) -> Site:
+    """The site as it is at first: everyone may enter."""
+    now = datetime.now(UTC)
+    with running.database.write() as s:
+        protected.put(s, running.nginx.authority, (), now)
+        sales = s.query(Department).one().id
+        john = users.by_email(s, JOHN).id
+        s.merge(Membership(department_id=sales, user_id=john, static=False))
+    running.app.requests.clear()
+    return running
+
+
+def _only_sales(site: Site) -> None:
+    with site.database.write() as s:
+        protected.put(s, site.nginx.authority, (SALES,), datetime.now(UTC))
+
+
+def test_a_person_is_led_to_sign_in_and_back_to_the_page(site: Site) -> None:
+    browser = Browser()
+    page = "/a%20page?q=1&r=%26x#".rstrip("#")
+    landed = browser.sign_in(site.web, JOHN, site.url(page))
+    assert (landed.status, landed.seen["path"]) == (200, page)
+    assert landed.sent("Remote-User") == ["john.doe"]
+    assert landed.sent("Remote-Email") == [JOHN]
+    assert landed.sent("Remote-Name") == ["John Doe"]
+    assert landed.sent("Remote-Groups") == ["Sales%2C EMEA"]
+    assert site.app.requests == [page]
+    again = browser.get(site.url("/next"))
+    assert (again.status, again.seen["path"]) == (200, "/next")
+    assert "kerauno" not in browser.cookies[site.nginx.authority]  # the session's own stays home
+
+
+def test_headers_cannot_be_smuggled_in(site: Site) -> None:
+    browser = Browser()
+    browser.sign_in(site.web, ZOE, site.url())
+    answer = browser.get(
+        site.url(), Remote_User="admin", Remote_Groups="Sales", Remote_Email="x", Remote_Name="y"
+    )
+    assert answer.sent("Remote-User") == ["zoe"]
+    assert answer.sent("Remote-Name") == ["Zoë Müller"]
+    assert answer.sent("Remote-Groups") == []
+    assert answer.sent("Remote-Email") == [ZOE]
+
+
+def test_without_a_session_nothing_reaches_the_app(site: Site) -> None:
+    stranger = Browser()
+    first = stranger.get(site.url("/secret"), Remote_User="admin")
+    assert (first.status, first.headers["Location"]) == (
+        302,
+        f"http://{site.nginx.authority}/.kerauno/start?rd=/secret",
+    )
+    assert stranger.send("POST", site.url("/form"), "x=1").status == 401
+    for cookie in ("kerauno=x", "kerauno-app=x", "kerauno-app=" + "x" * 5000):
+        assert stranger.get(site.url("/"), Cookie=cookie).status in (302, 400)
+    assert stranger.get(site.url("/.kerauno/verify")).status == 404
+    assert site.app.requests == []
+
+
+def test_a_rule_of_departments_keeps_others_out(site: Site) -> None:
+    site.web.must("authsvc", "forward", "add", site.nginx.authority, "--department", "Sales, EMEA")
+    allowed, other = Browser(), Browser()
+    landed = allowed.sign_in(site.web, JOHN, site.url("/x"))
+    assert landed.seen["path"] == "/x"
+    refused = other.sign_in(site.web, ZOE, site.url("/x"))
+    assert refused.status == 403
+    assert "may not open this site" in refused.body
+    with site.database.write() as s:
+        s.query(Membership).delete()
+    wait_until(lambda: allowed.get(site.url("/x")).status == 403, "the rule holds")
+    assert "may not open this site" in allowed.get(site.url("/x")).body
+    assert site.app.requests[0] == "/x"
+
+
+def test_the_end_of_a_session_counts_at_once(site: Site) -> None:
+    browser = Browser()
+    browser.sign_in(site.web, JOHN, site.url())
+    assert browser.get(site.url()).status == 200
+    with site.database.write() as s:
+        end_access(s, [users.by_email(s, JOHN).id])
+    assert browser.get(site.url()).status == 302
+
+
+def test_a_ticket_works_once_and_in_its_own_browser(site: Site) -> None:
+    browser, thief = Browser(), Browser()
+    browser.sign_in(site.web, JOHN, site.url())
+    start = browser.get(site.url("/.kerauno/start?rd=/again"))
+    home = browser.get(start.headers["Location"])
+    callback = home.headers["Location"]
+    assert callback.startswith(site.url("/.kerauno/callback?ticket="))
+    thief.get(site.url("/.kerauno/start?rd=/again"))
+    assert thief.get(callback).status == 400
+    assert browser.get(callback).headers["Location"] == "/again"
+    assert browser.get(callback).status == 400
+
+
+def test_the_way_in_leads_nowhere_else(site: Site) -> None:
+    browser = Browser()
+    browser.sign_in(site.web, JOHN, site.url())
+    for page in (
+        "//evil.example/",
+        "https://evil.example/",
+        "/\\evil.example",
+        "%2F%2Fevil.example",
+    ):
+        start = browser.get(site.url(f"/.kerauno/start?rd={page}"))
+        _, landed = browser.follow(start.headers["Location"])
+        assert landed.status == 200
+        assert landed.seen["path"] == "/"
+    nonce = "0" * 64
+    for host in ("evil.example", site.nginx.authority + ".evil.example", "", "a b"):
+        query = urlencode({"host": host, "nonce": nonce})
+        answer = browser.get(f"{site.web.url}/auth/start?{query}")
+        assert (answer.status, "Location" in answer.headers) == (400, False)
+
+
+def test_other_proxies_are_told_where_to_send_a_person(site: Site) -> None:
+    stranger = Browser()
+    asked = {
+        "X_Forwarded_Host": site.nginx.authority,
+        "X_Forwarded_Uri": "/a?b=1&c=2",
+        "X_Forwarded_Method": "GET",
+    }
+    page = stranger.get(f"{site.web.url}/auth/forward", **asked)
+    assert (page.status, page.headers["Location"]) == (
+        302,
+        "/.kerauno/start?rd=/a%3Fb%3D1%26c%3D2",
+    )
+    script = stranger.get(
+        f"{site.web.url}/auth/forward", **(asked | {"Accept": "application/json"})
+    )
+    assert script.status == 401
+    form = stranger.get(f"{site.web.url}/auth/forward", **(asked | {"X_Forwarded_Method": "POST"}))
+    assert form.status == 401
+
+
+def test_hosts_are_listed_and_removed(site: Site) -> None:
+    listed = site.web.json("authsvc", "forward", "list")
+    assert listed == [{"host": site.nginx.authority, "departments": []}]
+    assert site.web.run("authsvc", "forward", "add", "not a host").returncode == 1
+    assert site.web.run("authsvc", "forward", "add", "x.com", "--department", "No").returncode == 1
+    site.web.must("authsvc", "forward", "remove", site.nginx.authority)
+    assert site.web.json("authsvc", "forward", "list") == []
+    assert site.web.run("authsvc", "forward", "remove", site.nginx.authority).returncode == 1
+    assert Browser().get(site.url("/.kerauno/start?rd=/")).status == 404
