@@ -73,14 +73,14 @@ def before_import(guid: str) -> ResponseReturnValue:
         directory, row = _found(s, guid)
         if row.imported:
             return redirect(f"{HERE}/{guid}", 303)
-        said = departments.check_number(s, number, site.now())
+        offered = departments.offered_number(s, directory, site.now())
         return site.page(
             "department_import.html",
             row=row,
-            number=number,
-            number_said=said,
+            number=number or offered,
+            number_said=departments.check_number(s, number or offered, site.now()),
             effect=departments.import_effect(s, directory, guid),
-            offered=departments.offered_number(s, directory, site.now()),
+            offered=offered,
         )
 
 
