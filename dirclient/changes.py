@@ -340,7 +340,7 @@ class _Following:
     def _accepted(self) -> Set[str]:
         """Which of the changed people the directory counts as people by the whole filter."""
         scan = self.scan
-        if not (scan.profile.advanced or scan.profile.user_filter.strip()):
+        if not scan.profile.advanced:
             return self.people.keys()
         return scan.identities(self.now, self.since.filter & scan.person_filter())
 

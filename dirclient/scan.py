@@ -16,7 +16,13 @@ from dirclient.errors import Incomplete, Misconfigured
 from dirclient.filters import EVERYTHING, Filter, InvalidFilter, any_of, eq, present
 from dirclient.groups import Group, MemberPart, Unit, member_part, plain_dn, reference, rid_of
 from dirclient.model import Guid
-from dirclient.people import PersonReader, filetime, generalized_time, person_filter
+from dirclient.people import (
+    PersonReader,
+    department_filter,
+    filetime,
+    generalized_time,
+    person_filter,
+)
 from dirclient.picture import Picture
 from dirclient.profile import Profile
 from dirclient.rootdse import RootDse
@@ -105,11 +111,8 @@ class Scan:
 
     def department_filter(self) -> Filter:
         """What counts as a directory department. Raises `Misconfigured` likewise."""
-        wanted = self.preset.group_filter | self.preset.ou_filter
-        if not self.profile.department_filter.strip():
-            return wanted
         try:
-            return wanted & Filter.raw(self.profile.department_filter)
+            return department_filter(self.profile)
         except InvalidFilter as odd:
             raise _bad_filter("department_filter", odd) from odd
 
