@@ -56,6 +56,12 @@ install() {
 	apt-get install -y -qq --no-install-recommends $wanted >/dev/null
 }
 
+low_ports() {
+	[ "$(id -u)" = 0 ] && return 0
+	first=$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null || echo 1024)
+	[ "$first" -le 88 ]
+}
+
 can_install() { [ "$(id -u)" = 0 ] && have apt-get; }
 
 if [ "${1:-}" = venv ]; then
@@ -71,17 +77,24 @@ fi
 python=${PYTHON:-python3}
 headers=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"])' 2>/dev/null || :)
 found=$(missing)
-[ -z "$found" ] && exit 0
-if can_install; then
+if [ -n "$found" ] && can_install; then
 	# shellcheck disable=SC2086 - a list of words
 	install $found
 	found=$(missing)
-	[ -z "$found" ] && exit 0
 fi
-{
-	echo "The test suite needs programs that are not here. Debian packages:"
-	echo "$found" | sed 's/^/  /'
-	echo "Install them, or run 'make test' as root on Debian or Ubuntu."
-	echo "'make check' runs what needs none of them."
-} >&2
-exit 1
+if [ -n "$found" ]; then
+	{
+		echo "The test suite needs programs that are not here. Debian packages:"
+		echo "$found" | sed 's/^/  /'
+		echo "Install them, or run 'make test' as root on Debian or Ubuntu."
+		echo "'make check' runs what needs none of them."
+	} >&2
+	exit 1
+fi
+if ! low_ports; then
+	{
+		echo "The test suite runs a domain controller, which listens on ports 88, 389 and 636."
+		echo "Run it as root, or allow them: sysctl net.ipv4.ip_unprivileged_port_start=88"
+	} >&2
+	exit 1
+fi
