@@ -65,8 +65,16 @@ def make_slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[i
         server.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def demo_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoDirectory]:
+    """The shared demo directory, only for reading."""
+    server = DemoDirectory(tmp_path_factory.mktemp("demo")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def demo_fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoDirectory]:
     """A demo directory of the test's own."""
     server = DemoDirectory(tmp_path_factory.mktemp("demo")).start()
     yield server

@@ -88,28 +88,28 @@ BIND_NAMES = [
 
 @pytest.mark.samba
 def test_binds_are_answered_as_a_real_ad_answers(
-    demo_directory: DemoDirectory, samba_dc: SambaDC
+    demo_fresh: DemoDirectory, samba_dc: SambaDC
 ) -> None:
     for name in BIND_NAMES:
         for password in (PASSWORD, "wrong"):
             theirs = samba_dc.refusal(name, password)
-            assert demo_directory.refusal(name, password) == theirs, (name, password)
+            assert demo_fresh.refusal(name, password) == theirs, (name, password)
     for account in ("dora.frank", "emil.frank", "nina.new", "otto.old"):
         for password in (PASSWORD, "wrong"):
             name = f"{account}@{company.DNS_DOMAIN}"
-            assert demo_directory.refusal(name, password) == samba_dc.refusal(name, password)
+            assert demo_fresh.refusal(name, password) == samba_dc.refusal(name, password)
 
 
-def test_binds_by_identity_survive_a_rename(demo_directory: DemoDirectory) -> None:
-    administrator = demo_directory.connect()
+def test_binds_by_identity_survive_a_rename(demo_fresh: DemoDirectory) -> None:
+    administrator = demo_fresh.connect()
     administrator.search(JOHN, "(objectClass=*)", ldap3.BASE, attributes=["objectGUID"])
     guid = uuid.UUID(bytes_le=administrator.response[0]["raw_attributes"]["objectGUID"][0])
-    administrator.modify_dn(JOHN, "CN=Doe\\, John", new_superior=demo_directory.users_dn)
+    administrator.modify_dn(JOHN, "CN=Doe\\, John", new_superior=demo_fresh.users_dn)
     assert administrator.result["description"] == "success"
-    assert demo_directory.refusal(f"<GUID={guid}>", PASSWORD) == ""
+    assert demo_fresh.refusal(f"<GUID={guid}>", PASSWORD) == ""
     administrator.search(SALES, "(objectClass=*)", ldap3.BASE, attributes=["member"])
     members = administrator.response[0]["attributes"]["member"]
-    assert f"CN=Doe\\, John,{demo_directory.users_dn}" in members
+    assert f"CN=Doe\\, John,{demo_fresh.users_dn}" in members
 
 
 def test_nothing_but_the_root_is_told_to_strangers(demo_directory: DemoDirectory) -> None:
@@ -132,8 +132,8 @@ def test_paging_gives_everyone_once(demo_directory: DemoDirectory) -> None:
     assert set(accounts) > {one.account for one in company.PEOPLE}
 
 
-def test_more_than_a_thousand_are_cut_as_windows_does(demo_directory: DemoDirectory) -> None:
-    connection = demo_directory.connect()
+def test_more_than_a_thousand_are_cut_as_windows_does(demo_fresh: DemoDirectory) -> None:
+    connection = demo_fresh.connect()
     unit = f"OU=Many,{company.BASE}"
     connection.add(unit, "organizationalUnit")
     dns = [f"CN=many{number:04d},{unit}" for number in range(1600)]
@@ -151,8 +151,8 @@ def test_more_than_a_thousand_are_cut_as_windows_does(demo_directory: DemoDirect
         assert len(values) == count
 
 
-def test_changes_are_numbered(demo_directory: DemoDirectory) -> None:
-    connection = demo_directory.connect()
+def test_changes_are_numbered(demo_fresh: DemoDirectory) -> None:
+    connection = demo_fresh.connect()
 
     def committed() -> int:
         connection.search("", "(objectClass=*)", ldap3.BASE, attributes=["highestCommittedUSN"])
@@ -164,17 +164,17 @@ def test_changes_are_numbered(demo_directory: DemoDirectory) -> None:
     assert names(connection, company.BASE, f"(uSNChanged>={before + 1})") == {"john.doe"}
 
 
-def test_deletions_are_seen_by_administrators_alone(demo_directory: DemoDirectory) -> None:
+def test_deletions_are_seen_by_administrators_alone(demo_fresh: DemoDirectory) -> None:
     show_deleted = ("1.2.840.113556.1.4.417", True, None)
-    connection = demo_directory.connect()
+    connection = demo_fresh.connect()
     connection.search(JOHN, "(objectClass=*)", ldap3.BASE, attributes=["objectGUID"])
     guid = connection.response[0]["raw_attributes"]["objectGUID"][0]
     connection.delete(JOHN)
     wanted = f"(&(isDeleted=TRUE)(objectGUID={escape_bytes(guid)}))"
     connection.search(company.BASE, wanted, controls=[show_deleted])
     assert len(connection.response) == 1
-    assert demo_directory.refusal("john.doe@goodcompany.local", PASSWORD) == "52e"
-    reader = demo_directory.connect("jane.roe@goodcompany.local", PASSWORD)
+    assert demo_fresh.refusal("john.doe@goodcompany.local", PASSWORD) == "52e"
+    reader = demo_fresh.connect("jane.roe@goodcompany.local", PASSWORD)
     reader.search(company.BASE, wanted, controls=[show_deleted])
     assert reader.response == []
     connection.search(SALES, "(objectClass=*)", ldap3.BASE, attributes=["member"])
@@ -189,9 +189,9 @@ def test_ordinary_accounts_change_nothing(demo_directory: DemoDirectory) -> None
     assert reader.result["result"] == 50
 
 
-def test_an_expired_password_is_changed_by_its_owner(demo_directory: DemoDirectory) -> None:
+def test_an_expired_password_is_changed_by_its_owner(demo_fresh: DemoDirectory) -> None:
     otto = "otto.old@goodcompany.local"
-    service = demo_directory.connect("svc-kerauno@goodcompany.local", "Service!2026")
+    service = demo_fresh.connect("svc-kerauno@goodcompany.local", "Service!2026")
     dn = "CN=Otto Old,OU=Administration,OU=Staff,DC=goodcompany,DC=local"
     change = service.extend.microsoft.modify_password
     assert not change(dn, "Better!Pass1", old_password="wrong")
@@ -201,8 +201,8 @@ def test_an_expired_password_is_changed_by_its_owner(demo_directory: DemoDirecto
     assert not change(dn, "Reset!Pass1")
     assert service.result["result"] == 50
     assert change(dn, "Better!Pass1", old_password=PASSWORD)
-    assert demo_directory.refusal(otto, "Better!Pass1") == ""
-    assert demo_directory.refusal(otto, PASSWORD) == "52e"
+    assert demo_fresh.refusal(otto, "Better!Pass1") == ""
+    assert demo_fresh.refusal(otto, PASSWORD) == "52e"
 
 
 def test_passwords_are_not_changed_in_the_clear(demo_directory: DemoDirectory) -> None:
@@ -212,10 +212,10 @@ def test_passwords_are_not_changed_in_the_clear(demo_directory: DemoDirectory) -
     assert plain.result["result"] == 53
 
 
-def test_wrong_passwords_lock(demo_directory: DemoDirectory) -> None:
+def test_wrong_passwords_lock(demo_fresh: DemoDirectory) -> None:
     name = "john.doe@goodcompany.local"
-    assert [demo_directory.refusal(name, "wrong") for _ in range(11)] == ["52e"] * 10 + ["775"]
-    assert demo_directory.refusal(name, PASSWORD) == "775"
+    assert [demo_fresh.refusal(name, "wrong") for _ in range(11)] == ["52e"] * 10 + ["775"]
+    assert demo_fresh.refusal(name, PASSWORD) == "775"
 
 
 def test_extended_names_carry_the_identity(demo_directory: DemoDirectory) -> None:
@@ -259,17 +259,17 @@ def test_junk_ends_one_connection_and_no_other(demo_directory: DemoDirectory, ju
 
 
 def test_the_editor_changes_what_it_says(
-    demo_directory: DemoDirectory, capsys: pytest.CaptureFixture[str]
+    demo_fresh: DemoDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    address = f'{{"host": "{demo_directory.host}", "port": {demo_directory.port}}}'
-    (demo_directory.folder / edit.ADDRESS_FILE).write_text(address)
+    address = f'{{"host": "{demo_fresh.host}", "port": {demo_fresh.port}}}'
+    (demo_fresh.folder / edit.ADDRESS_FILE).write_text(address)
 
     def do(*arguments: str) -> int:
-        return edit.main(["--folder", str(demo_directory.folder), *arguments])
+        return edit.main(["--folder", str(demo_fresh.folder), *arguments])
 
-    connection = demo_directory.connect()
+    connection = demo_fresh.connect()
     assert do("hire", "ivy.new", "Ivy", "New", "1400") == 0
-    assert demo_directory.refusal("ivy.new@goodcompany.local", PASSWORD) == ""
+    assert demo_fresh.refusal("ivy.new@goodcompany.local", PASSWORD) == ""
     assert do("rename", "ivy.new", "Ivy", "Old, really") == 0
     assert do("join", "ivy.new", "Sales") == 0
     assert do("phone", "ivy.new", "1401") == 0
@@ -277,7 +277,7 @@ def test_the_editor_changes_what_it_says(
     assert names(connection, company.BASE, wanted) == {"ivy.new"}
     assert do("leave", "ivy.new", "Sales") == 0
     assert do("disable", "ivy.new") == 0
-    assert demo_directory.refusal("ivy.new@goodcompany.local", PASSWORD) == "533"
+    assert demo_fresh.refusal("ivy.new@goodcompany.local", PASSWORD) == "533"
     assert do("enable", "ivy.new") == 0
     assert do("remove", "ivy.new") == 0
     assert do("remove", "ivy.new") == 1
