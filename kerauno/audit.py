@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, insert, select
+from sqlalchemy import Select, bindparam, delete, insert, select, text
 from sqlalchemy.orm import Session
 
 from kerauno.hot import Hot, Statement, of
@@ -106,6 +106,8 @@ def _matching(wanted: Wanted) -> Select[Audit]:
         value = getattr(wanted, name)
         if value is not None:
             statement = statement.where(getattr(Audit, name) == value)
+    if wanted.code is not None:
+        statement = statement.where(text("code <> ''"))  # lets the index be used, which says so
     if wanted.since is not None:
         statement = statement.where(Audit.at >= wanted.since)
     if wanted.until is not None:

@@ -12,6 +12,7 @@ tables of another version become `SchemaOutdated`.
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import threading
 import time
@@ -125,14 +126,10 @@ class Database:
         """
         with self._own_turn(patient=patient), self.fast() as hot:
             connection = hot.connection
-            if not self.sqlite:
-                connection.execute("BEGIN")
-            elif patient:
-                connection.execute("BEGIN IMMEDIATE")
+            if self.sqlite:
+                _begin_writing(connection, LOCK_SECONDS if patient else 0)
             else:
-                connection.execute("PRAGMA busy_timeout=0")
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute(f"PRAGMA busy_timeout={LOCK_SECONDS * 1000:.0f}")
+                connection.execute("BEGIN")
             try:
                 yield hot
                 connection.execute("COMMIT")
@@ -254,8 +251,36 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    write = connection.get_execution_options().get("kerauno_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    if connection.get_execution_options().get("kerauno_write"):
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        _begin_writing(driver, LOCK_SECONDS)
+    else:
+        connection.exec_driver_sql("BEGIN")
+
+
+def _begin_writing(connection: Driver, seconds: float) -> None:
+    """Get the write lock, waiting so long for writers in other processes.
+
+    SQLite's own handler waits ever longer between looks, up to a tenth of a second, while the
+    other process's threads hand the lock to each other. At sign-in's rate a look each millisecond
+    or so finds the lock free nearly at once; for a long writer the looks become rarer.
+    """
+    connection.execute("PRAGMA busy_timeout=0")
+    until = time.monotonic() + seconds
+    pause = 0.0005
+    try:
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads, hides nothing
+            pause = min(pause * 1.2, 0.01)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={LOCK_SECONDS * 1000:.0f}")
 
 
 def _note_idle(_connection: Any, record: Any) -> None:

@@ -8,8 +8,9 @@ Instants are UTC. Keys ending in `_key` are made by `kerauno.keys.lookup_key` (N
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     JSON,
@@ -30,30 +31,47 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An instant. SQLite drops time zones, so it is stored as UTC and given back aware."""
+    """An instant, stored as UTC without a zone and given back aware.
+
+    A naive instant is a ValueError: nobody knows which it is. SQLite keeps the text that
+    SQLAlchemy's own DateTime would; writing and reading it here takes a tenth of the time.
+    """
 
     impl = DateTime
     cache_ok = True
 
-    def process_bind_param(
-        self,
-        value: datetime | None,
-        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
-    ) -> datetime | None:
-        """To naive UTC. Raises ValueError for a naive instant: nobody knows which it is."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a naive datetime is not an instant; use datetime.now(UTC)")
-        return value.astimezone(UTC).replace(tzinfo=None)
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
+        """To what the driver stores."""
+        return _to_text if dialect.name == "sqlite" else _to_naive
 
-    def process_result_value(
-        self,
-        value: datetime | None,
-        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
-    ) -> datetime | None:
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], Any]:
         """Back to an aware instant."""
-        return None if value is None else value.replace(tzinfo=UTC)
+        del coltype
+        return _from_text if dialect.name == "sqlite" else _from_naive
+
+
+def _to_naive(value: datetime | None) -> datetime | None:
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        raise ValueError("a naive datetime is not an instant; use datetime.now(UTC)")
+    return value.astimezone(UTC).replace(tzinfo=None)
+
+
+def _to_text(value: datetime | None) -> str | None:
+    if value is None:
+        return None
+    if value.tzinfo is not UTC:
+        value = cast("datetime", _to_naive(value))
+    return value.isoformat(" ", "microseconds")[:26]
+
+
+def _from_naive(value: datetime | None) -> datetime | None:
+    return None if value is None else value.replace(tzinfo=UTC)
+
+
+def _from_text(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)
 
 
 Sorted = String(512).with_variant(String(512, collation="C"), "postgresql")
@@ -496,6 +514,11 @@ class Attempt(Base):
     counted_from: Mapped[datetime] = mapped_column(index=True)
 
 
+def _only(condition: str) -> dict[str, Any]:
+    """An index of the rows for which this holds."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
 class Audit(Base):
     """What happened, when, by whom, to whom. Append only; never a password or a token.
 
@@ -505,8 +528,9 @@ class Audit(Base):
     __tablename__ = "audit"
     __table_args__ = (
         Index("ix_audit_user_id_at", "user_id", "at"),
-        Index("ix_audit_guid_at", "guid", "at"),
-        Index("ix_audit_code", "code"),
+        # Most events have neither of these; the indexes hold only those that have.
+        Index("ix_audit_guid_at", "guid", "at", **_only("guid IS NOT NULL")),
+        Index("ix_audit_code", "code", **_only("code <> ''")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

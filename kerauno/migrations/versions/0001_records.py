@@ -98,9 +98,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_audit"),
     )
     op.create_index("ix_audit_at", "audit", ["at"])
-    op.create_index("ix_audit_code", "audit", ["code"])
+    some = sa.text("code <> ''")
+    op.create_index("ix_audit_code", "audit", ["code"], sqlite_where=some, postgresql_where=some)
     op.create_index("ix_audit_event", "audit", ["event"])
-    op.create_index("ix_audit_guid_at", "audit", ["guid", "at"])
+    some = sa.text("guid IS NOT NULL")
+    op.create_index(
+        "ix_audit_guid_at", "audit", ["guid", "at"], sqlite_where=some, postgresql_where=some
+    )
     op.create_index("ix_audit_user_id_at", "audit", ["user_id", "at"])
     op.create_table(
         "department",
