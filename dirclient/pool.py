@@ -3,19 +3,16 @@
 Two kinds, never mixed. *Searching* connections are bound as the service account and do everything
 but prove passwords. *Verifying* connections carry users' binds and nothing else, because a server
 may keep the old identity after a failed bind. Each is lent to one borrower at a time.
-
-A server that fails is set aside (the circuit is open), everyone moves on to the next one, and a
-background thread knocks until it answers; then the order of the profile holds again.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -23,75 +20,70 @@ from typing import TypeVar
 
 from dirclient import tls
 from dirclient.dial import open_connection
-from dirclient.errors import (
-    BadCredentials,
-    DirectoryError,
-    Locked,
-    Misconfigured,
-    Refused,
-    Unavailable,
-)
+from dirclient.errors import DirectoryError, Misconfigured, Unavailable
+from dirclient.health import Health, Server
 from dirclient.profile import Profile
+from dirclient.service_account import ServiceAccount
 from dirclient.transport import Connection, TimedOut, remaining, time_limit
 
 T = TypeVar("T")
-
-log = logging.getLogger(__name__)
 
 IDLE_LIMIT = 240.0
 """Seconds a connection may lie idle: below the five minutes after which firewalls forget it."""
 AGE_LIMIT = 3600.0
 """Seconds a connection may live, so that certificates, DNS and permissions are seen anew."""
-KNOCK_EVERY = 2.0
-"""Seconds between the background thread's attempts at servers that are set aside."""
-RETRY_WHEN_FAILED = 0.5
-"""Seconds for which a server's failure is believed even when no other one is left."""
-SERVICE_REFUSAL_PAUSE = (300.0, 3600.0)
-"""Seconds without another bind after the service account was refused: first and longest.
-Repeating a wrong password would lock the account."""
-SERVICE_LOCKED_PAUSE = 60.0
 
 
-@dataclass(slots=True)
-class Server:
-    """One server's health. `why` says what happened when it was set aside."""
+class _Waiter:
+    """One borrower who waits for a connection, or for the right to open one."""
 
-    address: str
-    failed: bool = False
-    failed_at: float = 0.0
-    why: DirectoryError | None = None
-    epoch: int = 0  # grows with each failure: connections of an older one are not lent again
+    __slots__ = ("_called", "connection", "granted")
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+        self.granted = False
+        self._called = threading.Lock()
+        self._called.acquire()
+
+    def wait(self, seconds: float) -> None:
+        """Until called, or for so long."""
+        self._called.acquire(timeout=max(0.0, seconds))
+
+    def call(self) -> None:
+        """End the waiting."""
+        self._called.release()
 
 
 @dataclass(eq=False, slots=True)
 class _Side:
-    """The idle connections of one kind, the last used last, and how many are lent or opening."""
+    """The idle connections of one kind, the last used last; how many are lent or being opened;
+    and who waits, in the order in which they came."""
 
     idle: list[Connection] = field(default_factory=list)
     lent: int = 0
+    waiting: deque[_Waiter] = field(default_factory=deque)
 
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """The service account was refused: what to say, and until when not to ask again."""
-
-    error: Misconfigured
-    until: float
-    pause: float
+    def grant(self, connection: Connection | None) -> bool:
+        """Hand a connection, or a free place, to who waits longest. False when nobody does."""
+        if not self.waiting:
+            return False
+        waiter = self.waiting.popleft()
+        waiter.connection, waiter.granted = connection, True
+        self.lent += 1
+        waiter.call()
+        return True
 
 
 class _Loan:
     """Lends a connection for the length of a `with` block."""
 
-    __slots__ = ("_connection", "_pool", "_prepare", "_side")
+    __slots__ = ("_account", "_connection", "_pool", "_side")
 
-    def __init__(
-        self, pool: Pool, side: _Side, prepare: Callable[[Connection], None] | None
-    ) -> None:
-        self._pool, self._side, self._prepare = pool, side, prepare
+    def __init__(self, pool: Pool, side: _Side, account: ServiceAccount | None) -> None:
+        self._pool, self._side, self._account = pool, side, account
 
     def __enter__(self) -> Connection:
-        self._connection = self._pool.borrow(self._side, self._prepare)
+        self._connection = self._pool.borrow(self._side, self._account)
         return self._connection
 
     def __exit__(self, kind: object, fault: BaseException | None, _: object) -> None:
@@ -114,18 +106,22 @@ class Pool:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.profile = profile
-        self.servers = tuple(Server(address) for address in profile.servers)
         self.operations = 0
         self._opener = opener
         self._clock = clock
         self._context: ssl.SSLContext | None = None
         self._context_lock = threading.Lock()
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
         self._searching, self._verifying = _Side(), _Side()
-        self._refusal: _Refusal | None = None
-        self._knocker: threading.Thread | None = None
-        self._stop = threading.Event()
+        self._health = Health(profile.servers, self._greet, clock)
+        self._service = ServiceAccount(profile, clock)
+        self._closed = False
         self._pid = os.getpid()
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """The servers and their health, in the profile's order."""
+        return self._health.servers
 
     # -- lending
 
@@ -135,7 +131,7 @@ class Pool:
         Raises `Unavailable`, or `Misconfigured` when the service account is refused.
         """
         self._mind_fork()
-        return _Loan(self, self._searching, self._bind_service)
+        return _Loan(self, self._searching, self._service)
 
     def verifying(self) -> AbstractContextManager[Connection]:
         """A connection for one user's bind; nothing else may ever run on it."""
@@ -166,73 +162,84 @@ class Pool:
             raise
         finally:
             connection.close()
-            with self._changed:
+            with self._lock:
                 self.operations += connection.operations
 
     def close(self) -> None:
         """Close what is idle now, and what is lent when it comes back."""
-        self._stop.set()
-        with self._changed:
+        self._health.stop()
+        with self._lock:
+            self._closed = True
             idle = self._searching.idle + self._verifying.idle
-            self._searching.idle.clear()
-            self._verifying.idle.clear()
-            self._changed.notify_all()
+            waiting = [*self._searching.waiting, *self._verifying.waiting]
+            for side in (self._searching, self._verifying):
+                side.idle.clear()
+                side.waiting.clear()
+        for waiter in waiting:
+            waiter.call()
         for connection in idle:
             connection.close()
 
     # -- mechanics
 
-    def borrow(self, side: _Side, prepare: Callable[[Connection], None] | None) -> Connection:
+    def borrow(self, side: _Side, account: ServiceAccount | None) -> Connection:
         """For `_Loan`: an idle connection that is alive, else a new one."""
         end = self._clock() + remaining(self.profile.sign_in_timeout)
-        while True:
-            connection = self._reserve(side, end)
-            if connection is None:
-                break
+        connection = self._reserve(side, end)
+        while connection is not None:
             if self._usable(connection) and connection.alive():
                 return connection
             connection.close()
-            with self._changed:
-                side.lent -= 1
+            with self._lock:  # the place stays ours
+                connection = side.idle.pop() if side.idle else None
         try:
-            return self._open(prepare)
+            return self._open(account)
         except BaseException:
-            with self._changed:
-                side.lent -= 1
-                self._changed.notify()
+            self._free(side)
             raise
+
+    def _free(self, side: _Side) -> None:
+        """Give back a place without a connection."""
+        with self._lock:
+            side.lent -= 1
+            side.grant(None)
 
     def _reserve(self, side: _Side, end: float) -> Connection | None:
         """The idle connection used last, or None: the place to open one is the caller's."""
-        with self._changed:
-            while True:
-                if self._stop.is_set():
-                    raise Unavailable("The connections to the directory have been closed.")
-                if side.idle or side.lent < self.profile.pool_size:
-                    side.lent += 1
-                    return side.idle.pop() if side.idle else None
-                left = end - self._clock()
-                if left <= 0:
-                    raise Unavailable(
-                        f"All {self.profile.pool_size} connections to the directory are busy."
-                    )
-                self._changed.wait(left)
+        with self._lock:
+            self._mind_closed()
+            if not side.waiting and (side.idle or side.lent < self.profile.pool_size):
+                side.lent += 1
+                return side.idle.pop() if side.idle else None
+            waiter = _Waiter()
+            side.waiting.append(waiter)
+        waiter.wait(end - self._clock())
+        with self._lock:
+            if waiter.granted:
+                return waiter.connection
+            self._mind_closed()
+            side.waiting.remove(waiter)
+        raise Unavailable(f"All {self.profile.pool_size} connections to the directory are busy.")
+
+    def _mind_closed(self) -> None:
+        if self._closed:
+            raise Unavailable("The connections to the directory have been closed.")
 
     def give_back(self, side: _Side, connection: Connection) -> None:
         """For `_Loan`: keep it for the next borrower unless it is closed."""
         stale = None
-        with self._changed:
+        with self._lock:
             side.lent -= 1
             self.operations += connection.operations - connection.counted
             connection.counted = connection.operations
-            if not connection.closed:
-                if self._stop.is_set():
-                    stale = connection
-                else:
-                    side.idle.append(connection)
-                    if not self._usable(side.idle[0]):
-                        stale = side.idle.pop(0)
-            self._changed.notify()
+            if connection.closed:
+                side.grant(None)
+            elif self._closed:
+                stale = connection
+            elif not side.grant(connection):
+                side.idle.append(connection)
+                if not self._usable(side.idle[0]):
+                    stale = side.idle.pop(0)
         if stale is not None:
             stale.close()
 
@@ -242,49 +249,51 @@ class Pool:
         return (
             now - connection.used < IDLE_LIMIT
             and now - connection.opened < AGE_LIMIT
-            and connection.epoch == self.servers[connection.rank].epoch
-            and all(server.failed for server in self.servers[: connection.rank])
+            and connection.epoch == self._health.servers[connection.rank].epoch
+            and self._health.is_best(connection.rank)
         )
 
-    def _open(self, prepare: Callable[[Connection], None] | None) -> Connection:
+    def _open(self, account: ServiceAccount | None) -> Connection:
         """A new connection to the best server that answers; each is asked at most once."""
-        if prepare is not None:
-            self._mind_refusal()
-        now = self._clock()
-        order = [rank for rank, server in enumerate(self.servers) if not server.failed]
-        order += [
-            rank
-            for rank, server in enumerate(self.servers)
-            if server.failed and now - server.failed_at >= RETRY_WHEN_FAILED
-        ]
-        for rank in order:
+        if account is not None:
+            account.check()
+        for rank in self._health.order():
             if remaining(self.profile.connect_timeout) <= 0:
-                raise Unavailable("The time for this sign-in is over.", tried=self._tried())
+                raise Unavailable("The time for this sign-in is over.", tried=self._health.tried())
             try:
                 connection = self._connect(rank)
             except (Unavailable, Misconfigured) as why:
-                self._set_aside(rank, why)
+                self._health.set_aside(rank, why)
                 continue
             try:
-                if prepare is not None:
-                    prepare(connection)
+                if account is not None:
+                    account.bind(connection)
                 return connection
             except Unavailable as why:
                 connection.close()
-                self._set_aside(rank, why)
+                self._health.set_aside(rank, why)
             except BaseException:
                 connection.close()
                 raise
-        raise self._all_failed()
+        raise self._health.verdict()
 
     def _connect(self, rank: int) -> Connection:
-        server = self.servers[rank]
+        server = self._health.servers[rank]
         epoch = server.epoch
         connection = self._opener(self.profile, server.address, self._tls())
         connection.rank, connection.epoch = rank, epoch
         if server.failed:
-            self._recovered(rank)
+            self._health.recovered(rank)
         return connection
+
+    def _greet(self, address: str) -> None:
+        """Ask a server whether it encrypts and answers; reading its root DSE needs no sign-in."""
+        connection = self._opener(self.profile, address, self._tls())
+        try:
+            with time_limit(self.profile.connect_timeout):
+                connection.search("", scope="base")
+        finally:
+            connection.close()
 
     def _tls(self) -> ssl.SSLContext | None:
         with self._context_lock:
@@ -292,140 +301,24 @@ class Pool:
                 self._context = tls.context(self.profile)
             return self._context
 
-    def _bind_service(self, connection: Connection) -> None:
-        """Bind as the service account, under the connect timeout so that a hung server is left."""
-        name, password = self.profile.username, self.profile.password.get_secret_value()
-        if not name or not password:
-            raise Misconfigured(
-                "The service account is not complete.",
-                field="password" if name else "username",
-                remedy="Enter AD Username and Password.",
-            )
-        try:
-            with time_limit(max(self.profile.connect_timeout, self.profile.sign_in_timeout / 2)):
-                connection.bind(name, password)
-        except Refused as no:
-            raise self._remember_refusal(no) from no
-        with self._changed:
-            self._refusal = None
-
-    def _mind_refusal(self) -> None:
-        refusal = self._refusal
-        if refusal is not None and self._clock() < refusal.until:
-            raise refusal.error
-
-    def _remember_refusal(self, no: Refused) -> Misconfigured:
-        error = service_refusal(no)
-        with self._changed:
-            before = self._refusal
-            if isinstance(no, Locked):
-                pause = SERVICE_LOCKED_PAUSE
-            elif before is None:
-                pause = SERVICE_REFUSAL_PAUSE[0]
-            else:
-                pause = min(
-                    max(before.pause, SERVICE_REFUSAL_PAUSE[0]) * 2, SERVICE_REFUSAL_PAUSE[1]
-                )
-            self._refusal = _Refusal(error, self._clock() + pause, pause)
-        return error
-
-    # -- health
-
     def blame(self, connection: Connection, why: DirectoryError) -> None:
-        """Set a server aside that let a borrower wait in vain."""
-        in_vain = isinstance(why, TimedOut) or isinstance(why.__cause__, TimedOut)
-        if in_vain and self.servers[connection.rank].epoch == connection.epoch:
-            self._set_aside(connection.rank, why)
+        """Set a server aside that let a borrower wait in vain.
 
-    def _set_aside(self, rank: int, why: DirectoryError) -> None:
-        server = self.servers[rank]
-        with self._changed:
-            if not server.failed:
-                log.warning("directory server %s set aside: %s", server.address, why)
-            server.failed, server.failed_at, server.why = True, self._clock(), why
-            server.epoch += 1
-            if self._knocker is None and not self._stop.is_set():
-                self._knocker = threading.Thread(
-                    target=self._knock, name="directory-health", daemon=True
-                )
-                self._knocker.start()
-
-    def _recovered(self, rank: int) -> None:
-        server = self.servers[rank]
-        with self._changed:
-            if server.failed:
-                log.warning("directory server %s is back", server.address)
-            server.failed, server.why = False, None
-            self._changed.notify_all()
-
-    def _knock(self) -> None:
-        """Ask the servers that are set aside, again and again, until none is left."""
-        while not self._stop.wait(KNOCK_EVERY):
-            for rank, server in enumerate(self.servers):
-                if server.failed and self._answers(server):
-                    self._recovered(rank)
-            with self._changed:
-                if not any(server.failed for server in self.servers):
-                    self._knocker = None
-                    return
-
-    def _answers(self, server: Server) -> bool:
-        """Whether the server encrypts and answers; a read of the root DSE needs no sign-in."""
-        try:
-            connection = self._opener(self.profile, server.address, self._tls())
-            try:
-                with time_limit(self.profile.connect_timeout):
-                    connection.search("", scope="base")
-            finally:
-                connection.close()
-        except DirectoryError as why:
-            server.why = why
-            return False
-        except Exception:
-            log.exception("asking %s how it is failed", server.address)
-            return False
-        return True
-
-    def _tried(self) -> tuple[str, ...]:
-        return tuple(f"{server.address}: {server.why}" for server in self.servers if server.why)
-
-    def _all_failed(self) -> DirectoryError:
-        """What to raise when no server could be used: rather a fault to mend than an outage."""
-        for server in self.servers:
-            if isinstance(server.why, Misconfigured):
-                fault = server.why
-                return Misconfigured(str(fault), field=fault.field, remedy=fault.remedy)
-        if not self.servers:
-            return Misconfigured(
-                "No directory server is configured.", field="servers", remedy="Enter AD Server."
-            )
-        return Unavailable("No directory server can be reached.", tried=self._tried())
+        Not one that was given little time: that was the borrower's own, spent elsewhere.
+        """
+        late = why if isinstance(why, TimedOut) else why.__cause__
+        enough = 0.9 * min(self.profile.connect_timeout, self.profile.sign_in_timeout)
+        in_vain = isinstance(late, TimedOut) and late.seconds >= enough
+        if in_vain and self._health.servers[connection.rank].epoch == connection.epoch:
+            self._health.set_aside(connection.rank, why)
 
     def _mind_fork(self) -> None:
         """A child process must neither use nor close its parent's connections."""
         if os.getpid() == self._pid:
             return
         self._pid = os.getpid()
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
         self._context_lock = threading.Lock()
         self._searching, self._verifying = _Side(), _Side()
-        self._knocker = None
-        for server in self.servers:
-            server.failed, server.why = False, None
-
-
-def service_refusal(no: Refused) -> Misconfigured:
-    """What an administrator reads when the service account itself is refused."""
-    if isinstance(no, BadCredentials):
-        return Misconfigured(
-            "The directory refused the service account: the name or the password is wrong.",
-            field="password",
-            remedy="Enter AD Username and Password again, the name as user@domain, "
-            "DOMAIN\\user or a full DN.",
-        )
-    reason = str(no)
-    return Misconfigured(
-        f"The directory refused the service account: {reason[:1].lower()}{reason[1:]}",
-        field="username",
-        remedy="Put the account in order in the directory, or enter another one.",
-    )
+        self._health.forget()
+        self._service.forget()

@@ -43,7 +43,14 @@ class NotSent(Unavailable):
 
 
 class TimedOut(Unavailable):
-    """The server took the request and did not answer in time. Whether it acted is unknown."""
+    """The server took the request and did not answer in time. Whether it acted is unknown.
+
+    `seconds` is how long it had.
+    """
+
+    def __init__(self, message: str, *, seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class TimeLimit:
@@ -105,6 +112,7 @@ class _Operation:
             self._busy.release()
             raise NotSent(f"The connection to {connection.server} is closed.")
         connection.operations += 1
+        connection.began = time.monotonic()
         return connection.next_id()
 
     def __exit__(self, kind: object, fault: BaseException | None, _: object) -> None:
@@ -134,7 +142,7 @@ class Connection:
         self.encrypted = encrypted
         self.operations = 0
         self.referrals = 0
-        self.opened = self.used = time.monotonic()
+        self.opened = self.began = self.used = time.monotonic()
         self.closed = False
         self.rank = self.epoch = self.counted = 0  # the pool's own notes
         self._sock = sock
@@ -347,14 +355,14 @@ class Connection:
         while have < until:
             left = end - time.monotonic()
             if left <= 0:
-                raise TimedOut(f"{self.server} did not answer in time.")
+                raise self._timed_out()
             try:
                 if left < self._wait - 0.05:
                     self._sock.settimeout(left)
                     self._wait = left
                 chunk = self._sock.recv(_CHUNK)
             except TimeoutError as late:
-                raise TimedOut(f"{self.server} did not answer in time.") from late
+                raise self._timed_out() from late
             except OSError as gone:
                 raise Unavailable(f"{self.server} broke off: {reason(gone)}.") from gone
             if not chunk:
@@ -362,6 +370,10 @@ class Connection:
             chunks.append(chunk)
             have += len(chunk)
         self._data = b"".join(chunks)
+
+    def _timed_out(self) -> TimedOut:
+        seconds = time.monotonic() - self.began
+        return TimedOut(f"{self.server} did not answer in {seconds:.1f} s.", seconds=seconds)
 
     def _message(self, end: float) -> Message:
         """The next message, complete."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dirclient import pool as pools
+from dirclient import health
 from dirclient.client import DirectoryClient
 from dirclient.errors import BadCredentials, Misconfigured, Unavailable
 from dirclient.login import parse
@@ -201,7 +201,7 @@ def test_a_frozen_server_is_left_and_taken_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two servers of one company: the first freezes, the second serves, the first comes back."""
-    monkeypatch.setattr(pools, "KNOCK_EVERY", 0.1)
+    monkeypatch.setattr(health, "KNOCK_EVERY", 0.1)
     client = connect(
         samba_fresh,
         servers=(samba_fresh.host, samba_dc.host),

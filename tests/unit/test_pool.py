@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from dirclient import health, service_account, wire
 from dirclient import pool as pools
-from dirclient import wire
 from dirclient.authenticate import LdapAuthenticator
 from dirclient.dial import open_connection
 from dirclient.errors import (
@@ -23,7 +23,7 @@ from dirclient.model import Guid
 from dirclient.pool import Pool
 from dirclient.ports import Identity
 from dirclient.profile import Profile
-from dirclient.transport import Connection, TimedOut
+from dirclient.transport import Connection, TimedOut, time_limit
 from tests.servers.process import wait_until
 from tests.unit.ldap_peer import BIND, CLOSE, MODIFY, SEARCH, SILENCE, Peer, Request, polite, result
 
@@ -291,6 +291,66 @@ def test_no_more_connections_than_the_pool_may_have(directory: Directory) -> Non
     assert len(peer.requests) == 6
 
 
+def test_who_waits_longest_is_served_first(directories: Callable[..., Directory]) -> None:
+    """Even when the one who gives back comes again at once."""
+    directory = directories(pool_size=1, sign_in_timeout=10)
+    pool = directory.pool
+    served: list[str] = []
+
+    def work(name: str) -> None:
+        with pool.verifying():
+            served.append(name)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abc"]
+    with pool.verifying():
+        for number, thread in enumerate(threads, 1):
+            thread.start()
+            wait_until(lambda n=number: len(pool._verifying.waiting) == n, "one more waits")
+    work("me again")
+    for thread in threads:
+        thread.join(10)
+    assert served == ["a", "b", "c", "me again"]
+
+
+def test_who_waits_opens_a_connection_where_one_broke(
+    directories: Callable[..., Directory],
+) -> None:
+    directory = directories(pool_size=1, sign_in_timeout=10)
+    served: list[Connection] = []
+
+    def work() -> None:
+        with directory.pool.verifying() as connection:
+            served.append(connection)
+
+    thread = threading.Thread(target=work)
+    with directory.pool.verifying() as first:
+        thread.start()
+        wait_until(lambda: bool(directory.pool._verifying.waiting), "one waits")
+        first.close()
+    thread.join(10)
+    assert len(served) == 1
+    assert served != [first]
+
+
+def test_closing_sends_those_who_wait_away(directories: Callable[..., Directory]) -> None:
+    directory = directories(pool_size=1, sign_in_timeout=10)
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            directory.authenticator.authenticate(JOHN, "secret")
+        except Unavailable as closed:
+            errors.append(closed)
+
+    thread = threading.Thread(target=work)
+    with directory.pool.verifying():
+        thread.start()
+        wait_until(lambda: bool(directory.pool._verifying.waiting), "one waits")
+        directory.pool.close()
+        thread.join(10)
+    assert len(errors) == 1
+
+
 def test_waiting_for_a_connection_has_an_end(directories: Callable[..., Directory]) -> None:
     directory = directories(pool_size=1, sign_in_timeout=0.5)
     with directory.pool.verifying(), pytest.raises(Unavailable, match="busy"):
@@ -349,6 +409,16 @@ def test_a_server_that_is_silent_costs_one_sign_in(
     assert directory.binds() == [[NAME], [NAME] * 3]
 
 
+def test_a_server_is_not_blamed_for_time_that_was_spent_elsewhere(
+    directories: Callable[..., Directory],
+) -> None:
+    directory = directories(2)
+    directory.peers[0].script = lambda _: SILENCE
+    with time_limit(0.1), pytest.raises(TimedOut):
+        directory.authenticator.authenticate(JOHN, "secret")
+    assert not directory.pool.servers[0].failed
+
+
 def test_health_is_shared_by_both_kinds_of_connections(
     directories: Callable[..., Directory],
 ) -> None:
@@ -364,7 +434,7 @@ def test_health_is_shared_by_both_kinds_of_connections(
 def test_a_server_that_comes_back_serves_again(
     directories: Callable[..., Directory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pools, "KNOCK_EVERY", 0.02)
+    monkeypatch.setattr(health, "KNOCK_EVERY", 0.02)
     directory = directories(2)
     directory.peers[0].stop()
     directory.authenticator.authenticate(JOHN, "secret")
@@ -372,14 +442,14 @@ def test_a_server_that_comes_back_serves_again(
     wait_until(lambda: not directory.pool.servers[0].failed, "the first server is back")
     directory.authenticator.authenticate(JOHN, "secret")
     assert directory.binds() == [[NAME], [NAME]]
-    wait_until(lambda: directory.pool._knocker is None, "nobody knocks any more")
+    wait_until(lambda: directory.pool._health._knocker is None, "nobody knocks any more")
 
 
 def test_a_silent_server_does_not_count_as_back(
     directories: Callable[..., Directory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It accepts connections, which is not enough."""
-    monkeypatch.setattr(pools, "KNOCK_EVERY", 0.02)
+    monkeypatch.setattr(health, "KNOCK_EVERY", 0.02)
     directory = directories(2, connect_timeout=0.1)
     first = directory.peers[0]
     first.script = lambda _: SILENCE
@@ -411,7 +481,7 @@ def test_the_only_server_is_tried_again_soon(directory: Directory) -> None:
     with pytest.raises(Unavailable):
         directory.authenticator.authenticate(JOHN, "secret")
     peer.restart()
-    directory.clock.offset = pools.RETRY_WHEN_FAILED
+    directory.clock.offset = health.RETRY_WHEN_FAILED
     directory.authenticator.authenticate(JOHN, "secret")
     assert directory.binds() == [[NAME]]
 
@@ -476,7 +546,7 @@ def test_a_wrong_service_password_does_not_lock_the_account(
     for _ in range(10):
         ask(directory)
     assert directory.binds() == [["CN=svc"], []]
-    first, longest = pools.SERVICE_REFUSAL_PAUSE
+    first, longest = service_account.REFUSAL_PAUSE
     passed = 0.0
     pauses: list[float] = []
     for _ in range(6):
@@ -494,12 +564,33 @@ def test_a_wrong_service_password_does_not_lock_the_account(
     directory.pool.ask(lambda connection: connection.search("DC=x"))
 
 
+def test_many_who_start_at_once_bind_a_refused_service_account_once(
+    directories: Callable[..., Directory],
+) -> None:
+    directory = directories(pool_size=8)
+    directory.script(lambda r: refuse_service(r, "52e"))
+    start = threading.Barrier(8)
+    faults: list[str] = []
+
+    def work() -> None:
+        start.wait(10)
+        faults.append(ask(directory).field)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert faults == ["password"] * 8
+    assert directory.binds() == [["CN=svc"]]
+
+
 def test_a_locked_service_account_is_asked_again_after_a_minute(directory: Directory) -> None:
     directory.script(lambda r: refuse_service(r, "775"))
     assert isinstance(ask(directory).__cause__, Locked)
     directory.script(polite)
     ask(directory)
-    directory.clock.offset = pools.SERVICE_LOCKED_PAUSE + 1
+    directory.clock.offset = service_account.LOCKED_PAUSE + 1
     directory.pool.ask(lambda connection: connection.search("DC=x"))
 
 
@@ -550,7 +641,7 @@ def test_a_forked_process_uses_connections_of_its_own(
 def test_an_opener_that_breaks_does_not_end_the_watch(
     directories: Callable[..., Directory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pools, "KNOCK_EVERY", 0.02)
+    monkeypatch.setattr(health, "KNOCK_EVERY", 0.02)
     broken = threading.Event()
 
     def opener(profile: Profile, server: str, context: object) -> Connection:

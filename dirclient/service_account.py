@@ -1,0 +1,94 @@
+"""The service account's own binds: one at a time, and never often enough to lock the account."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dirclient.errors import BadCredentials, Locked, Misconfigured, Refused, Unavailable
+from dirclient.profile import Profile
+from dirclient.transport import Connection, remaining, time_limit
+
+REFUSAL_PAUSE = (300.0, 3600.0)
+"""Seconds without another bind after a refusal: at first, and at most. Each refusal doubles it."""
+LOCKED_PAUSE = 60.0
+"""Seconds without another bind while the account is locked, which the binds do not prolong."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """What was said, and until when not to ask again."""
+
+    no: Refused
+    until: float
+    pause: float
+
+
+class ServiceAccount:
+    """Binds new connections. A changed password takes a new profile, and so a new one of these."""
+
+    def __init__(self, profile: Profile, clock: Callable[[], float]) -> None:
+        self._profile = profile
+        self._clock = clock
+        self._refusal: _Refusal | None = None
+        self._turn = threading.Lock()
+
+    def check(self) -> None:
+        """Raise `Misconfigured` where a bind would be in vain: incomplete, or just refused."""
+        profile, refusal = self._profile, self._refusal
+        if not profile.username or not profile.password.get_secret_value():
+            raise Misconfigured(
+                "The service account is not complete.",
+                field="password" if profile.username else "username",
+                remedy="Enter AD Username and Password.",
+            )
+        if refusal is not None and self._clock() < refusal.until:
+            raise service_refusal(refusal.no) from refusal.no
+
+    def bind(self, connection: Connection) -> None:
+        """Bind a connection. Raises `Misconfigured` when the account is refused, `Unavailable`.
+
+        In turn: many who start at once with a wrong password must not each count as an attempt.
+        """
+        limit = max(self._profile.connect_timeout, self._profile.sign_in_timeout / 2)
+        with time_limit(limit):
+            if not self._turn.acquire(timeout=remaining(limit)):
+                raise Unavailable(f"{connection.server} keeps another sign-in waiting.")
+            try:
+                self.check()
+                password = self._profile.password.get_secret_value()
+                connection.bind(self._profile.username, password)
+                self._refusal = None
+            except Refused as no:
+                self._remember(no)
+                raise service_refusal(no) from no
+            finally:
+                self._turn.release()
+
+    def forget(self) -> None:
+        """In a child process: whose turn it was there does not matter here."""
+        self._turn = threading.Lock()
+
+    def _remember(self, no: Refused) -> None:
+        first, most = REFUSAL_PAUSE
+        before = self._refusal.pause if self._refusal is not None else 0.0
+        pause = LOCKED_PAUSE if isinstance(no, Locked) else min(max(first, before * 2), most)
+        self._refusal = _Refusal(no, self._clock() + pause, pause)
+
+
+def service_refusal(no: Refused) -> Misconfigured:
+    """What an administrator reads when the service account itself is refused."""
+    if isinstance(no, BadCredentials):
+        return Misconfigured(
+            "The directory refused the service account: the name or the password is wrong.",
+            field="password",
+            remedy="Enter AD Username and Password again, the name as user@domain, "
+            "DOMAIN\\user or a full DN.",
+        )
+    reason = str(no)
+    return Misconfigured(
+        f"The directory refused the service account: {reason[:1].lower()}{reason[1:]}",
+        field="username",
+        remedy="Put the account in order in the directory, or enter another one.",
+    )
