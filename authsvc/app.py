@@ -5,15 +5,18 @@ from __future__ import annotations
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from authsvc.accounts import PlainForm, setup_accounts
+from authsvc.accounts import setup_accounts
 from authsvc.api import setup_api
 from authsvc.background import setup_background
 from authsvc.console.setup import setup_console
+from authsvc.doorway import setup_doorway
 from authsvc.errors import setup_errors
 from authsvc.forward import Front
 from authsvc.health import setup_health
+from authsvc.negotiate import setup_negotiate
 from authsvc.oidc.setup import setup_oidc
 from authsvc.pages import setup_pages
+from authsvc.plainform import PlainForm
 from authsvc.security import SecureHeaders, setup_security
 from authsvc.services import Services, lifetime_for, setup_services
 from authsvc.sessions import cookie_for, setup_sessions
@@ -41,11 +44,13 @@ def create_app(collaborators: Services) -> Flask:
     setup_background(app, collaborators)
     setup_console(app)
     setup_oidc(app, collaborators)
-    setup_front(app, collaborators)
+    setup_doorway(app)
+    silent = setup_negotiate(app, collaborators)
+    setup_front(app, collaborators, plain_form=not silent)
     return app
 
 
-def setup_front(app: Flask, collaborators: Services) -> None:
+def setup_front(app: Flask, collaborators: Services, *, plain_form: bool) -> None:
     """Put in front of everything what is asked most, see `authsvc.forward`."""
     settings = collaborators.settings
     app.wsgi_app = Front(  # type: ignore[method-assign]
@@ -54,8 +59,12 @@ def setup_front(app: Flask, collaborators: Services) -> None:
         cookie=cookie_for(settings),
         lifetime=lifetime_for(settings),
         now=collaborators.now,
-        form=PlainForm(app, collaborators.directories),
-        headers=SecureHeaders(app.wsgi_app, secure=settings.secure).added,
+    )
+    if not plain_form:
+        return
+    headers = SecureHeaders(app.wsgi_app, secure=settings.secure).added
+    app.wsgi_app = PlainForm(  # type: ignore[method-assign]
+        app.wsgi_app, app, collaborators.directories, headers
     )
 
 

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 import structlog
 
 from authsvc import metrics
-from kerauno import sessions
+from authsvc.guard import Guard, is_page, way_in
 from kerauno.db import Database
 from kerauno.errors import DatabaseUnavailable
 from kerauno.sessions import Lifetime, Signed
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 VERIFY = "/auth/verify"
+FORWARD = "/auth/forward"
+"""As VERIFY, for proxies that hand the answer to the browser (Traefik, Caddy): a person who is not
+signed in is led to sign in."""
 ALIVE = "/healthz"
-FORM = "/login"
 
 _FIXED = [("Cache-Control", "no-store"), ("Content-Length", "0")]
-_HTML = ("Content-Type", "text/html; charset=utf-8")
 _ALIVE = [
     ("Content-Type", "text/plain; charset=utf-8"),
     ("Content-Length", "3"),
@@ -42,11 +43,7 @@ _ALIVE = [
 
 
 class Front:
-    """Answers what is asked most and needs least; everything else it passes on.
-
-    `/auth/verify`, `/healthz`, and the sign-in form for a browser that brings nothing along:
-    no cookie, no query, so that the page is the same for all (`form` gives it).
-    """
+    """Answers `/auth/verify`, `/auth/forward` and `/healthz` itself and passes all else on."""
 
     def __init__(
         self,
@@ -56,68 +53,41 @@ class Front:
         cookie: str,
         lifetime: Lifetime,
         now: Callable[[], datetime],
-        form: Callable[[], bytes],
-        headers: Callable[[list[tuple[str, str]]], list[tuple[str, str]]],
     ) -> None:
         self._behind = behind
-        self._database = database
-        self._cookie = cookie + "="
-        self._lifetime = lifetime
-        self._now = now
-        self._form = form
-        self._form_headers = headers([_HTML])
+        self._guard = Guard(database, cookie=cookie, lifetime=lifetime, now=now)
         self._yes = metrics.checks.labels("yes")
         self._no = metrics.checks.labels("no")
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """WSGI."""
         path = environ["PATH_INFO"]
-        if path == VERIFY:
+        if path in (VERIFY, FORWARD):
             return self._verify(environ, start_response)
         if path == ALIVE:
             start_response("200 OK", _ALIVE)
             return (b"ok\n",)
-        if (
-            path == FORM
-            and environ["REQUEST_METHOD"] == "GET"
-            and not environ.get("QUERY_STRING")
-            and "HTTP_COOKIE" not in environ
-        ):
-            page = self._form()
-            start_response("200 OK", [*self._form_headers, ("Content-Length", str(len(page)))])
-            return (page,)
         return self._behind(environ, start_response)
 
     def _verify(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        cookie = cookie_value(environ.get("HTTP_COOKIE", ""), self._cookie)
         try:
-            found = cookie and sessions.check_with_departments(
-                self._database, cookie, self._now(), self._lifetime
-            )
+            found, allowed = self._guard.check(environ)
         except DatabaseUnavailable as error:
-            _log.error("unavailable", path=VERIFY, error=str(error))
+            _log.error("unavailable", path=environ["PATH_INFO"], error=str(error))
             start_response("503 Service Unavailable", [*_FIXED, ("Retry-After", "10")])
             return ()
-        if not found:
-            self._no.inc()
-            start_response("401 Unauthorized", _FIXED)
+        if found and allowed:
+            self._yes.inc()
+            start_response("200 OK", [*identity_headers(*found), *_FIXED])
             return ()
-        self._yes.inc()
-        start_response("200 OK", [*identity_headers(*found), *_FIXED])
+        self._no.inc()
+        if found:
+            start_response("403 Forbidden", _FIXED)
+        elif environ["PATH_INFO"] == FORWARD and is_page(environ):
+            start_response("302 Found", [*_FIXED, ("Location", way_in(environ))])
+        else:
+            start_response("401 Unauthorized", _FIXED)
         return ()
-
-
-def cookie_value(header: str, name: str) -> str:
-    """The value of the cookie whose name, with its `=`, is given; empty without it.
-
-    `__Host-` cookies cannot be set by another host; of several with a plain name the first counts,
-    which is the one with the longest path (RFC 6265 5.4).
-    """
-    for part in header.split(";"):
-        part = part.strip()
-        if part.startswith(name):
-            return part[len(name) :].strip('"')
-    return ""
 
 
 def identity_headers(signed: Signed, departments: Iterable[str]) -> list[tuple[str, str]]:

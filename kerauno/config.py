@@ -7,6 +7,7 @@ Relative paths are relative to the working directory.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,6 +45,9 @@ class Settings(BaseModel):
     account_window_minutes: int = Field(default=30, ge=1, le=1440)
     address_failures: int = Field(default=100, ge=1, le=1_000_000)
     address_window_minutes: int = Field(default=10, ge=1, le=1440)
+
+    kerberos_keytab: str = ""
+    kerberos_networks: str = ""
 
     audit_days: int = Field(default=365, ge=1, le=36500)
     run_days: int = Field(default=90, ge=1, le=36500)
@@ -87,6 +91,24 @@ class Settings(BaseModel):
             raise ValueError("has more than a scheme, a host and a port")
         return f"{parts.scheme}://{parts.netloc}".lower()
 
+    @field_validator("kerberos_keytab")
+    @classmethod
+    def _is_a_file(cls, value: str) -> str:
+        if value and not Path(value).is_file():
+            raise ValueError("names no file")
+        return value
+
+    @field_validator("kerberos_networks")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for one in value.split(","):
+            if one.strip():
+                try:
+                    ipaddress.ip_network(one.strip())
+                except ValueError:
+                    raise ValueError(f"has {one.strip()}, which is no network") from None
+        return value
+
     @property
     def secure(self) -> bool:
         """Whether people reach the service by HTTPS: cookies are then never sent without it."""
@@ -97,6 +119,8 @@ _REMEDIES = {
     "database_url": "Use sqlite:///path/to/file.db or postgresql://user:password@host/database.",
     "secret_key_file": "Give the path of a file; it is made on first start where it is missing.",
     "public_url": "Give the address people open, such as https://phone.company.com.",
+    "kerberos_keytab": "Give the path of the service's keytab, or leave it empty.",
+    "kerberos_networks": "Give networks such as 10.0.0.0/8, 192.168.1.0/24, or leave it empty.",
     "trusted_proxies": "Count the reverse proxies in front of the service: 0 to 10.",
 }
 

@@ -1,0 +1,60 @@
+"""The sign-in form as nearly every browser gets it, answered in front of Flask.
+
+A browser that brings nothing along, no cookie and no query, gets a page that says nothing about
+anyone: it is rendered once and handed out as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from flask import Flask
+
+from authsvc.directories import Directories
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+Headers = list[tuple[str, str]]
+
+FORM = "/login"
+
+
+class PlainForm:
+    """Answers `GET /login` without cookie and query; everything else it passes on."""
+
+    def __init__(
+        self,
+        behind: WSGIApplication,
+        app: Flask,
+        directories: Directories,
+        headers: Callable[[Headers], Headers],
+    ) -> None:
+        self._behind = behind
+        self._template = app.jinja_env.get_or_select_template("login.html")
+        self._directories = directories
+        self._headers = headers([("Content-Type", "text/html; charset=utf-8")])
+        self._rendered: dict[bool, bytes] = {}
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """WSGI."""
+        if (
+            environ["PATH_INFO"] != FORM
+            or environ["REQUEST_METHOD"] != "GET"
+            or environ.get("QUERY_STRING")
+            or "HTTP_COOKIE" in environ
+        ):
+            return self._behind(environ, start_response)
+        page = self.page()
+        start_response("200 OK", [*self._headers, ("Content-Length", str(len(page)))])
+        return (page,)
+
+    def page(self) -> bytes:
+        """The form; only what its first field asks for depends on the settings."""
+        bare_names = self._directories.bare_names()
+        page = self._rendered.get(bare_names)
+        if page is None:
+            text = self._template.render(next="/", username="", notice=None, bare_names=bare_names)
+            page = self._rendered[bare_names] = text.encode()
+        return page
