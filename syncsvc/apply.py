@@ -72,7 +72,7 @@ def apply_plan(db: Database, plan: Plan, target: Target, fence: Fence, step: Ste
     """Apply in as many transactions as it takes. Raises LeaseLost, DatabaseUnavailable."""
     applied = Applied()
     done = 0
-    for batch in batches(units(plan.actions)):
+    for batch in batches(units(plan.actions), PEOPLE_PER_BATCH):
         done += sum(map(len, batch))
         try:
             with db.write() as s:
@@ -102,7 +102,7 @@ def apply_at_once(s: Session, plan: Plan, target: Target) -> Applied:
     A person who cannot be written is left out; a department that cannot is the caller's to see.
     """
     applied = Applied()
-    for batch in batches(units(plan.actions)):
+    for batch in batches(units(plan.actions), PEOPLE_PER_BATCH):
         try:
             with s.begin_nested():
                 write_people(s, target, [action for unit in batch for action in unit])
@@ -153,9 +153,7 @@ def units(actions: Sequence[PersonAction]) -> list[list[PersonAction]]:
     return list(together.values())
 
 
-def batches(
-    whole: Sequence[list[PersonAction]], size: int = PEOPLE_PER_BATCH
-) -> Iterator[list[list[PersonAction]]]:
+def batches(whole: Sequence[list[PersonAction]], size: int) -> Iterator[list[list[PersonAction]]]:
     """Units in batches of about `size` people; a unit is never divided."""
     batch: list[list[PersonAction]] = []
     people = 0

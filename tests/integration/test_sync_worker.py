@@ -1,0 +1,381 @@
+"""The service's loop: timer, change tracking, requests, outages. Turned by hand, no waiting."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dirclient.model import AccountState
+from kerauno import directories, runs, sessions
+from kerauno.db import Database
+from kerauno.errors import DatabaseUnavailable
+from kerauno.tables import DirectoryState, Run, RunRequest, SeenPerson, WebSession
+from syncsvc.worker import Worker
+from tests.sync_engine import Sync
+
+
+class Turned:
+    """A worker with a clock of its own."""
+
+    def __init__(self, sync: Sync) -> None:
+        self.sync = sync
+        self.seconds = 1000.0
+        self.worker = Worker(sync.engine, clock=lambda: self.seconds)
+
+    def turn(self, after: float = 1.0) -> None:
+        """Let time pass, and turn once."""
+        self.seconds += after
+        self.sync.clock.move(seconds=after)
+        self.worker.turn()
+
+    def runs(self) -> list[tuple[str, str]]:
+        """Trigger and status of every run."""
+        return [(row["trigger"], row["status"]) for row in self.sync.rows(Run)]
+
+
+@pytest.fixture
+def sync(sqlite_database: Database, tmp_path: Path) -> Sync:
+    sync = Sync(sqlite_database, tmp_path)
+    sync.set(auto_sync=True)
+    return sync
+
+
+@pytest.fixture
+def loop(sync: Sync) -> Turned:
+    return Turned(sync)
+
+
+def ask(sync: Sync, kind: str, **payload: Any) -> int:
+    """Write a request, as the console does."""
+    with sync.db.write() as s:
+        directory = directories.load(s)
+        assert directory is not None
+        return runs.request(
+            s, directory.id, kind, now=sync.clock(), by="boss@company.com", payload=payload
+        )
+
+
+def request(sync: Sync, number: int) -> dict[str, Any]:
+    """The request's row."""
+    return next(row for row in sync.rows(RunRequest) if row["id"] == number)
+
+
+def alarm(sync: Sync) -> str:
+    """What the console shows as the directory's state."""
+    (row,) = sync.rows(DirectoryState)
+    return str(row["error"])
+
+
+def test_it_reads_everything_first_and_then_follows_changes(loop: Turned) -> None:
+    sync = loop.sync
+    people = sync.people(12)
+    loop.turn()
+    assert loop.runs() == [("timer", "applied")]
+    loop.turn()
+    assert len(sync.rows(Run)) == 1
+    sync.fake.change_person(people[0].guid, last_name="Married")
+    loop.turn()
+    assert loop.runs()[1:] == [("change", "applied")]
+    assert sync.users()["p1.q1"]["last_name"] == "Married"
+    assert sync.rows(Run)[-1]["delay_seconds"] == pytest.approx(1.0, abs=0.3)
+
+
+def test_a_disabled_account_s_sessions_end_with_the_next_look(loop: Turned) -> None:
+    """Disabled in AD must end sessions within seconds, not at the hourly run."""
+    sync = loop.sync
+    people = sync.people(12)
+    loop.turn()
+    with sync.db.write() as s:
+        sessions.create(
+            s,
+            sync.users()["p1.q1"]["id"],
+            method="directory",
+            now=sync.clock(),
+            lifetime=sessions.Lifetime(timedelta(hours=12), timedelta(hours=2)),
+        )
+    sync.fake.change_person(people[0].guid, state=AccountState.DISABLED)
+    loop.turn()
+    assert sync.rows(WebSession) == []
+    assert not sync.users()["p1.q1"]["active"]
+
+
+def test_a_logon_that_moves_only_bookkeeping_makes_no_run(loop: Turned) -> None:
+    sync = loop.sync
+    people = sync.people(3)
+    loop.turn()
+    before = sync.mirror()
+    sync.fake.change_person(people[0].guid)
+    operations = sync.fake.operations
+    loop.turn()
+    assert sync.fake.operations == operations + 2  # the doorbell, and what changed
+    loop.turn()
+    assert sync.fake.operations == operations + 3  # the doorbell alone
+    assert (len(sync.rows(Run)), sync.mirror()) == (1, before)
+
+
+def test_a_change_that_leads_to_nothing_still_reaches_the_mirror(loop: Turned) -> None:
+    sync = loop.sync
+    (person,) = sync.people(1)
+    sync.fake.change_person(person.guid, extension=None)
+    loop.turn()
+    sync.fake.change_person(person.guid, first_name="Renamed")
+    loop.turn()
+    assert len(sync.rows(Run)) == 1
+    assert sync.rows(SeenPerson)[0]["first_name"] == "Renamed"
+
+
+def test_a_conflict_clears_by_itself_when_ad_changes(loop: Turned) -> None:
+    sync = loop.sync
+    (person,) = sync.people(1)
+    sync.fake.change_person(person.guid, extension=None)
+    loop.turn()
+    assert sync.users() == {}
+    sync.fake.change_person(person.guid, extension="1001")
+    loop.turn()
+    assert sync.users()["p1.q1"]["extension"] == "1001"
+
+
+def test_deletions_that_an_ordinary_account_cannot_see_are_swept_up_within_a_minute(
+    loop: Turned,
+) -> None:
+    """Delta sync misses deletions: a sweep of identities alone finds them."""
+    sync = loop.sync
+    sync.fake.deletions_visible = False
+    people = sync.people(12)
+    loop.turn()
+    sync.fake.remove_person(people[0].guid)
+    loop.turn()
+    assert sync.users()["p1.q1"]["active"]
+    passed = 1.0
+    while sync.users()["p1.q1"]["active"]:
+        loop.turn(5.0)
+        passed += 5.0
+        assert passed <= 60.0
+    assert sync.rows(Run)[-1]["delay_seconds"] <= 60.0
+
+
+def test_another_server_or_a_restored_database_means_a_complete_read(loop: Turned) -> None:
+    """USNs belong to one server: after a restore or failover everything is read anew."""
+    sync = loop.sync
+    people = sync.people(12)
+    loop.turn()
+    sync.fake.restore_database()
+    sync.fake.usn -= 5
+    sync.fake.change_person(people[0].guid, last_name="Old")
+    loop.turn()
+    assert loop.runs()[-1] == ("change", "applied")
+    assert sync.users()["p1.q1"]["last_name"] == "Old"
+    loop.turn()
+    assert len(sync.rows(Run)) == 2
+
+
+def test_every_hour_a_complete_read_is_the_proof(loop: Turned) -> None:
+    sync = loop.sync
+    sync.people(2)
+    loop.turn()
+    loop.turn(3601.0)
+    assert loop.runs() == [("timer", "applied"), ("timer", "unchanged")]
+
+
+def test_changed_settings_are_taken_up_at_once(loop: Turned) -> None:
+    sync = loop.sync
+    sync.set(auto_sync=False)
+    sync.people(2)
+    loop.turn()
+    assert sync.users() == {}
+    sync.set(auto_sync=True)
+    loop.turn()
+    assert len(sync.users()) == 2
+
+
+def test_a_directory_that_is_away_raises_the_alarm_and_is_tried_again(loop: Turned) -> None:
+    """An outage is an alarm, never a departure."""
+    sync = loop.sync
+    sync.people(12)
+    loop.turn()
+    sync.fake.down = True
+    for _ in range(5):
+        loop.turn()
+    assert "No directory server can be reached" in alarm(sync)
+    assert len(sync.rows(Run)) == 1
+    sync.fake.down = False
+    sync.fake.add_person("new.one", extension="3000")
+    loop.turn()
+    assert alarm(sync) == ""
+    assert "new.one" in sync.users()
+
+
+def test_a_directory_that_is_away_at_the_start_is_asked_ever_more_rarely(loop: Turned) -> None:
+    sync = loop.sync
+    sync.fake.down = True
+    for _ in range(60):
+        loop.turn(1.0)
+    assert 3 <= len(sync.rows(Run)) <= 7
+    assert {status for _, status in loop.runs()} == {"failed"}
+    sync.fake.down = False
+    sync.people(1)
+    loop.turn(300.0)
+    assert loop.runs()[-1] == ("timer", "applied")
+    assert alarm(sync) == ""
+
+
+def test_a_database_that_goes_away_loses_no_change(
+    loop: Turned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = loop.sync
+    people = sync.people(12)
+    loop.turn()
+    sync.fake.change_person(people[0].guid, last_name="Married")
+
+    def gone(*_args: object, **_more: object) -> None:
+        raise DatabaseUnavailable("gone")
+
+    monkeypatch.setattr(sync.engine.__class__, "planned", gone)
+    loop.turn()
+    monkeypatch.undo()
+    loop.turn()
+    assert sync.users()["p1.q1"]["last_name"] == "Married"
+
+
+def test_an_unexpected_fault_does_not_end_the_service(
+    loop: Turned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = loop.sync
+    sync.people(2)
+
+    def broken(*_args: object, **_more: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sync.engine.__class__, "planned", broken)
+    loop.turn()
+    monkeypatch.undo()
+    assert loop.runs() == [("timer", "failed")]
+    loop.turn(60.0)
+    assert len(sync.users()) == 2
+
+
+def test_on_a_busy_domain_it_looks_less_often(loop: Turned) -> None:
+    """The cost to the domain controller stays under the stated ceiling."""
+    sync = loop.sync
+    people = sync.people(3)
+    loop.turn()
+
+    def costly(_operation: str) -> None:
+        loop.seconds += 0.5  # each request takes half a second
+
+    sync.fake.on_operation = costly
+    began, operations = loop.seconds, sync.fake.operations
+    while loop.seconds < began + 200.0:
+        sync.fake.change_person(people[0].guid)
+        loop.turn()
+    spent = (sync.fake.operations - operations) * 0.5
+    assert spent <= 0.06 * (loop.seconds - began)
+    assert spent > 0
+
+
+# Requests of the console
+
+
+def test_requests_are_taken_up_and_answered(loop: Turned) -> None:
+    sync = loop.sync
+    sync.set(auto_sync=False)
+    people = sync.people(3)
+    group = sync.fake.add_department("Sales", [people[2].guid])
+    loop.turn()
+    planned = ask(sync, "plan", build=True, guids=[str(people[0].guid)])
+    loop.turn(0.25)
+    answer = request(sync, planned)
+    assert (answer["error"], answer["finished_at"] is not None) == ("", True)
+    run = next(row for row in sync.rows(Run) if row["id"] == answer["run_id"])
+    assert (run["status"], run["trigger"], run["requested_by"]) == (
+        "planned",
+        "console",
+        "boss@company.com",
+    )
+    assert [a["name"] for a in run["plan"]["actions"]] == ["P1 Q1"]
+    done = ask(sync, "confirm", run=run["id"], digest=run["plan"]["digest"])
+    loop.turn(0.25)
+    assert request(sync, done)["result"]["created"] == 1
+    imported = ask(sync, "import", guid=str(group.guid), dn=group.dn, number="600")
+    loop.turn(0.25)
+    assert request(sync, imported)["result"]["departments"] == {"imported": 1, "updated": 0}
+    assert set(sync.users()) == {"p1.q1", "p3.q3"}
+    unimported = ask(sync, "unimport", guid=str(group.guid))
+    built = ask(sync, "build")
+    loop.turn(0.25)
+    assert request(sync, unimported)["error"] == ""
+    assert request(sync, built)["result"]["status"] == "applied"
+    undone = ask(sync, "undo", run=request(sync, built)["run_id"])
+    loop.turn(0.25)
+    assert request(sync, undone)["result"]["status"] == "applied"
+    tried = ask(sync, "plan", settings={"auto_sync": True})
+    loop.turn(0.25)
+    assert request(sync, tried)["result"]["plan"]["actions"] != []
+
+
+def test_a_request_that_cannot_be_done_says_why(loop: Turned) -> None:
+    sync = loop.sync
+    loop.turn()
+    wrong = {
+        "confirm": {"run": 99},
+        "discard": {},
+        "import": {"dn": "CN=Nobody,DC=x", "number": "600"},
+        "nonsense": {},
+        "undo": {"run": 1},
+    }
+    numbers = {kind: ask(sync, kind, **payload) for kind, payload in wrong.items()}
+    loop.turn(0.25)
+    errors = {kind: request(sync, number)["error"] for kind, number in numbers.items()}
+    assert errors == {
+        "confirm": "There is no run 99.",
+        "discard": "The request lacks 'run'.",
+        "import": "There is no directory department CN=Nobody,DC=x below the Department Search DN.",
+        "nonsense": "Nobody knows 'nonsense'.",
+        "undo": "Run 1 is unchanged (build) and cannot be undone.",
+    }
+
+
+def test_what_a_crashed_service_had_taken_up_is_done_by_the_next(loop: Turned) -> None:
+    sync = loop.sync
+    sync.people(1)
+    number = ask(sync, "build")
+    with sync.db.write() as s:
+        runs.take_request(s, sync.clock())
+    loop.turn()
+    loop.turn()
+    assert request(sync, number)["finished_at"] is not None
+
+
+def test_progress_of_a_request_can_be_followed(loop: Turned) -> None:
+    sync = loop.sync
+    sync.people(3)
+    seen: list[tuple[str, bool]] = []
+
+    def look(_operation: str) -> None:
+        row = sync.rows(Run)[-1]
+        bound = any(r["run_id"] == row["id"] for r in sync.rows(RunRequest))
+        seen.append((row["status"], bound))
+
+    ask(sync, "build")
+    sync.fake.on_operation = look
+    loop.turn()
+    assert ("running", True) in seen
+
+
+def test_it_serves_until_it_is_told_to_stop(loop: Turned) -> None:
+    sync = loop.sync
+    sync.people(2)
+    loop.worker = replace(loop.worker, tick=0.01)
+    service = threading.Thread(target=loop.worker.serve)
+    service.start()
+    done = threading.Event()
+    while not sync.users():
+        done.wait(0.01)
+    sync.engine.stop.set()
+    service.join(10)
+    assert not service.is_alive()
