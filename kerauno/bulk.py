@@ -29,11 +29,13 @@ class RowRefused(Exception):
 def insert_rows(s: Session, columns: Columns, rows: Iterable[Row]) -> None:
     """Insert rows of one table. Raises RowRefused when any of them breaks a constraint."""
     hot = of(s)
-    table = _table(columns)
+    table = _quoted_table(hot.dialect, _table(columns))
     names = ", ".join(_quoted(hot.dialect, column.name) for column in columns)
-    marks = ", ".join([_mark(hot.dialect)] * len(columns))
-    sql = f"INSERT INTO {_quoted_table(hot.dialect, table)} ({names}) VALUES ({marks})"  # noqa: S608
-    _many(hot, sql, columns, rows)
+    if hot.dialect.name == "postgresql":
+        _many(hot, f"COPY {table} ({names}) FROM STDIN", columns, rows, _copy)
+    else:
+        marks = ", ".join([_mark(hot.dialect)] * len(columns))
+        _many(hot, f"INSERT INTO {table} ({names}) VALUES ({marks})", columns, rows)  # noqa: S608
 
 
 def update_rows(s: Session, columns: Columns, where: Columns, rows: Iterable[Row]) -> None:
@@ -65,14 +67,31 @@ def parts(ids: Iterable[Any], size: int = 500) -> Iterable[list[Any]]:
         yield whole[start : start + size]
 
 
-def _many(hot: Hot, sql: str, columns: Columns, rows: Iterable[Row]) -> None:
+def _execute_many(cursor: Any, sql: str, rows: list[Row]) -> None:
+    cursor.executemany(sql, rows)
+
+
+def _copy(cursor: Any, sql: str, rows: list[Row]) -> None:
+    """PostgreSQL takes a stream of rows several times as fast as statements."""
+    with cursor.copy(sql) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def _many(
+    hot: Hot,
+    sql: str,
+    columns: Columns,
+    rows: Iterable[Row],
+    send: Callable[[Any, str, list[Row]], None] = _execute_many,
+) -> None:
     ready = _converted(hot.dialect, columns, rows)
     if not ready:
         return
     for counts in hot.counts:
         counts.add(sql)
     try:
-        hot.connection.cursor().executemany(sql, ready)  # type: ignore[attr-defined]
+        send(hot.connection.cursor(), sql, ready)  # type: ignore[attr-defined]
     except (sqlite3.Error, psycopg.Error) as error:
         unavailable = translate(error)
         if unavailable is not None:

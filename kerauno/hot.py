@@ -44,7 +44,7 @@ class Counts:
         """Count one statement by its first word."""
         self.texts.append(sql)
         self.statements += 1
-        if sql.lstrip()[:6].upper() in ("INSERT", "UPDATE", "DELETE"):
+        if sql.split(None, 1)[0].upper() in ("INSERT", "UPDATE", "DELETE", "COPY"):
             self.writes += 1
 
 
