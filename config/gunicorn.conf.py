@@ -20,6 +20,8 @@ control_socket_disable = True
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 limit_request_line = 8190
+# A Kerberos ticket of somebody in hundreds of groups.
+limit_request_field_size = 49152
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
