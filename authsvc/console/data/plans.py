@@ -19,6 +19,9 @@ from kerauno.tables import Run
 SHOWN = 200
 """How many actions of a kind a page lists; all of them are counted."""
 
+_OF_A_NEW_USER = frozenset({"dn", "role"})
+"""What is told of a new user beside name, email and extension, which have columns of their own."""
+
 _ORDER = ("deactivate", "create", "link", "update", "reactivate")
 
 
@@ -138,6 +141,7 @@ def _action(action: Mapping[str, Any]) -> PlannedAction:
         changes=tuple(
             FieldChange(words.said(words.FIELDS, field), *map(spoken, _pair(change)))
             for field, change in changes.items()
+            if action.get("action") != "create" or field in _OF_A_NEW_USER
         ),
     )
 

@@ -20,6 +20,9 @@ FINISHED = frozenset(
     {"applied", "unchanged", "held", "failed", "discarded", "expired", "undone", "planned"}
 )
 COUNTED = ("created", "linked", "updated", "deactivated", "reactivated", "conflicts")
+_INNER = frozenset({"username_key", "email_key", "principal_key", "account_key", "members_digest"})
+"""Journalled so that an undo can restore them; nobody wants to read them."""
+
 _UNDOABLE = frozenset({"applied"})
 
 
@@ -185,7 +188,7 @@ def field_changes(
             words.said(words.FIELDS, name), spoken(before.get(name)), spoken(after.get(name))
         )
         for name in names
-        if before.get(name) != after.get(name)
+        if name not in _INNER and before.get(name) != after.get(name)
     )
 
 
