@@ -10,7 +10,6 @@ from flask import Flask, Response, current_app, redirect, render_template, reque
 from flask.typing import ResponseReturnValue
 
 from authsvc import metrics, texts
-from authsvc.directories import Directories
 from authsvc.outcomes import (
     Attempt,
     CannotAsk,
@@ -142,8 +141,8 @@ def _answer(
         case Right():
             return _come_in(outcome, attempt, target, changing=changing)
         case MustChange():
-            words = texts.change_expired if outcome.expired else texts.change_required
-            notice = Notice("warn", texts.change_title, words)
+            title, words = texts.change_expired if outcome.expired else texts.change_required
+            notice = Notice("warn", title, words)
             return _password_page(target, attempt.name, notice=notice, status=401)
         case NameIncomplete():
             notice = Notice("warn", texts.domain_needed_title, texts.domain_needed)
@@ -183,24 +182,6 @@ def _come_in(right: Right, attempt: Attempt, target: str, *, changing: bool) -> 
         return _answer(NotLetIn(Reason.NO_MATCH, code), attempt, target, changing=changing)
     assert made is not None
     return give_cookie(Response(status=303, headers={"Location": target}), made.cookie)
-
-
-class PlainForm:
-    """The form that nearly everyone gets, rendered once: it says nothing about anyone."""
-
-    def __init__(self, app: Flask, directories: Directories) -> None:
-        self._template = app.jinja_env.get_or_select_template("login.html")
-        self._directories = directories
-        self._rendered: dict[bool, bytes] = {}
-
-    def __call__(self) -> bytes:
-        """The page."""
-        bare_names = self._directories.bare_names()
-        page = self._rendered.get(bare_names)
-        if page is None:
-            text = self._template.render(next="/", username="", notice=None, bare_names=bare_names)
-            page = self._rendered[bare_names] = text.encode()
-        return page
 
 
 def _form_page(

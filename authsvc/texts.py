@@ -22,14 +22,9 @@ pages = "Pages"
 previous = "Previous"
 following = "Next"
 reference = "If you ask for help, give this code:"
+account_menu = "Account:"
 back_home = "Go to your home page"
 try_again = "Try again"
-
-
-def account_menu(name: str) -> str:
-    """The name of the button that opens the account menu."""
-    return f"Account of {name}"
-
 
 # Sign-in
 sign_in = "Sign in"
@@ -66,9 +61,13 @@ def throttled(seconds: int) -> str:
 
 # Changing a password
 change_title = "Choose a new password"
-change_expired = "Your password was right, but it has expired. Choose a new one to sign in."
+change_expired = (
+    "Your password has expired",
+    "It was right, but it is too old. Choose a new one to sign in.",
+)
 change_required = (
-    "Your password was right, but it must be changed before you sign in. Choose a new one."
+    "Your password must be changed",
+    "It was right, but it must be changed before you sign in. Choose a new one.",
 )
 change_lead = "The new password replaces your company password everywhere, not only in Kerauno."
 current_password = "Current password"  # noqa: S105 - a label

@@ -1,0 +1,279 @@
+"""The pages of everyone in a real browser: by keyboard alone, narrow, dark, and for axe."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+from werkzeug.serving import make_server
+
+from authsvc import texts
+from dirclient import errors
+from dirclient.model import LockoutPolicy
+from kerauno.tables import Department, Membership, Number, RingGroup
+from tests.integration.site import LOCAL_PASSWORD, PASSWORD, Site, make_site
+from tests.servers.process import free_port, loopback
+
+pytestmark = pytest.mark.browser
+
+Axe = Callable[[Page], list[str]]
+VIEWS = [(1280, "light"), (1280, "dark"), (400, "light"), (400, "dark")]
+
+
+class Served:
+    """A site that a browser can open at `url`."""
+
+    def __init__(self, site: Site, url: str) -> None:
+        self.site, self.url = site, url
+
+    def populate(self) -> None:
+        """Somebody with an extension and departments, and others to look up."""
+        user_id = self.site.linked(extension="1001")
+        self.site.linked("jane.roe", first="Jane", last="Roe", extension="1002")
+        self.site.linked(
+            "long.name", first="Maximiliane", last="Müller-Lüdenscheidt", extension="1003"
+        )
+        with self.site.services.database.write() as s:
+            for name, number in (("Sales", "600"), ("Emergency Response Team", "601")):
+                department = Department(name=name, imported_at=self.site.at)
+                s.add(department)
+                s.flush()
+                ring_group = RingGroup(department_id=department.id, name=name)
+                s.add_all([ring_group, Membership(department_id=department.id, user_id=user_id)])
+                s.flush()
+                s.add(Number(number=number, ring_group_id=ring_group.id))
+
+    def expire_password(self) -> None:
+        guid = next(iter(self.site.directory._accounts))
+        self.site.directory.refuse(guid, errors.PasswordExpired)
+
+
+@pytest.fixture
+def served(sqlite_url: str, tmp_path: Path) -> Iterator[Served]:
+    host = loopback()
+    port = free_port(host)
+    url = f"http://{host}:{port}"
+    site = make_site(sqlite_url, tmp_path, public_url=url)
+    server = make_server(host, port, site.app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    made = Served(site, url)
+    made.populate()
+    yield made
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    site.services.close()
+
+
+@pytest.fixture(params=VIEWS, ids=[f"{width}-{scheme}" for width, scheme in VIEWS])
+def view(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
+    """A page at each width and in each colour scheme; what its console says is an error."""
+    width, scheme = request.param
+    context = browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, locale="en-GB"
+    )
+    page = context.new_page()
+    blocked: list[str] = []
+    page.on("console", lambda message: blocked.append(message.text))
+    yield page
+    context.close()
+    assert [text for text in blocked if "Content Security Policy" in text] == []
+
+
+def submit(page: Page) -> None:
+    """Send the form by the Enter key and wait for the answer."""
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+
+
+def sign_in(page: Page, served: Served, name: str = "john.doe", secret: str = PASSWORD) -> None:
+    """Type a name and a password where the focus is, as people do."""
+    page.goto(f"{served.url}/login")
+    await_focus(page, "username")
+    page.keyboard.type(name)
+    page.keyboard.press("Tab")
+    page.keyboard.type(secret)
+    submit(page)
+
+
+def await_focus(page: Page, name: str) -> None:
+    """Wait until the browser has put the keyboard where the page asks for it."""
+    page.wait_for_function("name => document.activeElement.name === name", arg=name)
+
+
+def fits(page: Page) -> bool:
+    """Whether the page needs no scrolling sideways."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+
+def focused(page: Page) -> str:
+    """The name of the element that has the keyboard."""
+    return str(
+        page.evaluate("(document.activeElement.name || document.activeElement.textContent).trim()")
+    )
+
+
+def test_the_sign_in_page(view: Page, served: Served, axe: Axe) -> None:
+    view.goto(f"{served.url}/login")
+    await_focus(view, "username")
+    assert (axe(view), fits(view)) == ([], True)
+
+
+def test_a_refusal_can_be_read_and_heard(view: Page, served: Served, axe: Axe) -> None:
+    sign_in(view, served, secret="nope")
+    alert = view.get_by_role("alert")
+    assert texts.refused in alert.inner_text()
+    assert alert.locator("code").inner_text() == served.site.audited()[-1].code
+    await_focus(view, "password")
+    assert view.get_by_label(texts.username_or_email).input_value() == "john.doe"
+    assert (axe(view), fits(view)) == ([], True)
+
+
+def test_home(view: Page, served: Served, axe: Axe) -> None:
+    sign_in(view, served)
+    assert view.get_by_role("heading", level=1).inner_text() == "John Doe"
+    assert view.locator(".extension__number").inner_text() == "1001"
+    assert view.get_by_text("Emergency Response Team").is_visible()
+    assert (axe(view), fits(view)) == ([], True)
+
+
+def test_the_phone_book(view: Page, served: Served, axe: Axe) -> None:
+    sign_in(view, served)
+    view.goto(f"{served.url}/phonebook")
+    assert view.get_by_text("Müller-Lüdenscheidt").is_visible()
+    assert (axe(view), fits(view)) == ([], True)
+    view.get_by_role("searchbox").fill("nobody at all")
+    submit(view)
+    assert view.get_by_text(texts.phone_book_no_match).is_visible()
+    assert (axe(view), fits(view)) == ([], True)
+
+
+def test_an_expired_password_is_changed_by_keyboard(view: Page, served: Served, axe: Axe) -> None:
+    served.expire_password()
+    sign_in(view, served)
+    assert texts.change_expired[0] in view.get_by_role("alert").inner_text()
+    await_focus(view, "password")
+    assert (axe(view), fits(view)) == ([], True)
+    for text in (PASSWORD, "Another!2027", "Different!1"):
+        view.keyboard.type(text)
+        view.keyboard.press("Tab")
+    view.keyboard.press("Shift+Tab")
+    submit(view)
+    again = view.get_by_label(texts.new_password_again)
+    assert again.get_attribute("aria-invalid") == "true"
+    assert view.get_by_text(texts.passwords_differ).is_visible()
+    assert (axe(view), fits(view)) == ([], True)
+    await_focus(view, "password")
+    for text in (PASSWORD, "Another!2027", "Another!2027"):
+        view.keyboard.type(text)
+        view.keyboard.press("Tab")
+    view.keyboard.press("Shift+Tab")
+    submit(view)
+    assert view.url == f"{served.url}/"
+
+
+def test_a_full_address_is_asked_for(view: Page, served: Served, axe: Axe) -> None:
+    served.site.configure(login_without_domain=False)
+    sign_in(view, served)
+    assert texts.domain_needed in view.get_by_role("alert").inner_text()
+    assert (axe(view), fits(view)) == ([], True)
+
+
+def test_too_many_attempts(view: Page, served: Served, axe: Axe) -> None:
+    served.site.directory.policy = LockoutPolicy(2, 1800, 1800)
+    sign_in(view, served, secret="nope")
+    sign_in(view, served)
+    assert texts.throttled_title in view.get_by_role("alert").inner_text()
+    assert (axe(view), fits(view)) == ([], True)
+
+
+def test_an_outage(view: Page, served: Served, axe: Axe) -> None:
+    served.site.directory.down = True
+    sign_in(view, served)
+    assert texts.unavailable_title in view.get_by_role("alert").inner_text()
+    assert (axe(view), fits(view)) == ([], True)
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/console/audit"])
+def test_error_pages(view: Page, served: Served, axe: Axe, path: str) -> None:
+    sign_in(view, served)
+    view.goto(f"{served.url}{path}")
+    assert view.locator(".oops__code").is_visible()
+    assert (axe(view), fits(view)) == ([], True)
+
+
+def test_everything_by_keyboard(page: Page, served: Served, axe: Axe) -> None:
+    sign_in(page, served)
+    page.keyboard.press("Tab")
+    assert focused(page) == texts.skip
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "page"
+    page.goto(served.url)
+    menu = page.locator("details.person")
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert menu.get_attribute("open") is not None
+    assert axe(page) == []
+    page.keyboard.press("Escape")
+    assert menu.get_attribute("open") is None
+    page.keyboard.press("Enter")
+    for _ in range(8):
+        if focused(page) == texts.sign_out:
+            break
+        page.keyboard.press("Tab")
+    submit(page)
+    assert texts.signed_out in page.get_by_role("status").inner_text()
+    page.goto(served.url)
+    assert page.url == f"{served.url}/login"
+
+
+def test_the_menu_of_a_narrow_screen(browser: Browser, served: Served, axe: Axe) -> None:
+    context = browser.new_context(viewport={"width": 400, "height": 800})
+    page = context.new_page()
+    sign_in(page, served)
+    navigation = page.get_by_role("navigation", name=texts.main_navigation)
+    assert not navigation.is_visible()
+    page.get_by_text(texts.menu, exact=True).click()
+    assert navigation.is_visible()
+    assert axe(page) == []
+    with page.expect_navigation():
+        navigation.get_by_role("link", name=texts.phone_book).click()
+    assert page.url == f"{served.url}/phonebook"
+    context.close()
+
+
+def test_without_scripts_everything_works(browser: Browser, served: Served) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{served.url}/login")
+    page.fill("#f-username", "john.doe")
+    page.fill("#f-password", PASSWORD)
+    submit(page)
+    page.locator("details.person summary").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name=texts.sign_out).click()
+    assert page.get_by_text(texts.signed_out).is_visible()
+    context.close()
+
+
+def test_another_browsers_session_is_ended_here(page: Page, served: Served) -> None:
+    other, _ = served.site.sign_in()
+    sign_in(page, served)
+    button = page.get_by_role("button", name=f"{texts.end_session}: {texts.unknown_browser}")
+    with page.expect_navigation():
+        button.click()
+    assert page.get_by_text(texts.session_was_ended).is_visible()
+    assert other.get("/auth/verify").status_code == 401
+
+
+def test_an_administrator_signs_in_locally(page: Page, served: Served, axe: Axe) -> None:
+    served.site.admin()
+    served.site.directory.down = True
+    sign_in(page, served, "ada@company.com", LOCAL_PASSWORD)
+    assert page.get_by_role("heading", level=1).inner_text() == "Ada Min"
+    assert axe(page) == []
