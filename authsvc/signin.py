@@ -44,6 +44,7 @@ from dirclient.authenticate import hollow
 from dirclient.login import InvalidLogin, parse
 from dirclient.model import Guid, Login, LoginForm, Person
 from dirclient.ports import Identity
+from dirclient.transport import time_limit
 from kerauno import links
 from kerauno.errors import KeyProblem, Throttled
 from kerauno.keys import lookup_key
@@ -242,7 +243,8 @@ class SignIn:
         if directory.auto_sync:
             return self._as_nobody(case, Reason.UNKNOWN if user is None else Reason.NOT_LINKED)
         try:
-            return self._first_time(case, directory)
+            with time_limit(directory.profile.sign_in_timeout):  # look-up and bind together
+                return self._first_time(case, directory)
         except errors.NotFound:
             return self._as_nobody(case, Reason.UNKNOWN if user is None else Reason.NO_MATCH)
         except errors.Ambiguous as several:
