@@ -17,6 +17,8 @@ from authsvc.outcomes import (
 )
 from dirclient import errors
 from dirclient.model import AccountState
+from dirclient.profile import Profile
+from dirclient.transport import remaining
 from tests.unit.signin_ports import LOCAL_PASSWORD, Situation
 
 
@@ -200,6 +202,16 @@ def test_the_first_sign_in_links(here: Situation) -> None:
     assert outcome.link is not None
     assert (outcome.link.guid, outcome.link.account_name) == (person.guid, "john.doe")
     assert (here.directory.binds, here.directory.operations) == (1, 2)
+
+
+def test_look_up_and_bind_share_the_time_of_one_sign_in(here: Situation) -> None:
+    here.person()
+    here.user()
+    left: dict[str, float] = {}
+    here.directory.on_operation = lambda name: left.update({name: remaining(1000)})
+    here.try_("john.doe@company.com")
+    assert list(left) == ["search", "bind"]
+    assert 0 < left["bind"] < left["search"] <= Profile().sign_in_timeout
 
 
 @pytest.mark.parametrize("name", ["john.doe", "COMPANY\\john.doe", "JOHN.DOE@COMPANY.COM"])
