@@ -2,7 +2,7 @@
 # make demo    a whole company on this machine: directory, web, sync (PORT=8000)
 # make test    everything: system packages, lint, types, import contracts, every test
 # make check   the fast part: lint, types, import contracts, unit tests; no servers
-# make bench   the benchmarks (several minutes)
+# make bench   the benchmarks (several minutes); bench-signin, bench-sync, bench-sso alone
 # make clean   back to a fresh checkout
 
 SHELL := /bin/sh
@@ -36,9 +36,11 @@ lint: $(DEV)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-bench: packages
+bench: bench-signin bench-sync bench-sso
+
+bench-%: packages
 	@$(MAKE) --no-print-directory $(DEV)
-	set -e; for one in benchmarks/[a-z]*.py; do echo "== $$one"; .venv/bin/python "$$one"; done
+	.venv/bin/python -m benchmarks.$*
 
 packages:
 	@PYTHON=$(PYTHON) sh tests/packages.sh
