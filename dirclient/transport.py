@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 _CHUNK = 65536  # octets asked of the socket at once
+_EMPTY_PAGES = 1000  # in a row, after which a server is not believed to be searching
 _deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("deadline", default=None)
 
 
@@ -218,10 +219,11 @@ class Connection:
         """Every page, up to the empty cookie that proves the end (RFC 2696).
 
         Raises `Incomplete` for anything else: another result code, a torn connection, a server
-        that does not page or that hands out the same cookie for ever.
+        that does not page, that repeats a page, or that hands out empty ones for ever.
         """
         names = tuple(attributes)
         cookie, read = b"", 0
+        before, empty = "", 0
         while True:
             try:
                 page = self.search(
@@ -230,18 +232,21 @@ class Connection:
                 if page.code != adcodes.SUCCESS:
                     raise Incomplete(_code_sentence(base, page.code, page.message), read=read)
                 read += len(page.entries)
-                before, cookie = cookie, wire.paged_cookie(page.controls.get(wire.PAGED_RESULTS))
+                cookie = wire.paged_cookie(page.controls.get(wire.PAGED_RESULTS))
             except Unavailable as gone:
                 raise Incomplete(f"The read of {base!r} was cut short. {gone}", read=read) from gone
             except Malformed as odd:
                 raise Incomplete(
                     f"{self.server} does not answer in pages: {odd}.", read=read
                 ) from odd
+            first = page.entries[0].dn if page.entries else ""
+            empty = 0 if first else empty + 1  # AD sends some while it searches on
+            if cookie and ((first and first == before) or empty > _EMPTY_PAGES):
+                raise Incomplete(f"{self.server} sends pages without end.", read=read)
+            before = first
             yield page.entries
             if not cookie:
                 return
-            if cookie == before and not page.entries:
-                raise Incomplete(f"{self.server} repeats an empty page.", read=read)
 
     def modify(self, dn: str, changes: Sequence[tuple[str, str, Sequence[bytes]]]) -> Result:
         """One modification: (add | delete | replace, attribute, values) in order."""

@@ -162,9 +162,9 @@ def test_a_server_that_does_not_page_is_incomplete(peer: Peer) -> None:
         list(connect(peer).paged("DC=x"))
 
 
-def test_a_cookie_that_never_ends_is_incomplete(peer: Peer) -> None:
+def test_empty_pages_are_passed_over_but_not_for_ever(peer: Peer) -> None:
     def script(request: Request) -> bytes:
-        value = wire.paged_control(0, b"same").value or b""
+        value = wire.paged_control(0, b"more").value or b""
         done = wire.integer(0, 0x0A) + wire.octets("") + wire.octets("")
         control = wire.tlv(0x30, wire.octets(wire.PAGED_RESULTS) + wire.octets(value))
         return wire.tlv(
@@ -172,8 +172,18 @@ def test_a_cookie_that_never_ends_is_incomplete(peer: Peer) -> None:
         )
 
     peer.script = script
-    with pytest.raises(Incomplete, match="repeats an empty page"):
+    with pytest.raises(Incomplete, match="without end"):
         list(connect(peer).paged("DC=x"))
+    assert len(peer.requests) == 1001
+
+
+def test_a_server_that_does_not_go_on_is_incomplete(peer: Peer) -> None:
+    """One that ignores the cookie would send its first page for ever."""
+    peer.script = paging([(0, b"same")] * 9)
+    with pytest.raises(Incomplete, match="without end") as caught:
+        list(connect(peer).paged("DC=x"))
+    assert len(peer.requests) == 2
+    assert caught.value.read == 2
 
 
 @pytest.mark.parametrize("end", [CLOSE, SILENCE])
