@@ -16,6 +16,7 @@ DEV := .venv/.stamp-dev
 KERBEROS := .venv/.stamp-kerberos
 CODE := authsvc syncsvc kerauno dirclient demo tests benchmarks $(wildcard wsgi.py)
 
+.NOTPARALLEL:
 .PHONY: setup demo test check bench clean lint packages
 
 setup: $(BASE)
