@@ -96,7 +96,7 @@ def import_(guid: str) -> ResponseReturnValue:
         payload = {"guid": guid, "dn": row.dn, "number": number}
         asked = requests.ask(s, directory, "import", payload, by=me().email, now=site.now())
         site.note(s, "department-import", outcome="requested", guid=guid, detail={"number": number})
-    return redirect(f"/console/requests/{asked}", 303)
+    return redirect(f"/console/runs/requests/{asked}", 303)
 
 
 @bp.get("/directory/departments/<guid>/unimport")
@@ -120,7 +120,7 @@ def unimport(guid: str) -> ResponseReturnValue:
         payload = {"guid": guid, "dn": row.dn}
         asked = requests.ask(s, directory, "unimport", payload, by=me().email, now=site.now())
         site.note(s, "department-unimport", outcome="requested", guid=guid)
-    return redirect(f"/console/requests/{asked}", 303)
+    return redirect(f"/console/runs/requests/{asked}", 303)
 
 
 @bp.post("/directory/departments/<guid>/number")

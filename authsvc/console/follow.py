@@ -14,7 +14,7 @@ from authsvc.sessions import me
 bp = site.blueprint("follow")
 
 
-@bp.get("/requests/<int:request_id>")
+@bp.get("/runs/requests/<int:request_id>")
 def show(request_id: int) -> ResponseReturnValue:
     """How far it is; asked for every second by a script, or by the browser itself."""
     with site.reading() as s:
@@ -24,7 +24,7 @@ def show(request_id: int) -> ResponseReturnValue:
         return site.page(template, followed=followed, plan=plan, back=back)
 
 
-@bp.post("/requests/<int:request_id>/apply")
+@bp.post("/runs/requests/<int:request_id>/apply")
 def apply(request_id: int) -> ResponseReturnValue:
     """Apply exactly the plan that was shown."""
     with site.writing() as s:
@@ -32,11 +32,11 @@ def apply(request_id: int) -> ResponseReturnValue:
         plan = plans.of_request(s, followed)
         directory = site.directory_or_none(s)
         if plan is None or directory is None or request.form.get("digest") != plan.digest:
-            return redirect(f"/console/requests/{request_id}", 303)
+            return redirect(f"/console/runs/requests/{request_id}", 303)
         payload = {"run": plan.run_id, "digest": plan.digest}
         asked = requests.ask(s, directory, "confirm", payload, by=me().email, now=site.now())
         site.note(s, "sync-requested", outcome="apply", detail={"run": plan.run_id})
-    return redirect(f"/console/requests/{asked}", 303)
+    return redirect(f"/console/runs/requests/{asked}", 303)
 
 
 def back(followed: requests.Followed) -> str:

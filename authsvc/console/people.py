@@ -81,7 +81,7 @@ def synchronize() -> ResponseReturnValue:
             payload["guids"] = sorted(known)
         asked = requests.ask(s, directory, "plan", payload, by=me().email, now=site.now())
         site.note(s, "sync-requested", outcome="plan", detail={"people": len(chosen) or "all"})
-    return redirect(f"/console/requests/{asked}", 303)
+    return redirect(f"/console/runs/requests/{asked}", 303)
 
 
 @bp.post("/directory/users/<guid>/release")

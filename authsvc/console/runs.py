@@ -57,7 +57,7 @@ def run_now() -> ResponseReturnValue:
             raise NotFound
         asked = requests.ask(s, directory, "keep", {}, by=me().email, now=site.now())
         site.note(s, "sync-requested", outcome="requested")
-    return redirect(f"/console/requests/{asked}", 303)
+    return redirect(f"/console/runs/requests/{asked}", 303)
 
 
 @bp.get("/runs/<int:run_id>")
@@ -130,4 +130,4 @@ def _ask(run_id: int, kind: str, payload: dict[str, object], event: str) -> Resp
             raise NotFound
         asked = requests.ask(s, directory, kind, payload, by=me().email, now=site.now())
         site.note(s, event, outcome="requested", detail={"run": run_id})
-    return redirect(f"/console/requests/{asked}", 303)
+    return redirect(f"/console/runs/requests/{asked}", 303)

@@ -54,4 +54,4 @@ def _ask(user_id: int, kind: str) -> ResponseReturnValue:
             payload["guid"] = request.form["guid"][:36]
         asked = requests.ask(s, directory, kind, payload, by=me().email, now=site.now())
         site.note(s, kind, outcome="requested", user_id=user_id)
-    return redirect(f"/console/requests/{asked}", 303)
+    return redirect(f"/console/runs/requests/{asked}", 303)

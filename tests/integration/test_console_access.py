@@ -106,7 +106,7 @@ OBJECT_POSTS = [
     "/console/runs/1/confirm",
     "/console/runs/1/discard",
     "/console/runs/1/undo",
-    "/console/requests/1/apply",
+    "/console/runs/requests/1/apply",
     "/console/phones/1/remove",
 ]
 
@@ -131,7 +131,7 @@ def test_every_page_of_the_console_is_in_these_lists(shared: ConsoleSite) -> Non
     }
     assert missing <= {
         "/api/v1/departments/<int:department_id>/members/<int:user_id>",
-        "/console/requests/<int:request_id>",
+        "/console/runs/requests/<int:request_id>",
     }
 
 

@@ -14,12 +14,13 @@ from sqlalchemy.orm import Session
 from authsvc.console import words
 from authsvc.console.data import requests
 from authsvc.console.data.runs import FieldChange, spoken
+from kerauno.keys import lookup_key
 from kerauno.tables import Run
 
 SHOWN = 200
 """How many actions of a kind a page lists; all of them are counted."""
 
-_OF_A_NEW_USER = frozenset({"dn", "role"})
+_OF_A_NEW_USER = frozenset({"dn"})
 """What is told of a new user beside name, email and extension, which have columns of their own."""
 
 _ORDER = ("deactivate", "create", "link", "update", "reactivate")
@@ -112,14 +113,17 @@ def view(run_id: int, plan: Mapping[str, Any]) -> PlanView:
     return PlanView(
         run_id=run_id,
         digest=str(plan.get("digest", "")),
-        groups=tuple(
-            Group(kind, len(by_kind[kind]), tuple(map(_action, by_kind[kind][:SHOWN])))
-            for kind in kinds
-        ),
+        groups=tuple(Group(kind, len(by_kind[kind]), _first(by_kind[kind])) for kind in kinds),
         departments=tuple(map(_department, _list(plan, "departments"))),
         conflicts=len(_list(plan, "conflicts")),
         emptied=tuple(str(name) for name in plan.get("emptied") or ()),
     )
+
+
+def _first(actions: list[Mapping[str, Any]]) -> tuple[PlannedAction, ...]:
+    """The first of the actions by name; all of them are a page too many."""
+    found = sorted(map(_action, actions), key=lambda one: (lookup_key(one.name), one.guid))
+    return tuple(found[:SHOWN])
 
 
 def _list(plan: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
