@@ -288,15 +288,9 @@ class _Following:
         named = picture.references(scope)
         if scope == scope_before and named == named_before:
             return True
-        rids = {picture.groups[guid].rid for guid in scope} - {0}
-        by_primary: set[Guid] = set()
-        for rid in rids:
-            by_primary |= picture.primary.get(rid, set())
-        for person in list(picture.people.values()):
-            reference = dns.key(person.dn) if picture.by_dn else person.guid
-            if reference not in named and person.guid not in by_primary:
-                picture.dismiss(person.guid)
-                self.touched = True
+        for guid in picture.outsiders():
+            picture.dismiss(guid)
+            self.touched = True
         joined = [picture.groups[guid] for guid in sorted(scope - scope_before)]
         newcomers = named - named_before - self._known_references(joined)
         if len(newcomers) > MOST_NEWCOMERS:

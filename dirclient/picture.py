@@ -71,11 +71,13 @@ class Picture:
         """Take a person in, or take note of their change."""
         guid = person.guid
         known = self.people.get(guid)
-        if known is None or known.dn != person.dn or guid not in self.primary.get(rid, ()):
+        moved = known is None or known.dn != person.dn
+        if moved or (rid and guid not in self.primary.get(rid, ())):
             self.reshaped()
             if known is not None:
                 self._leave_primary(guid)
-            self.primary.setdefault(rid, set()).add(guid)
+            if rid:
+                self.primary.setdefault(rid, set()).add(guid)
         self.people[guid] = person
         if expires is None:
             self.expires.pop(guid, None)
@@ -132,7 +134,7 @@ class Picture:
 
     def scope_groups(self) -> frozenset[Guid]:
         """The groups whose members are the recognized people; none where that is an OU's matter."""
-        if self.users.kind is not BaseKind.GROUP:
+        if self.users.kind is not BaseKind.GROUP or self.users.guid not in self.groups:
             return frozenset()
         return self.nesting().closure(self.users.guid)
 
@@ -142,6 +144,16 @@ class Picture:
         for guid in groups:
             named |= self.groups[guid].members
         return named
+
+    def outsiders(self) -> set[Guid]:
+        """People whom no group of the user group's nesting holds any more."""
+        if self.users.kind is not BaseKind.GROUP:
+            return set()
+        scope = self.scope_groups()
+        inside = set(map(self.person_of, self.references(scope)))
+        for rid in {self.groups[guid].rid for guid in scope} - {0}:
+            inside |= self.primary.get(rid, set())
+        return self.people.keys() - inside
 
     # -- what is told to the outside
 

@@ -133,8 +133,10 @@ def without_the_gone(scan: Scan, before: Picture) -> Picture:
         picture.dismiss(guid)
         if picture.groups.pop(guid, None) or picture.units.pop(guid, None):
             picture.reshaped()
-    if {picture.users.guid} & gone:
+    if picture.users.guid in gone:
         raise Incomplete(f"{picture.users.dn} is gone.")
+    for guid in picture.outsiders():
+        picture.dismiss(guid)
     return picture
 
 
