@@ -8,94 +8,51 @@ Instants are UTC. Keys ending in `_key` are made by `kerauno.keys.lookup_key` (N
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any, cast
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    CheckConstraint,
-    DateTime,
-    Dialect,
-    ForeignKey,
-    Index,
-    LargeBinary,
-    MetaData,
-    String,
-    Text,
-    TypeDecorator,
-    UniqueConstraint,
-    text,
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from kerauno.tables_base import Base, Sorted, UtcDateTime
+from kerauno.tables_mirror import (
+    EXTENSION_ORDER,
+    LOGIN_ORDER,
+    SeenDepartment,
+    SeenMember,
+    SeenPerson,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from kerauno.tables_runs import Lease, Run, RunChange, RunRequest
 
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An instant, stored as UTC without a zone and given back aware.
-
-    A naive instant is a ValueError: nobody knows which it is. SQLite keeps the text that
-    SQLAlchemy's own DateTime would; writing and reading it here takes a tenth of the time.
-    """
-
-    impl = DateTime
-    cache_ok = True
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
-        """To what the driver stores."""
-        return _to_text if dialect.name == "sqlite" else _to_naive
-
-    def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], Any]:
-        """Back to an aware instant."""
-        del coltype
-        return _from_text if dialect.name == "sqlite" else _from_naive
-
-
-def _to_naive(value: datetime | None) -> datetime | None:
-    if value is None:
-        return None
-    if value.tzinfo is None:
-        raise ValueError("a naive datetime is not an instant; use datetime.now(UTC)")
-    return value.astimezone(UTC).replace(tzinfo=None)
-
-
-def _to_text(value: datetime | None) -> str | None:
-    if value is None:
-        return None
-    if value.tzinfo is not UTC:
-        value = cast("datetime", _to_naive(value))
-    return value.isoformat(" ", "microseconds")[:26]
-
-
-def _from_naive(value: datetime | None) -> datetime | None:
-    return None if value is None else value.replace(tzinfo=UTC)
-
-
-def _from_text(value: str | None) -> datetime | None:
-    return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)
-
-
-Sorted = String(512).with_variant(String(512, collation="C"), "postgresql")
-"""Text in the order of its code points on both databases; PostgreSQL has a locale's otherwise."""
-
-
-class Base(DeclarativeBase):
-    """Names every constraint, so that migrations can speak of them."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it off the class
-        datetime: UtcDateTime,
-        dict[str, Any]: JSON(none_as_null=True),
-        list[Any]: JSON(none_as_null=True),
-        bytes: LargeBinary,
-    }
+__all__ = [
+    "EXTENSION_ORDER",
+    "LOGIN_ORDER",
+    "USER_FIRST_ORDER",
+    "USER_LAST_ORDER",
+    "Attempt",
+    "Audit",
+    "Base",
+    "Department",
+    "Directory",
+    "DirectoryState",
+    "HeldOut",
+    "Lease",
+    "Link",
+    "LinkProposal",
+    "Membership",
+    "Number",
+    "RingGroup",
+    "Run",
+    "RunChange",
+    "RunRequest",
+    "SeenDepartment",
+    "SeenMember",
+    "SeenPerson",
+    "Sorted",
+    "User",
+    "UtcDateTime",
+    "WebSession",
+]
 
 
 class Directory(Base):
@@ -313,170 +270,6 @@ class Membership(Base):
         ForeignKey("user.id", ondelete="CASCADE"), primary_key=True, index=True
     )
     static: Mapped[bool] = mapped_column(default=True)
-
-
-LOGIN_ORDER = "substr(lower(coalesce(login, '')), 1, 128)"
-EXTENSION_ORDER = "substr(coalesce(extension, ''), 1, 32)"
-"""By what people are sorted, in words that the index and the query must share to the letter."""
-
-
-class SeenPerson(Base):
-    """The mirror: a recognized person as AD was last seen to hold them. Rewritten only on change.
-
-    `state`: synced, ready, conflict or held-out. `conflicts` are the plan's own, as data.
-    `digest` tells a changed person from an unchanged one without comparing columns.
-    """
-
-    __tablename__ = "seen_person"
-    __table_args__ = (
-        Index("ix_seen_person_directory_sort", "directory_id", "sort_key", "guid"),
-        Index("ix_seen_person_directory_state", "directory_id", "state", "sort_key", "guid"),
-        Index("ix_seen_person_directory_login", "directory_id", text(LOGIN_ORDER), "guid"),
-        Index("ix_seen_person_directory_extension", "directory_id", text(EXTENSION_ORDER), "guid"),
-        # Searching reads this index alone, a fifth of the table. PostgreSQL, whose index entries
-        # are limited in length, reads the table as fast.
-        Index(
-            "ix_seen_person_directory_search", "directory_id", "state", "search_text", "guid"
-        ).ddl_if(dialect="sqlite"),
-    )
-
-    directory_id: Mapped[int] = mapped_column(
-        ForeignKey("directory.id", ondelete="CASCADE"), primary_key=True
-    )
-    guid: Mapped[str] = mapped_column(String(36), primary_key=True)
-    dn: Mapped[str] = mapped_column(Text)
-    first_name: Mapped[str | None] = mapped_column(Text)
-    last_name: Mapped[str | None] = mapped_column(Text)
-    display_name: Mapped[str | None] = mapped_column(Text)
-    login: Mapped[str | None] = mapped_column(Text)
-    login_attribute: Mapped[str] = mapped_column(String(64), default="")
-    extension: Mapped[str | None] = mapped_column(Text)  # raw text
-    extension_attribute: Mapped[str] = mapped_column(String(64), default="")
-    account_name: Mapped[str | None] = mapped_column(Text)
-    principal_name: Mapped[str | None] = mapped_column(Text)
-    account_state: Mapped[str] = mapped_column(String(16), default="active")
-    locked: Mapped[bool] = mapped_column(default=False)
-    must_change_password: Mapped[bool] = mapped_column(default=False)
-    changed: Mapped[datetime | None]
-    state: Mapped[str] = mapped_column(String(16))
-    conflicts: Mapped[list[Any]] = mapped_column(default=list)
-    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
-    sort_key: Mapped[str] = mapped_column(Sorted)
-    search_text: Mapped[str] = mapped_column(Text)
-    digest: Mapped[str] = mapped_column(String(64))
-
-
-class SeenDepartment(Base):
-    """The mirror of a directory department. `state`: imported or available."""
-
-    __tablename__ = "seen_department"
-
-    directory_id: Mapped[int] = mapped_column(
-        ForeignKey("directory.id", ondelete="CASCADE"), primary_key=True
-    )
-    guid: Mapped[str] = mapped_column(String(36), primary_key=True)
-    dn: Mapped[str] = mapped_column(Text)
-    name: Mapped[str] = mapped_column(Text)
-    kind: Mapped[str] = mapped_column(String(8))
-    path: Mapped[list[Any]] = mapped_column(default=list)
-    members: Mapped[int] = mapped_column(default=0)
-    conflicts: Mapped[list[Any]] = mapped_column(default=list)
-    digest: Mapped[str] = mapped_column(String(64))
-
-
-class SeenMember(Base):
-    """The mirror of one membership; `via` is the path of names for a member who is not direct."""
-
-    __tablename__ = "seen_member"
-    __table_args__ = (Index("ix_seen_member_person", "directory_id", "person_guid"),)
-
-    directory_id: Mapped[int] = mapped_column(
-        ForeignKey("directory.id", ondelete="CASCADE"), primary_key=True
-    )
-    department_guid: Mapped[str] = mapped_column(String(36), primary_key=True)
-    person_guid: Mapped[str] = mapped_column(String(36), primary_key=True)
-    via: Mapped[list[Any]] = mapped_column(default=list)
-
-
-class Run(Base):
-    """One execution (or held plan) of a sync.
-
-    `status`: running, applied, unchanged, held, failed, discarded, expired, undone.
-    `phase`, `done`, `total` are its live progress. `plan` is kept only while held.
-    """
-
-    __tablename__ = "run"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    directory_id: Mapped[int] = mapped_column(ForeignKey("directory.id", ondelete="CASCADE"))
-    trigger: Mapped[str] = mapped_column(String(16))  # timer change console cli
-    kind: Mapped[str] = mapped_column(String(16), default="keep")  # keep build import undo …
-    status: Mapped[str] = mapped_column(String(16), index=True)
-    started: Mapped[datetime] = mapped_column(index=True)
-    finished: Mapped[datetime | None]
-    phase: Mapped[str] = mapped_column(String(32), default="")
-    done: Mapped[int] = mapped_column(default=0)
-    total: Mapped[int] = mapped_column(default=0)
-    complete: Mapped[bool] = mapped_column(default=False)
-    people: Mapped[int] = mapped_column(default=0)
-    counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    ldap_operations: Mapped[int] = mapped_column(default=0)
-    seconds: Mapped[float] = mapped_column(default=0.0)
-    delay_seconds: Mapped[float | None]
-    error: Mapped[str] = mapped_column(Text, default="")
-    plan: Mapped[dict[str, Any] | None]
-    fingerprint: Mapped[str] = mapped_column(String(64), default="")  # of the records planned on
-    expires_at: Mapped[datetime | None]
-    undo_of: Mapped[int | None] = mapped_column(ForeignKey("run.id", ondelete="SET NULL"))
-    requested_by: Mapped[str] = mapped_column(String(255), default="")
-
-
-class RunChange(Base):
-    """The journal: one user or department changed by a run, before and after."""
-
-    __tablename__ = "run_change"
-    __table_args__ = (Index("ix_run_change_run_id", "run_id", "id"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"))
-    action: Mapped[str] = mapped_column(String(16))  # create link update deactivate import …
-    subject: Mapped[str] = mapped_column(String(16))  # user department
-    guid: Mapped[str | None] = mapped_column(String(36), index=True)
-    subject_id: Mapped[int | None]
-    name: Mapped[str] = mapped_column(Text, default="")
-    before: Mapped[dict[str, Any] | None]
-    after: Mapped[dict[str, Any] | None]
-    error: Mapped[str] = mapped_column(Text, default="")
-
-
-class RunRequest(Base):
-    """Work asked of the sync service by another process; taken up within a second."""
-
-    __tablename__ = "run_request"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    directory_id: Mapped[int] = mapped_column(ForeignKey("directory.id", ondelete="CASCADE"))
-    # plan build keep confirm discard undo import unimport
-    kind: Mapped[str] = mapped_column(String(16))
-    payload: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    requested_by: Mapped[str] = mapped_column(String(255), default="")
-    requested_at: Mapped[datetime]
-    taken_at: Mapped[datetime | None] = mapped_column(index=True)
-    finished_at: Mapped[datetime | None]
-    run_id: Mapped[int | None] = mapped_column(ForeignKey("run.id", ondelete="SET NULL"))
-    result: Mapped[dict[str, Any] | None]
-    error: Mapped[str] = mapped_column(Text, default="")
-
-
-class Lease(Base):
-    """Who may run a sync now. `token` only grows: who lost the lease is fenced off by it."""
-
-    __tablename__ = "lease"
-
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    holder: Mapped[str] = mapped_column(String(255), default="")
-    token: Mapped[int] = mapped_column(default=0)
-    expires_at: Mapped[datetime | None]
 
 
 class WebSession(Base):
