@@ -258,12 +258,15 @@ class Pool:
         if account is not None:
             account.check()
         for rank in self._health.order():
-            if remaining(self.profile.connect_timeout) <= 0:
+            time_left = remaining(self.profile.connect_timeout)
+            if time_left <= 0:
                 raise Unavailable("The time for this sign-in is over.", tried=self._health.tried())
             try:
                 connection = self._connect(rank)
             except (Unavailable, Misconfigured) as why:
-                self._health.set_aside(rank, why)
+                # A server that was given little time is not to blame for being late.
+                if time_left >= 0.9 * self.profile.connect_timeout or not _is_late(why):
+                    self._health.set_aside(rank, why)
                 continue
             try:
                 if account is not None:
@@ -322,3 +325,8 @@ class Pool:
         self._searching, self._verifying = _Side(), _Side()
         self._health.forget()
         self._service.forget()
+
+
+def _is_late(why: DirectoryError) -> bool:
+    """Whether it means that no answer came in time."""
+    return isinstance(why, TimedOut) or isinstance(why.__cause__, TimeoutError)

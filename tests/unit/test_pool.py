@@ -419,6 +419,19 @@ def test_a_server_is_not_blamed_for_time_that_was_spent_elsewhere(
     assert not directory.pool.servers[0].failed
 
 
+def test_a_connect_that_had_little_time_sets_nobody_aside(directory: Directory) -> None:
+    def opener(profile: Profile, server: str, context: object) -> Connection:
+        raise TimedOut("no answer")
+
+    directory.pool._opener = opener
+    with time_limit(0.2), pytest.raises(Unavailable):
+        directory.authenticator.authenticate(JOHN, "secret")
+    assert not directory.pool.servers[0].failed
+    with pytest.raises(Unavailable):
+        directory.authenticator.authenticate(JOHN, "secret")
+    assert directory.pool.servers[0].failed
+
+
 def test_health_is_shared_by_both_kinds_of_connections(
     directories: Callable[..., Directory],
 ) -> None:
