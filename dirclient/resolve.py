@@ -294,7 +294,10 @@ def _did_you_mean(found: list[str]) -> str:
     return f"Did you mean {' or '.join(found)}?" if found else ""
 
 
-_INTERNAL = ("cn=system,dc=", "cn=program data,dc=", "cn=configuration,", "cn=deleted objects,")
+_INTERNAL = (
+    *("cn=system,dc=", "cn=program data,dc=", "cn=configuration,", "cn=deleted objects,"),
+    "cn=builtin,dc=",  # groups of permissions on servers, whose names are those of better places
+)
 
 
 def _is_internal(dn: str) -> bool:
@@ -307,8 +310,11 @@ def _ranked(found: Iterable[str], wanted: str) -> list[str]:
     """Nearest first: the name itself, then what begins with it, then short and shallow ones."""
     text = wanted.casefold()
 
-    def rank(dn: str) -> tuple[bool, bool, int, str]:
-        name = dns.name(dn).casefold()
-        return name != text, not name.startswith(text), dn.count(","), dn.casefold()
+    def rank(dn: str) -> tuple[bool, bool, int, bool, str]:
+        name, key = dns.name(dn).casefold(), dn.casefold()
+        return (
+            *(name != text, not name.startswith(text)),
+            *(dn.count(","), not key.startswith("ou="), key),
+        )
 
     return sorted(found, key=rank)
