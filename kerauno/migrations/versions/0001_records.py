@@ -1,4 +1,4 @@
-"""The platform's records: users, numbers, departments, runs, the mirror, sessions, audit."""
+"""The platform's records: users, numbers, departments, sessions, audit."""
 
 from __future__ import annotations
 
@@ -10,22 +10,17 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-LOGIN_ORDER = "substr(lower(coalesce(login, '')), 1, 128)"
-EXTENSION_ORDER = "substr(coalesce(extension, ''), 1, 32)"
-
 
 def upgrade() -> None:
-    """The platform's records: users, numbers, departments, runs, the mirror, sessions, audit."""
-    op.create_table(
-        "attempt",
-        sa.Column("key", sa.String(length=96), nullable=False),
-        sa.Column("failures", sa.Integer(), nullable=False),
-        sa.Column("pending", sa.Integer(), nullable=False),
-        sa.Column("generation", sa.Integer(), nullable=False),
-        sa.Column("counted_from", sa.DateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("key", name="pk_attempt"),
-    )
-    op.create_index("ix_attempt_counted_from", "attempt", ["counted_from"])
+    """The platform's records: users, numbers, departments, sessions, audit."""
+    _directory()
+    _users()
+    _departments()
+    _signing_in()
+
+
+def _directory() -> None:
+    """The directory's settings, and what was last known of it."""
     op.create_table(
         "directory",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -48,13 +43,30 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name="uq_directory_name"),
     )
     op.create_table(
-        "lease",
-        sa.Column("name", sa.String(length=64), nullable=False),
-        sa.Column("holder", sa.String(length=255), nullable=False),
-        sa.Column("token", sa.Integer(), nullable=False),
-        sa.Column("expires_at", sa.DateTime(), nullable=True),
-        sa.PrimaryKeyConstraint("name", name="pk_lease"),
+        "directory_state",
+        sa.Column("directory_id", sa.Integer(), nullable=False),
+        sa.Column("server_id", sa.String(length=255), nullable=False),
+        sa.Column("usn", sa.Integer(), nullable=False),
+        sa.Column("cookie", sa.LargeBinary(), nullable=False),
+        sa.Column("read_at", sa.DateTime(), nullable=True),
+        sa.Column("people", sa.Integer(), nullable=False),
+        sa.Column("heard_at", sa.DateTime(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("lockout_threshold", sa.Integer(), nullable=True),
+        sa.Column("lockout_window", sa.Integer(), nullable=True),
+        sa.Column("lockout_read_at", sa.DateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["directory_id"],
+            ["directory.id"],
+            name="fk_directory_state_directory_id_directory",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("directory_id", name="pk_directory_state"),
     )
+
+
+def _users() -> None:
+    """Users and their ties to people in the directory."""
     op.create_table(
         "user",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -80,86 +92,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("username_key", name="uq_user_username_key"),
         sqlite_autoincrement=True,
     )
-    op.create_table(
-        "audit",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("at", sa.DateTime(), nullable=False),
-        sa.Column("event", sa.String(length=48), nullable=False),
-        sa.Column("outcome", sa.String(length=32), nullable=False),
-        sa.Column("actor", sa.String(length=255), nullable=False),
-        sa.Column("user_id", sa.Integer(), nullable=True),
-        sa.Column("guid", sa.String(length=36), nullable=True),
-        sa.Column("address", sa.String(length=64), nullable=False),
-        sa.Column("code", sa.String(length=12), nullable=False),
-        sa.Column("detail", sa.JSON(none_as_null=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["user.id"], name="fk_audit_user_id_user", ondelete="SET NULL"
-        ),
-        sa.PrimaryKeyConstraint("id", name="pk_audit"),
-    )
-    op.create_index("ix_audit_at", "audit", ["at"])
-    some = sa.text("code <> ''")
-    op.create_index("ix_audit_code", "audit", ["code"], sqlite_where=some, postgresql_where=some)
-    op.create_index("ix_audit_event", "audit", ["event"])
-    some = sa.text("guid IS NOT NULL")
+    if op.get_bind().dialect.name == "sqlite":
+        op.create_index(
+            "ix_user_search", "user", ["username_key", "email_key", "first_name", "last_name"]
+        )
     op.create_index(
-        "ix_audit_guid_at", "audit", ["guid", "at"], sqlite_where=some, postgresql_where=some
-    )
-    op.create_index("ix_audit_user_id_at", "audit", ["user_id", "at"])
-    op.create_table(
-        "department",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("name", sa.String(length=255), nullable=False),
-        sa.Column("directory_id", sa.Integer(), nullable=True),
-        sa.Column("guid", sa.String(length=36), nullable=True),
-        sa.Column("dn", sa.Text(), nullable=False),
-        sa.Column("kind", sa.String(length=8), nullable=False),
-        sa.Column("imported_at", sa.DateTime(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["directory_id"], ["directory.id"], name="fk_department_directory_id_directory"
-        ),
-        sa.PrimaryKeyConstraint("id", name="pk_department"),
-        sa.UniqueConstraint("directory_id", "guid", name="uq_department_directory_id_guid"),
-        sqlite_autoincrement=True,
-    )
-    op.create_table(
-        "directory_state",
-        sa.Column("directory_id", sa.Integer(), nullable=False),
-        sa.Column("server_id", sa.String(length=255), nullable=False),
-        sa.Column("usn", sa.Integer(), nullable=False),
-        sa.Column("cookie", sa.LargeBinary(), nullable=False),
-        sa.Column("read_at", sa.DateTime(), nullable=True),
-        sa.Column("people", sa.Integer(), nullable=False),
-        sa.Column("heard_at", sa.DateTime(), nullable=True),
-        sa.Column("error", sa.Text(), nullable=False),
-        sa.Column("lockout_threshold", sa.Integer(), nullable=True),
-        sa.Column("lockout_window", sa.Integer(), nullable=True),
-        sa.Column("lockout_read_at", sa.DateTime(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["directory_id"],
-            ["directory.id"],
-            name="fk_directory_state_directory_id_directory",
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("directory_id", name="pk_directory_state"),
-    )
-    op.create_table(
-        "held_out",
-        sa.Column("directory_id", sa.Integer(), nullable=False),
-        sa.Column("guid", sa.String(length=36), nullable=False),
-        sa.Column("user_id", sa.Integer(), nullable=True),
-        sa.Column("held_at", sa.DateTime(), nullable=False),
-        sa.Column("held_by", sa.String(length=255), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["directory_id"],
-            ["directory.id"],
-            name="fk_held_out_directory_id_directory",
-            ondelete="CASCADE",
-        ),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["user.id"], name="fk_held_out_user_id_user", ondelete="SET NULL"
-        ),
-        sa.PrimaryKeyConstraint("directory_id", "guid", name="pk_held_out"),
+        "ix_user_order", "user", [sa.text("lower(last_name)"), sa.text("lower(first_name)"), "id"]
     )
     op.create_table(
         "link",
@@ -191,6 +129,24 @@ def upgrade() -> None:
     op.create_index("ix_link_account_key", "link", ["account_key"])
     op.create_index("ix_link_principal_key", "link", ["principal_key"])
     op.create_table(
+        "held_out",
+        sa.Column("directory_id", sa.Integer(), nullable=False),
+        sa.Column("guid", sa.String(length=36), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=True),
+        sa.Column("held_at", sa.DateTime(), nullable=False),
+        sa.Column("held_by", sa.String(length=255), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["directory_id"],
+            ["directory.id"],
+            name="fk_held_out_directory_id_directory",
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["user.id"], name="fk_held_out_user_id_user", ondelete="SET NULL"
+        ),
+        sa.PrimaryKeyConstraint("directory_id", "guid", name="pk_held_out"),
+    )
+    op.create_table(
         "link_proposal",
         sa.Column("directory_id", sa.Integer(), nullable=False),
         sa.Column("guid", sa.String(length=36), nullable=False),
@@ -207,145 +163,41 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("directory_id", "guid", name="pk_link_proposal"),
     )
+
+
+def _departments() -> None:
+    """Departments, ring groups, and the number space."""
     op.create_table(
-        "run",
+        "department",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("directory_id", sa.Integer(), nullable=False),
-        sa.Column("trigger", sa.String(length=16), nullable=False),
-        sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("status", sa.String(length=16), nullable=False),
-        sa.Column("started", sa.DateTime(), nullable=False),
-        sa.Column("finished", sa.DateTime(), nullable=True),
-        sa.Column("phase", sa.String(length=32), nullable=False),
-        sa.Column("done", sa.Integer(), nullable=False),
-        sa.Column("total", sa.Integer(), nullable=False),
-        sa.Column("complete", sa.Boolean(), nullable=False),
-        sa.Column("people", sa.Integer(), nullable=False),
-        sa.Column("counts", sa.JSON(none_as_null=True), nullable=False),
-        sa.Column("ldap_operations", sa.Integer(), nullable=False),
-        sa.Column("seconds", sa.Double(), nullable=False),
-        sa.Column("delay_seconds", sa.Double(), nullable=True),
-        sa.Column("error", sa.Text(), nullable=False),
-        sa.Column("plan", sa.JSON(none_as_null=True), nullable=True),
-        sa.Column("fingerprint", sa.String(length=64), nullable=False),
-        sa.Column("expires_at", sa.DateTime(), nullable=True),
-        sa.Column("undo_of", sa.Integer(), nullable=True),
-        sa.Column("requested_by", sa.String(length=255), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["directory_id"],
-            ["directory.id"],
-            name="fk_run_directory_id_directory",
-            ondelete="CASCADE",
-        ),
-        sa.ForeignKeyConstraint(
-            ["undo_of"], ["run.id"], name="fk_run_undo_of_run", ondelete="SET NULL"
-        ),
-        sa.PrimaryKeyConstraint("id", name="pk_run"),
-    )
-    op.create_index("ix_run_started", "run", ["started"])
-    op.create_index("ix_run_status", "run", ["status"])
-    op.create_table(
-        "seen_department",
-        sa.Column("directory_id", sa.Integer(), nullable=False),
-        sa.Column("guid", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("directory_id", sa.Integer(), nullable=True),
+        sa.Column("guid", sa.String(length=36), nullable=True),
         sa.Column("dn", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
         sa.Column("kind", sa.String(length=8), nullable=False),
-        sa.Column("path", sa.JSON(none_as_null=True), nullable=False),
-        sa.Column("members", sa.Integer(), nullable=False),
-        sa.Column("conflicts", sa.JSON(none_as_null=True), nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("imported_at", sa.DateTime(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["directory_id"],
-            ["directory.id"],
-            name="fk_seen_department_directory_id_directory",
-            ondelete="CASCADE",
+            ["directory_id"], ["directory.id"], name="fk_department_directory_id_directory"
         ),
-        sa.PrimaryKeyConstraint("directory_id", "guid", name="pk_seen_department"),
+        sa.PrimaryKeyConstraint("id", name="pk_department"),
+        sa.UniqueConstraint("directory_id", "guid", name="uq_department_directory_id_guid"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
-        "seen_member",
-        sa.Column("directory_id", sa.Integer(), nullable=False),
-        sa.Column("department_guid", sa.String(length=36), nullable=False),
-        sa.Column("person_guid", sa.String(length=36), nullable=False),
-        sa.Column("via", sa.JSON(none_as_null=True), nullable=False),
+        "ring_group",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("department_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("strategy", sa.String(length=16), nullable=False),
         sa.ForeignKeyConstraint(
-            ["directory_id"],
-            ["directory.id"],
-            name="fk_seen_member_directory_id_directory",
+            ["department_id"],
+            ["department.id"],
+            name="fk_ring_group_department_id_department",
             ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint(
-            "directory_id", "department_guid", "person_guid", name="pk_seen_member"
-        ),
+        sa.PrimaryKeyConstraint("id", name="pk_ring_group"),
+        sa.UniqueConstraint("department_id", name="uq_ring_group_department_id"),
     )
-    op.create_index("ix_seen_member_person", "seen_member", ["directory_id", "person_guid"])
-    op.create_table(
-        "seen_person",
-        sa.Column("directory_id", sa.Integer(), nullable=False),
-        sa.Column("guid", sa.String(length=36), nullable=False),
-        sa.Column("dn", sa.Text(), nullable=False),
-        sa.Column("first_name", sa.Text(), nullable=True),
-        sa.Column("last_name", sa.Text(), nullable=True),
-        sa.Column("display_name", sa.Text(), nullable=True),
-        sa.Column("login", sa.Text(), nullable=True),
-        sa.Column("login_attribute", sa.String(length=64), nullable=False),
-        sa.Column("extension", sa.Text(), nullable=True),
-        sa.Column("extension_attribute", sa.String(length=64), nullable=False),
-        sa.Column("account_name", sa.Text(), nullable=True),
-        sa.Column("principal_name", sa.Text(), nullable=True),
-        sa.Column("account_state", sa.String(length=16), nullable=False),
-        sa.Column("locked", sa.Boolean(), nullable=False),
-        sa.Column("must_change_password", sa.Boolean(), nullable=False),
-        sa.Column("changed", sa.DateTime(), nullable=True),
-        sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("conflicts", sa.JSON(none_as_null=True), nullable=False),
-        sa.Column("user_id", sa.Integer(), nullable=True),
-        sa.Column(
-            "sort_key",
-            sa.String(length=512).with_variant(sa.String(length=512, collation="C"), "postgresql"),
-            nullable=False,
-        ),
-        sa.Column("search_text", sa.Text(), nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["directory_id"],
-            ["directory.id"],
-            name="fk_seen_person_directory_id_directory",
-            ondelete="CASCADE",
-        ),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["user.id"], name="fk_seen_person_user_id_user", ondelete="SET NULL"
-        ),
-        sa.PrimaryKeyConstraint("directory_id", "guid", name="pk_seen_person"),
-    )
-    op.create_index(
-        "ix_seen_person_directory_sort", "seen_person", ["directory_id", "sort_key", "guid"]
-    )
-    op.create_index(
-        "ix_seen_person_directory_state",
-        "seen_person",
-        ["directory_id", "state", "sort_key", "guid"],
-    )
-    op.create_table(
-        "session",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("handle", sa.String(length=32), nullable=False),
-        sa.Column("user_id", sa.Integer(), nullable=False),
-        sa.Column("created_at", sa.DateTime(), nullable=False),
-        sa.Column("seen_at", sa.DateTime(), nullable=False),
-        sa.Column("expires_at", sa.DateTime(), nullable=False),
-        sa.Column("method", sa.String(length=16), nullable=False),
-        sa.Column("address", sa.String(length=64), nullable=False),
-        sa.Column("user_agent", sa.String(length=255), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["user.id"], name="fk_session_user_id_user", ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name="pk_session"),
-        sa.UniqueConstraint("handle", name="uq_session_handle"),
-    )
-    op.create_index("ix_session_expires_at", "session", ["expires_at"])
-    op.create_index("ix_session_user_id", "session", ["user_id"])
     op.create_table(
         "membership",
         sa.Column("department_id", sa.Integer(), nullable=False),
@@ -363,65 +215,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("department_id", "user_id", name="pk_membership"),
     )
     op.create_index("ix_membership_user_id", "membership", ["user_id"])
-    op.create_table(
-        "ring_group",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("department_id", sa.Integer(), nullable=False),
-        sa.Column("name", sa.String(length=255), nullable=False),
-        sa.Column("strategy", sa.String(length=16), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["department_id"],
-            ["department.id"],
-            name="fk_ring_group_department_id_department",
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("id", name="pk_ring_group"),
-        sa.UniqueConstraint("department_id", name="uq_ring_group_department_id"),
-    )
-    op.create_table(
-        "run_change",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("run_id", sa.Integer(), nullable=False),
-        sa.Column("action", sa.String(length=16), nullable=False),
-        sa.Column("subject", sa.String(length=16), nullable=False),
-        sa.Column("guid", sa.String(length=36), nullable=True),
-        sa.Column("subject_id", sa.Integer(), nullable=True),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("before", sa.JSON(none_as_null=True), nullable=True),
-        sa.Column("after", sa.JSON(none_as_null=True), nullable=True),
-        sa.Column("error", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["run_id"], ["run.id"], name="fk_run_change_run_id_run", ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name="pk_run_change"),
-    )
-    op.create_index("ix_run_change_guid", "run_change", ["guid"])
-    op.create_index("ix_run_change_run_id", "run_change", ["run_id", "id"])
-    op.create_table(
-        "run_request",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("directory_id", sa.Integer(), nullable=False),
-        sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("payload", sa.JSON(none_as_null=True), nullable=False),
-        sa.Column("requested_by", sa.String(length=255), nullable=False),
-        sa.Column("requested_at", sa.DateTime(), nullable=False),
-        sa.Column("taken_at", sa.DateTime(), nullable=True),
-        sa.Column("finished_at", sa.DateTime(), nullable=True),
-        sa.Column("run_id", sa.Integer(), nullable=True),
-        sa.Column("result", sa.JSON(none_as_null=True), nullable=True),
-        sa.Column("error", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["directory_id"],
-            ["directory.id"],
-            name="fk_run_request_directory_id_directory",
-            ondelete="CASCADE",
-        ),
-        sa.ForeignKeyConstraint(
-            ["run_id"], ["run.id"], name="fk_run_request_run_id_run", ondelete="SET NULL"
-        ),
-        sa.PrimaryKeyConstraint("id", name="pk_run_request"),
-    )
-    op.create_index("ix_run_request_taken_at", "run_request", ["taken_at"])
     op.create_table(
         "number",
         sa.Column("number", sa.String(length=10), nullable=False),
@@ -446,26 +239,62 @@ def upgrade() -> None:
         sa.UniqueConstraint("ring_group_id", name="uq_number_ring_group_id"),
         sa.UniqueConstraint("user_id", name="uq_number_user_id"),
     )
-    if op.get_bind().dialect.name == "sqlite":
-        op.create_index(
-            "ix_user_search", "user", ["username_key", "email_key", "first_name", "last_name"]
-        )
-    op.create_index(
-        "ix_user_order", "user", [sa.text("lower(last_name)"), sa.text("lower(first_name)"), "id"]
+
+
+def _signing_in() -> None:
+    """Sessions, the throttle and the audit."""
+    op.create_table(
+        "session",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("handle", sa.String(length=32), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(), nullable=False),
+        sa.Column("method", sa.String(length=16), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("user_agent", sa.String(length=255), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["user.id"], name="fk_session_user_id_user", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_session"),
+        sa.UniqueConstraint("handle", name="uq_session_handle"),
     )
-    op.create_index(
-        "ix_seen_person_directory_login",
-        "seen_person",
-        ["directory_id", sa.text(LOGIN_ORDER), "guid"],
+    op.create_index("ix_session_expires_at", "session", ["expires_at"])
+    op.create_index("ix_session_user_id", "session", ["user_id"])
+    op.create_table(
+        "attempt",
+        sa.Column("key", sa.String(length=96), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("pending", sa.Integer(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("counted_from", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_attempt"),
     )
-    op.create_index(
-        "ix_seen_person_directory_extension",
-        "seen_person",
-        ["directory_id", sa.text(EXTENSION_ORDER), "guid"],
+    op.create_index("ix_attempt_counted_from", "attempt", ["counted_from"])
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("event", sa.String(length=48), nullable=False),
+        sa.Column("outcome", sa.String(length=32), nullable=False),
+        sa.Column("actor", sa.String(length=255), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=True),
+        sa.Column("guid", sa.String(length=36), nullable=True),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("code", sa.String(length=12), nullable=False),
+        sa.Column("detail", sa.JSON(none_as_null=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["user.id"], name="fk_audit_user_id_user", ondelete="SET NULL"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_audit"),
     )
-    if op.get_bind().dialect.name == "sqlite":  # PostgreSQL's index entries are limited in length
-        op.create_index(
-            "ix_seen_person_directory_search",
-            "seen_person",
-            ["directory_id", "state", "search_text", "guid"],
-        )
+    op.create_index("ix_audit_at", "audit", ["at"])
+    some = sa.text("code <> ''")
+    op.create_index("ix_audit_code", "audit", ["code"], sqlite_where=some, postgresql_where=some)
+    op.create_index("ix_audit_event", "audit", ["event"])
+    some = sa.text("guid IS NOT NULL")
+    op.create_index(
+        "ix_audit_guid_at", "audit", ["guid", "at"], sqlite_where=some, postgresql_where=some
+    )
+    op.create_index("ix_audit_user_id_at", "audit", ["user_id", "at"])
