@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.cookies import SimpleCookie
-from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import pytest
 
@@ -18,6 +14,7 @@ from kerauno.db import Database
 from kerauno.leaving import end_access
 from kerauno.tables import Department, Membership
 from kerauno.users import NewUser
+from tests.servers.browser import Browser
 from tests.servers.echo import Echo
 from tests.servers.nginx import Nginx
 from tests.servers.process import wait_until
@@ -29,80 +26,6 @@ PASSWORD = "Passw0rd!Local"
 JOHN = "john.doe@goodcompany.local"
 ZOE = "zoe@goodcompany.local"
 SALES = "Sales, EMEA"
-
-
-@dataclass
-class Answer:
-    """A response."""
-
-    status: int
-    headers: dict[str, str]
-    body: str
-
-    @property
-    def seen(self) -> dict[str, Any]:
-        """What reached the app."""
-        read: dict[str, Any] = json.loads(self.body)
-        return read
-
-    def sent(self, name: str) -> list[str]:
-        """The values of a header as the app saw it."""
-        return [value for key, value in self.seen["headers"] if key.lower() == name.lower()]
-
-
-@dataclass
-class Browser:
-    """Cookies for each host, and redirects when asked."""
-
-    cookies: dict[str, dict[str, str]] = field(default_factory=dict)
-
-    def send(self, method: str, url: str, body: str = "", **headers: str) -> Answer:
-        """One request."""
-        parts = urlsplit(url)
-        connection = http.client.HTTPConnection(parts.netloc, timeout=20)
-        kept = self.cookies.setdefault(parts.netloc, {})
-        sent = {"Accept": "text/html"} | {
-            name.replace("_", "-"): value for name, value in headers.items()
-        }
-        if kept:
-            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in kept.items())
-        if body:
-            sent["Content-Type"] = "application/x-www-form-urlencoded"
-        target = parts.path or "/"
-        connection.request(method, target + (f"?{parts.query}" if parts.query else ""), body, sent)
-        response = connection.getresponse()
-        for value in response.headers.get_all("Set-Cookie") or []:
-            for name, morsel in SimpleCookie(value).items():
-                kept[name] = morsel.value
-        answer = Answer(response.status, dict(response.headers), response.read().decode())
-        connection.close()
-        return answer
-
-    def get(self, url: str, **headers: str) -> Answer:
-        """GET, without following."""
-        return self.send("GET", url, **headers)
-
-    def follow(self, url: str) -> tuple[str, Answer]:
-        """GET, and every redirect; the address where it ended."""
-        for _ in range(10):
-            answer = self.get(url)
-            if answer.status not in (301, 302, 303, 307):
-                return url, answer
-            to = answer.headers["Location"]
-            base = urlsplit(url)
-            url = to if "://" in to else f"{base.scheme}://{base.netloc}{to}"
-        raise AssertionError("too many redirects")
-
-    def sign_in(self, at: Installation, email: str, url: str) -> Answer:
-        """Follow to the sign-in form, fill it in, and go on."""
-        where, page = self.follow(url)
-        assert where.startswith(f"{at.url}/login?next="), where
-        target = page.body.split('name="next" value="')[1].split('"')[0].replace("&amp;", "&")
-        form = urlencode({"username": email, "password": PASSWORD, "next": target})
-        answer = self.send("POST", f"{at.url}/login", form)
-        assert answer.status == 303, answer.body
-        _, landed = self.follow(at.url + answer.headers["Location"])
-        return landed
 
 
 @dataclass
@@ -165,7 +88,7 @@ def _only_sales(site: Site) -> None:
 def test_a_person_is_led_to_sign_in_and_back_to_the_page(site: Site) -> None:
     browser = Browser()
     page = "/a%20page?q=1&r=%26x#".rstrip("#")
-    landed = browser.sign_in(site.web, JOHN, site.url(page))
+    landed = browser.sign_in(site.url(page), JOHN, PASSWORD)
     assert (landed.status, landed.seen["path"]) == (200, page)
     assert landed.sent("Remote-User") == ["john.doe"]
     assert landed.sent("Remote-Email") == [JOHN]
@@ -179,7 +102,7 @@ def test_a_person_is_led_to_sign_in_and_back_to_the_page(site: Site) -> None:
 
 def test_headers_cannot_be_smuggled_in(site: Site) -> None:
     browser = Browser()
-    browser.sign_in(site.web, ZOE, site.url())
+    browser.sign_in(site.url(), ZOE, PASSWORD)
     answer = browser.get(
         site.url(), Remote_User="admin", Remote_Groups="Sales", Remote_Email="x", Remote_Name="y"
     )
@@ -206,9 +129,9 @@ def test_without_a_session_nothing_reaches_the_app(site: Site) -> None:
 def test_a_rule_of_departments_keeps_others_out(site: Site) -> None:
     site.web.must("authsvc", "forward", "add", site.nginx.authority, "--department", "Sales, EMEA")
     allowed, other = Browser(), Browser()
-    landed = allowed.sign_in(site.web, JOHN, site.url("/x"))
+    landed = allowed.sign_in(site.url("/x"), JOHN, PASSWORD)
     assert landed.seen["path"] == "/x"
-    refused = other.sign_in(site.web, ZOE, site.url("/x"))
+    refused = other.sign_in(site.url("/x"), ZOE, PASSWORD)
     assert refused.status == 403
     assert "may not open this site" in refused.body
     with site.database.write() as s:
@@ -220,7 +143,7 @@ def test_a_rule_of_departments_keeps_others_out(site: Site) -> None:
 
 def test_the_end_of_a_session_counts_at_once(site: Site) -> None:
     browser = Browser()
-    browser.sign_in(site.web, JOHN, site.url())
+    browser.sign_in(site.url(), JOHN, PASSWORD)
     assert browser.get(site.url()).status == 200
     with site.database.write() as s:
         end_access(s, [users.by_email(s, JOHN).id])
@@ -229,7 +152,7 @@ def test_the_end_of_a_session_counts_at_once(site: Site) -> None:
 
 def test_a_ticket_works_once_and_in_its_own_browser(site: Site) -> None:
     browser, thief = Browser(), Browser()
-    browser.sign_in(site.web, JOHN, site.url())
+    browser.sign_in(site.url(), JOHN, PASSWORD)
     start = browser.get(site.url("/.kerauno/start?rd=/again"))
     home = browser.get(start.headers["Location"])
     callback = home.headers["Location"]
@@ -242,7 +165,7 @@ def test_a_ticket_works_once_and_in_its_own_browser(site: Site) -> None:
 
 def test_the_way_in_leads_nowhere_else(site: Site) -> None:
     browser = Browser()
-    browser.sign_in(site.web, JOHN, site.url())
+    browser.sign_in(site.url(), JOHN, PASSWORD)
     for page in (
         "//evil.example/",
         "https://evil.example/",
