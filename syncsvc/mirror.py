@@ -20,7 +20,7 @@ from kerauno.db import Database
 from kerauno.keys import lookup_key, sort_key
 from kerauno.tables import SeenDepartment, SeenMember, SeenPerson
 from syncsvc.actions import Plan
-from syncsvc.rules import Conflict
+from syncsvc.rules import Conflict, storable
 
 _DEPARTMENTS_AT_ONCE = 50
 _PERSON = (
@@ -308,6 +308,5 @@ class _DepartmentDigest:
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _plain(text: str | None) -> Any:
-    """PostgreSQL stores no NUL, and no text of a directory needs one."""
-    return text.replace("\0", " ") if text and "\0" in text else text
+def _plain(text: str | None) -> str | None:
+    return None if text is None else storable(text)

@@ -26,7 +26,16 @@ from syncsvc.plan_departments import (
 )
 from syncsvc.records import Records, UserRecord
 from syncsvc.roles import Roles
-from syncsvc.rules import Code, Conflict, Desired, account_conflict, described, desire, shown
+from syncsvc.rules import (
+    Code,
+    Conflict,
+    Desired,
+    account_conflict,
+    described,
+    desire,
+    shown,
+    storable,
+)
 
 Standing = tuple[str, tuple[Conflict, ...]]
 
@@ -239,7 +248,7 @@ class _Planner:
             last,
             extension,
             role,
-            person.dn,
+            storable(person.dn),
             _key(person.principal_name, 320),
             _key(person.account_name, 255),
             "full" if full else "login",
@@ -351,7 +360,7 @@ def _same(user: UserRecord, want: Want) -> bool:
 def _key(name: str | None, length: int) -> str | None:
     if not name:
         return None
-    key = lookup_key(name)
+    key = lookup_key(storable(name))
     return key if len(key) <= length else None
 
 

@@ -11,7 +11,7 @@ from kerauno.departments import clean_name
 from kerauno.keys import lookup_key
 from syncsvc.actions import ActionKind, DepartmentAction, PersonAction
 from syncsvc.records import DepartmentRecord, Records
-from syncsvc.rules import Code, Conflict
+from syncsvc.rules import Code, Conflict, storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,9 @@ def _update(
             plan.joins.setdefault(guid, []).append(record.id)
     if record.members and not (here - remove or add or joining):
         plan.emptied.append(record.name)
-    name, dn = (clean_name(seen.name), seen.dn) if seen is not None else (record.name, record.dn)
+    name, dn = (
+        (clean_name(seen.name), storable(seen.dn)) if seen is not None else (record.name, record.dn)
+    )
     if add or remove or name != record.name or dn != record.dn:
         number = record.number or ""
         plan.actions.append(
@@ -133,7 +135,7 @@ def importing(department: DirectoryDepartment, number: str, people: People) -> D
         department.guid,
         None,
         clean_name(department.name),
-        department.dn,
+        storable(department.dn),
         department.kind.value,
         number,
         add=frozenset(staying[guid] for guid in department.members if guid in staying),

@@ -98,6 +98,11 @@ def described(person: Person) -> str:
     return f"AD person {shown(person)} ({person.login or person.account_name or person.dn})"
 
 
+def storable(text: str) -> str:
+    """The text without NUL, which PostgreSQL stores in no text column and no name needs."""
+    return text.replace("\0", "") if "\0" in text else text
+
+
 def account_conflict(person: Person, *, held_out: bool) -> Conflict | None:
     """Why this account as a whole may not be synced, whatever its values."""
     if person.state is AccountState.DISABLED:
