@@ -25,7 +25,7 @@ from authsvc.outcomes import (
 from authsvc.security import allow_form_targets, safe_next
 from authsvc.services import services
 from authsvc.sessions import cookie_name, current, give_cookie, take_cookie
-from kerauno import audit, sessions
+from kerauno import audit, sessions, users
 from kerauno.errors import InvalidValue, NotFound
 
 _log = structlog.get_logger(__name__)
@@ -92,7 +92,7 @@ def sign_out() -> ResponseReturnValue:
 
 
 def password_form() -> ResponseReturnValue:
-    """The form to change a directory password, for whoever knows the present one."""
+    """The form to change a password, for whoever knows the present one."""
     person = current()
     username = person.email if person else request.args.get("username", "")[:320]
     target = safe_next(request.args.get("next"))
@@ -100,7 +100,7 @@ def password_form() -> ResponseReturnValue:
 
 
 def change_password() -> ResponseReturnValue:
-    """Change a directory password, then sign in with the new one."""
+    """Change a password, then sign in with the new one."""
     form = request.form
     target = safe_next(form.get("next"))
     attempt = attempt_of(form.get("username", ""), form.get("password", ""))
@@ -111,7 +111,23 @@ def change_password() -> ResponseReturnValue:
     outcome = services().sign_in.prove_for_change(attempt, new)
     if isinstance(outcome, MustChange) and outcome.rejected:
         return _password_page(target, attempt.name, faults=_rejected(outcome.rejected), status=400)
+    if isinstance(outcome, Right) and outcome.method == "local":
+        refused = _replace_local(outcome, new)
+        if refused:
+            return _password_page(target, attempt.name, faults=refused, status=400)
     return _answer(outcome, attempt, target, changing=True)
+
+
+def _replace_local(right: Right, new: str) -> dict[str, str]:
+    """Replace a Kerauno password, which ends the user's other sessions; gives what is wrong."""
+    held = services()
+    try:
+        with held.database.write() as s:
+            users.set_password(s, right.user.user_id, new, held.now())
+    except InvalidValue as error:
+        held.records.give_back(right.slot)
+        return {"new_password": f"{error} {error.remedy}"}
+    return {}
 
 
 def attempt_of(name: str, password: str) -> Attempt:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 import structlog
@@ -34,6 +35,8 @@ class Client(Authenticator, Finder, Policies, Prober, Resolver, Protocol):
 
 Connect = Callable[[Profile], Client]
 
+_RETIREMENT = 60.0  # seconds: the longest sign-in timeout there can be
+
 
 @dataclass(frozen=True, slots=True)
 class OpenDirectory:
@@ -45,6 +48,7 @@ class OpenDirectory:
     auto_sync: bool
     login_without_domain: bool
     profile: Profile
+    saved_at: datetime
 
 
 class Directories:
@@ -132,11 +136,19 @@ class Directories:
                 row.auto_sync,
                 row.login_without_domain,
                 profile,
+                row.updated_at,
             )
             self._open = fresh
         if held is not None:
-            held.client.close()
+            self._retire(held.client)
         return fresh
+
+    @staticmethod
+    def _retire(client: Client) -> None:
+        """Close it when the sign-ins that still use it have ended, one way or the other."""
+        later = threading.Timer(_RETIREMENT, client.close)
+        later.daemon = True
+        later.start()
 
     def _open_password(self, sealed: str) -> str:
         """Open the stored password; after a key rotation, with the key file as it is now."""

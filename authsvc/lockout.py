@@ -56,7 +56,10 @@ class LockoutBudgets:
         self._known: tuple[tuple[int, int], datetime, Budget] | None = None
 
     def of(self, directory: OpenDirectory | None) -> Budget:
-        """See `authsvc.signin.Budgets`. Asks the directory itself only when nobody ever did."""
+        """See `authsvc.signin.Budgets`.
+
+        The directory itself is asked only when nobody did since its settings were saved.
+        """
         if directory is None:
             return account_budget(0, None, most=self._most, default_window=self._window)
         now, version = self._now(), (directory.id, directory.version)
@@ -74,7 +77,7 @@ class LockoutBudgets:
     def _look(self, directory: OpenDirectory, now: datetime) -> Budget:
         with self._database.fast() as hot:
             rule = records.lockout(hot, directory.id)
-        if rule is None:
+        if rule is None or rule.read_at < directory.saved_at:  # or of another server
             self._ask(directory, now)
             with self._database.fast() as hot:
                 rule = records.lockout(hot, directory.id)

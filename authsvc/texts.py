@@ -16,6 +16,7 @@ main_navigation = "Main"
 home = "Home"
 phone_book = "Phone book"
 sign_out = "Sign out"
+change_a_password = "Change password"  # noqa: S105 - a label
 signed_in_as = "Signed in as"
 optional = "(optional)"
 pages = "Pages"

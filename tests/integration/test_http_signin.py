@@ -384,6 +384,19 @@ def test_a_new_password_that_cannot_be_taken(site: Site, new: str, again: str, w
     assert words.replace("'", "&#39;") in response.text
 
 
+def test_a_kerauno_password_is_changed_here_too(site: Site) -> None:
+    site.admin()
+    old, _ = site.sign_in("ada@company.com", LOCAL_PASSWORD)
+    form = {"username": "ada@company.com", "password": LOCAL_PASSWORD}
+    short = {"new_password": "short", "new_password_again": "short"}
+    assert site.browser().post("/password", data=form | short).status_code == 400
+    new = {"new_password": "Another!Local-2", "new_password_again": "Another!Local-2"}
+    assert site.browser().post("/password", data=form | new).status_code == 303
+    assert old.get("/auth/verify").status_code == 401
+    assert site.sign_in("ada@company.com", LOCAL_PASSWORD)[1].status_code == 401
+    assert site.sign_in("ada@company.com", "Another!Local-2")[1].status_code == 303
+
+
 # -- settings and databases
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from authsvc.directories import OpenDirectory
 from authsvc.outcomes import Attempt, Outcome, Reason, Settled
@@ -19,6 +19,7 @@ from kerauno.passwords import hash_password
 from kerauno.signin import SignInUser
 from kerauno.throttle import Budget, Slot
 
+SAVED = datetime(2026, 11, 23, tzinfo=UTC)
 LOCAL_PASSWORD = "Kerauno!Local-1"
 _HASH = hash_password(LOCAL_PASSWORD)
 
@@ -126,7 +127,7 @@ class Situation:
         if not self.configured:
             return None
         return OpenDirectory(
-            1, 1, self.directory, self.auto_sync, self.login_without_domain, Profile()
+            1, 1, self.directory, self.auto_sync, self.login_without_domain, Profile(), SAVED
         )
 
     def at(self, saved: tuple[int, int] | None) -> OpenDirectory | None:
