@@ -5,11 +5,12 @@ from __future__ import annotations
 import html
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 from flask import Flask
@@ -17,8 +18,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from authsvc.app import create_app
+from authsvc.directories import Connect
 from authsvc.pace import Pace
 from authsvc.services import Services, assemble
+from dirclient.client import DirectoryClient
 from dirclient.fake import FakeDirectory
 from dirclient.model import Person
 from kerauno import directories, links, users
@@ -45,6 +48,8 @@ class Site:
     directory: FakeDirectory
     clock: list[datetime]
     connects: list[object] = field(default_factory=list)
+    profile: Mapping[str, Any] = field(default_factory=lambda: PROFILE)
+    service_password: str = "Service!Pass1"
 
     @property
     def at(self) -> datetime:
@@ -58,8 +63,12 @@ class Site:
 
     def configure(self, **settings: object) -> None:
         """Save the directory's settings, as an administrator does."""
-        sealed = self.services.sealer.seal("Service!Pass1")
-        values = {"profile": PROFILE, "sealed_password": sealed, "login_without_domain": True}
+        sealed = self.services.sealer.seal(self.service_password)
+        values = {
+            "profile": dict(self.profile),
+            "sealed_password": sealed,
+            "login_without_domain": True,
+        }
         with self.services.database.write() as s:
             directories.save(s, values | settings, by="test", now=self.at)
 
@@ -107,26 +116,49 @@ class Site:
 
 
 def make_site(database_url: str, folder: Path, **settings: str) -> Site:
-    """A site with a configured directory; nothing waits for time."""
-    environ = {
-        "KERAUNO_DATABASE_URL": database_url,
-        "KERAUNO_SECRET_KEY_FILE": str(folder / "secret.key"),
-        "KERAUNO_PUBLIC_URL": "http://phone.company.com",
-    }
-    environ |= {f"KERAUNO_{name.upper()}": value for name, value in settings.items()}
+    """A site with a directory in memory, configured; nothing waits for time."""
     fake = FakeDirectory()
-    clock = [datetime(2026, 11, 23, 9, 0, tzinfo=UTC)]
     connects: list[object] = []
 
     def connect(profile: object) -> FakeDirectory:
         connects.append(profile)
         return fake
 
-    pace = Pace(sleep=lambda _: None, slow=lambda: None)
-    services = assemble(load(environ), connect=connect, now=lambda: clock[0], pace=pace)
+    clock = [datetime(2026, 11, 23, 9, 0, tzinfo=UTC)]
+    services = _services(database_url, folder, connect, clock, settings)
     site = Site(create_app(services), services, fake, clock, connects)
     site.configure()
     return site
+
+
+def make_real_site(
+    database_url: str, folder: Path, profile: Mapping[str, Any], **settings: str
+) -> Site:
+    """A site that asks a real server, as `SambaDC.profile()` or `Slapd.profile()` describe it."""
+    clock = [datetime.now(UTC)]
+    services = _services(database_url, folder, DirectoryClient, clock, settings)
+    values = {name: value for name, value in profile.items() if name != "password"}
+    site = Site(create_app(services), services, FakeDirectory(), clock, profile=values)
+    site.service_password = profile["password"]
+    site.configure()
+    return site
+
+
+def _services(
+    database_url: str,
+    folder: Path,
+    connect: Connect,
+    clock: list[datetime],
+    settings: Mapping[str, str],
+) -> Services:
+    environ = {
+        "KERAUNO_DATABASE_URL": database_url,
+        "KERAUNO_SECRET_KEY_FILE": str(folder / "secret.key"),
+        "KERAUNO_PUBLIC_URL": "http://phone.company.com",
+    }
+    environ |= {f"KERAUNO_{name.upper()}": value for name, value in settings.items()}
+    pace = Pace(sleep=lambda _: None, slow=lambda: None)
+    return assemble(load(environ), connect=connect, now=lambda: clock[0], pace=pace)
 
 
 def notice(response: TestResponse) -> str:
