@@ -185,11 +185,24 @@ class SignIn:
         full_name_wanted = directory is not None and not directory.login_without_domain
         if full_name_wanted and login.form is not LoginForm.EMAIL:
             return NameIncomplete()
+        try:
+            case = self._without_namesake(case, login)
+        except errors.DirectoryError as why:
+            return self._cannot_ask(case, why)
+        user = case.user
         if user is not None and user.guid is not None:
             return self._linked(case, user)
         if user is not None and user.password_hash is not None:
             return self._local(case, user)
         return self._unlinked(case)
+
+    @staticmethod
+    def _without_namesake(case: _Case, login: Login) -> _Case:
+        """OTHER\\john is nobody's name here: the same account name in another domain."""
+        if login.form is not LoginForm.DOWN_LEVEL or case.user is None or case.directory is None:
+            return case
+        ours = case.directory.client.is_domain(login.domain)
+        return case if ours else replace(case, user=None)
 
     def _find_directory(self, user: SignInUser | None) -> tuple[OpenDirectory | None, str]:
         try:

@@ -80,6 +80,11 @@ class DirectoryClient:
         with self.time_limit():
             return self._finder.find_guid(guid)
 
+    def is_domain(self, name: str) -> bool:
+        """See `Finder`. Takes no longer than a sign-in may."""
+        with self.time_limit():
+            return self._finder.is_domain(name)
+
     def lockout_policy(self, guid: Guid | None = None) -> LockoutPolicy:
         """See `Policies`. Takes no longer than a sign-in may."""
         with self.time_limit():

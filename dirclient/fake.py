@@ -126,8 +126,7 @@ class FakeDirectory(FakeStore):
         self._operation("search")
         with self._lock:
             people = [a.person for a in self._accounts.values() if a.in_scope]
-        domains = {fold(self.netbios), fold(self.dns_domain)}
-        if login.form is LoginForm.DOWN_LEVEL and fold(login.domain) not in domains:
+        if login.form is LoginForm.DOWN_LEVEL and not self._named(login.domain):
             raise NotFound("No account in this domain.")
         found = matching(people, login)
         if not found:
@@ -146,6 +145,14 @@ class FakeDirectory(FakeStore):
         if account is None or not account.in_scope:
             raise NotFound("No account matches.")
         return account.person
+
+    def is_domain(self, name: str) -> bool:
+        """See `Finder`."""
+        self._operation("search")
+        return self._named(name)
+
+    def _named(self, domain: str) -> bool:
+        return fold(domain) in {fold(self.netbios), fold(self.dns_domain)}
 
     def lockout_policy(self, guid: Guid | None = None) -> LockoutPolicy:
         """See `Policies`."""

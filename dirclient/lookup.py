@@ -87,6 +87,10 @@ class LdapFinder:
         hits = self._search(scope, self._preset.by_guid(guid))
         return self._only(self._within(hits, scope))
 
+    def is_domain(self, name: str) -> bool:
+        """See `Finder`."""
+        return self._is_domain(name, self.scope())
+
     # -- who matches
 
     def _by_login(self, login: Login) -> Filter:

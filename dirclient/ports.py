@@ -48,6 +48,12 @@ class Finder(Protocol):
     def find_guid(self, guid: Guid) -> Person:
         """The person with this identity, wherever moved, if still in scope. Raises `NotFound`."""
 
+    def is_domain(self, name: str) -> bool:
+        """Whether `name` is this domain's, as in COMPANY\\john.doe: its NetBIOS or DNS name.
+
+        Known for minutes after it was asked once. Where domains have no names, none is.
+        """
+
 
 class Policies(Protocol):
     """Reads what the domain says about lockout."""
