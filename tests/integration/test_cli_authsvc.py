@@ -1,0 +1,288 @@
+"""`authsvc` as an operator runs it: exit codes, what goes where, and a whole setup by script."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers.process import loopback
+from tests.servers.samba import SambaDC
+from tests.servers.web import Installation, configure_directory
+
+SECRET = "C4nary!Secret-55"
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Installation:
+    """An installation that nobody has upgraded yet."""
+    return Installation(tmp_path)
+
+
+# -- the database
+
+
+def test_serve_refuses_an_old_schema_and_says_what_to_run(fresh: Installation) -> None:
+    done = fresh.run("authsvc", "serve")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "authsvc db upgrade" in done.stderr
+
+
+def test_upgrade_may_be_run_twice(fresh: Installation) -> None:
+    for _ in range(2):
+        done = fresh.run("authsvc", "db", "upgrade")
+        assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_a_database_that_is_none_is_said(fresh: Installation) -> None:
+    (fresh.folder / "kerauno.db").write_text("this is no database" * 100)
+    done = fresh.run("authsvc", "user", "list", "--json")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Traceback" not in done.stderr
+    assert "database" in done.stderr
+
+
+# -- configuration
+
+
+def test_every_fault_of_the_configuration_at_once(fresh: Installation) -> None:
+    fresh.environ |= {
+        "KERAUNO_PORTT": "1",
+        "KERAUNO_WORKERS": "many",
+        "KERAUNO_PUBLIC_URL": "ftp://x",
+        "KERAUNO_CONFIG": str(fresh.folder / "missing.toml"),
+    }
+    done = fresh.run("authsvc", "check")
+    assert (done.returncode, done.stdout) == (1, "")
+    for name in ("KERAUNO_PORTT", "KERAUNO_WORKERS", "KERAUNO_PUBLIC_URL", "KERAUNO_CONFIG"):
+        assert name in done.stderr
+    assert "authsvc db upgrade" in done.stderr  # and what lies beyond the configuration
+
+
+def test_usage_is_exit_code_two(fresh: Installation) -> None:
+    assert fresh.run("authsvc", "nonsense").returncode == 2
+    assert fresh.run("authsvc", "admin", "create").returncode == 2
+
+
+def test_the_key_file_is_made_for_its_owner_alone(installation: Installation) -> None:
+    configured(installation)
+    mode = (installation.folder / "secret.key").stat().st_mode
+    assert stat.S_IMODE(mode) == 0o600
+
+
+@pytest.mark.parametrize("fault", ["changed", "empty", "folder"])
+def test_a_key_file_at_fault_is_said(installation: Installation, fault: str) -> None:
+    configured(installation)
+    key = installation.folder / "secret.key"
+    key.unlink()
+    if fault == "empty":
+        key.write_text("")
+        key.chmod(0o600)
+    if fault == "folder":
+        key.mkdir()
+    done = installation.run("authsvc", "check")
+    assert done.returncode == 1
+    assert "secret.key" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_rotated_key_opens_what_was_sealed_before(installation: Installation) -> None:
+    configured(installation)
+    before = (installation.folder / "secret.key").read_text()
+    assert installation.run("authsvc", "key", "rotate").returncode == 0
+    assert (installation.folder / "secret.key").read_text() != before
+    assert installation.run("authsvc", "key", "prune").returncode == 0
+    assert installation.run("authsvc", "key", "rotate").returncode == 0
+
+
+# -- users
+
+
+def test_an_administrator_and_users(installation: Installation) -> None:
+    created = installation.run(
+        *("authsvc", "admin", "create", "ada@company.com", "--first", "Ada", "--last", "Min"),
+        "--password-stdin",
+        stdin=f"{SECRET}\n",
+    )
+    assert (created.returncode, created.stdout) == (0, "")
+    installation.must(*ADD, "john.doe@company.com", "--extension", "1001")
+    assert installation.json("authsvc", "user", "list") == [
+        {
+            "id": 1,
+            "username": "ada",
+            "email": "ada@company.com",
+            "first_name": "Ada",
+            "last_name": "Min",
+            "extension": None,
+            "role": "admin",
+            "active": True,
+            "synced": False,
+            "guid": None,
+            "departments": [],
+        },
+        {
+            "id": 2,
+            "username": "john.doe",
+            "email": "john.doe@company.com",
+            "first_name": "F",
+            "last_name": "L",
+            "extension": "1001",
+            "role": "user",
+            "active": True,
+            "synced": False,
+            "guid": None,
+            "departments": [],
+        },
+    ]
+
+
+ADD = ("authsvc", "user", "add", "--first", "F", "--last", "L")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("john.doe@other.example", "--extension", "1002"), "username"),
+        (("new@company.com", "--extension", "1001"), "1001"),
+        (("new@company.com", "--extension", "12x"), "extension"),
+        (("new", "--extension", "1002"), "email"),
+    ],
+)
+def test_what_cannot_be_stored_changes_nothing(
+    installation: Installation, arguments: tuple[str, ...], word: str
+) -> None:
+    installation.must(*ADD, "john.doe@company.com", "--extension", "1001")
+    done = installation.run(*ADD, *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert word in done.stderr
+    assert len(installation.json("authsvc", "user", "list")) == 1
+
+
+def test_a_password_must_come_by_standard_input(installation: Installation) -> None:
+    create = ("authsvc", "admin", "create", "a@b.com", "--first", "A", "--last", "B")
+    assert installation.run(*create).returncode == 2
+    empty = installation.run(*create, "--password-stdin", stdin="\n")
+    assert (empty.returncode, "password" in empty.stderr) == (1, True)
+    short = installation.run(*create, "--password-stdin", stdin="short\n")
+    assert (short.returncode, "password" in short.stderr) == (1, True)
+
+
+# -- the directory
+
+SET = ("authsvc", "directory", "set")
+
+
+def configured(installation: Installation, *more: str) -> None:
+    installation.must(
+        *SET,
+        *("--server", "dc1.goodcompany.local", "--username", "svc@goodcompany.local"),
+        *("--user-search-dn", "DC=goodcompany,DC=local", "--password-stdin"),
+        *("--department-search-dn", "OU=Departments,DC=goodcompany,DC=local", *more),
+        stdin=f"{SECRET}\n",
+    )
+
+
+def test_every_fault_of_the_directory_at_once_and_nothing_changes(
+    installation: Installation,
+) -> None:
+    done = installation.run(
+        *SET, "--server", "ldap://x y", "--port", "99999", "--ring-group-range", "9-x"
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    fields = [line.partition(":")[0] for line in done.stderr.splitlines()]
+    assert set(fields) >= {"servers", "port", "username", "user_search_dn", "ring_group_range"}
+    assert installation.run("authsvc", "directory", "show", "--json").returncode == 1
+
+
+def test_what_is_not_given_keeps_its_value(installation: Installation) -> None:
+    configured(installation, "--auto-sync", "yes", "--ring-group-range", "600-699")
+    installation.must(*SET, "--port", "636", "--encryption", "ldaps", "--auto-sync", "no")
+    shown = installation.json("authsvc", "directory", "show")
+    wanted = {
+        "servers": ["dc1.goodcompany.local"],
+        "port": 636,
+        "encryption": "ldaps",
+        "username": "svc@goodcompany.local",
+        "auto_sync": False,
+        "login_without_domain": False,
+        "ring_group_range": "600-699",
+        "password_set": True,
+    }
+    assert {name: shown[name] for name in wanted} == wanted
+
+
+def test_the_password_is_nowhere_but_sealed(installation: Installation) -> None:
+    configured(installation)
+    shown = installation.run("authsvc", "directory", "show", "--json")
+    plain = installation.run("authsvc", "directory", "show")
+    test = installation.run("authsvc", "directory", "test", "--json", timeout=120)
+    check = installation.run("authsvc", "check", timeout=120)
+    for done in (shown, plain, test, check):
+        assert SECRET not in done.stdout + done.stderr
+    with sqlite3.connect(installation.folder / "dump.db"):
+        pass
+    database = installation.database_url.removeprefix("sqlite:///")
+    with sqlite3.connect(database) as connection:
+        assert SECRET not in "\n".join(connection.iterdump())
+
+
+def test_no_encryption_is_a_warning(installation: Installation) -> None:
+    configured(installation)
+    done = installation.run(*SET, "--encryption", "none")
+    assert done.returncode == 0
+    assert "readable" in done.stderr
+
+
+def test_a_test_that_fails_says_at_which_step(installation: Installation) -> None:
+    configured(installation)
+    host = loopback()
+    installation.must(*SET, "--server", host, "--port", "1", "--tls-name", "dc1.goodcompany.local")
+    done = installation.run("authsvc", "directory", "test", "--json")
+    document: dict[str, Any] = json.loads(done.stdout)
+    assert (done.returncode, document["ok"]) == (1, False)
+    last = document["steps"][-1]
+    assert (last["name"], last["ok"], bool(last["remedy"])) == ("tcp", False, True)
+
+
+@pytest.mark.samba
+def test_a_script_sets_up_tests_and_uses_a_real_directory(
+    installation: Installation, samba_dc: SambaDC
+) -> None:
+    configure_directory(installation, samba_dc.profile(), "--login-without-domain", "yes")
+    tested = installation.json("authsvc", "directory", "test")
+    assert tested["ok"] is True
+    assert {"resolve", "tcp", "tls", "bind"} <= {step["name"] for step in tested["steps"]}
+    assert installation.run("authsvc", "check").returncode == 0
+    installation.must(*ADD, "john.doe@company.com", "--extension", "1001")
+    web = installation.start(workers=2)
+    assert sign_in(web, "john.doe", "Welcome!2026") == 303
+    assert sign_in(web, "john.doe", "nope") == 401
+    (user,) = installation.json("authsvc", "user", "list")
+    assert (user["synced"], bool(user["guid"])) == (True, True)
+    (session,) = installation.json("authsvc", "sessions", "list", "john.doe@company.com")
+    assert session["method"] == "directory"
+    installation.must("authsvc", "sessions", "end", "john.doe@company.com")
+    assert installation.json("authsvc", "sessions", "list", "john.doe@company.com") == []
+    assert installation.run("authsvc", "attempts", "clear", "john.doe@company.com").returncode == 0
+    assert installation.run("authsvc", "housekeeping").returncode == 0
+    log = (installation.folder / "web.log").read_text()
+    assert "Welcome!2026" not in log
+
+
+def sign_in(installation: Installation, name: str, password: str) -> int:
+    """The status of one POST of the form."""
+    import http.client
+    from urllib.parse import urlencode
+
+    connection = http.client.HTTPConnection(installation.host, installation.port, timeout=30)
+    body = urlencode({"username": name, "password": password})
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    connection.request("POST", "/login", body, kind)
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response.status
