@@ -20,7 +20,8 @@ from dirclient.model import Cursor, Guid
 from dirclient.people import generalized_time
 from dirclient.picture import Picture
 from dirclient.resolve import BaseKind, kind_of
-from dirclient.scan import CHUNK, Scan, chunks
+from dirclient.scan import CHUNK, Scan
+from dirclient.searches import chunks
 from dirclient.wire import Control, Entry
 
 SHOW_DELETED = Control(wire.SHOW_DELETED)

@@ -9,32 +9,26 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from dirclient import certificates, inspect_account, presets, tls
+from dirclient import inspect_account, presets
 from dirclient.assess import assess
 from dirclient.changes import follow
-from dirclient.dial import addresses, dial, open_connection
-from dirclient.errors import DirectoryError, Incomplete, Misconfigured, Refused, Unavailable
+from dirclient.errors import DirectoryError, Incomplete, Misconfigured, Unavailable
 from dirclient.model import DepartmentKind, Snapshot, Step
 from dirclient.picture import Picture
 from dirclient.policies import FOREVER, LdapPolicies
-from dirclient.pool import Pool
-from dirclient.profile import Encryption, Profile
+from dirclient.probe_server import Passed, Reaching
+from dirclient.profile import Profile
 from dirclient.reader import DirectoryReader, Reading, utc_now
 from dirclient.resolve import BaseKind, DirectoryResolver
 from dirclient.rootdse import RootDse, Roots
-from dirclient.transport import Connection
 
 log = logging.getLogger(__name__)
 
 LEAST_LEVEL = 4
 """Functional level of Windows Server 2008 R2 (MS-ADTS 6.1.4.3)."""
-CERTIFICATE_DAYS = 30
-"""A certificate that ends within this many days deserves a warning."""
 CLOCK_SECONDS = 60.0
 """Clocks further apart than this deserve a warning; at 300 Kerberos stops working."""
 
@@ -49,16 +43,6 @@ _LEVELS = {
     7: "Windows Server 2016",
     10: "Windows Server 2025",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Passed:
-    """What a step that held has to say."""
-
-    summary: str
-    warning: str = ""  # what to do about it; empty: all is well
-    field: str = ""
-    data: Mapping[str, object] = dataclass_field(default_factory=dict)
 
 
 class DirectoryProber:
@@ -123,22 +107,17 @@ def _failed(name: str, why: DirectoryError, seconds: float) -> Step:
     return Step(name, False, str(why), seconds, field, remedy)
 
 
-class _Probe:
+class _Probe(Reaching):
     """One test. Each check returns what it found, None where it means nothing, or raises."""
 
     def __init__(self, profile: Profile, clock: Callable[[], datetime]) -> None:
-        self.profile = profile
+        super().__init__(profile, clock)
         self.is_ad = presets.of(profile).is_ad
-        self.clock = clock
-        self.servers = list(profile.servers)  # those that passed so far
-        self.opened: dict[str, Connection] = {}
         self.roots = Roots()
-        self.pool: Pool
-        self.connection: Connection
         self.reading: Reading
         self.snapshot: Snapshot
 
-    def checks(self) -> tuple[tuple[str, Callable[[], _Passed | None]], ...]:
+    def checks(self) -> tuple[tuple[str, Callable[[], Passed | None]], ...]:
         """Names and checks in their order."""
         return (
             ("resolve", self.resolve),
@@ -155,114 +134,9 @@ class _Probe:
             ("lockout", self.lockout),
         )
 
-    def close(self) -> None:
-        """Close every connection."""
-        for connection in self.opened.values():
-            connection.close()
+    # -- what is there
 
-    # -- reaching a server
-
-    def each_server(self, ask: Callable[[str], str]) -> tuple[list[str], str]:
-        """Ask all servers: what those that passed said, and what those that did not.
-
-        One that passes is enough, for there is failover. Raises what the first one raised when
-        none does.
-        """
-        said: list[str] = []
-        faults: list[tuple[str, DirectoryError]] = []
-        for server in list(self.servers):
-            try:
-                said.append(ask(server))
-            except (Unavailable, Misconfigured) as why:
-                faults.append((server, why))
-                self.servers.remove(server)
-        if not said:
-            raise faults[0][1]
-        return said, " ".join(str(why) for _, why in faults)
-
-    def resolve(self) -> _Passed:
-        """Names to addresses."""
-
-        def ask(server: str) -> str:
-            host = server.strip("[]")
-            found = addresses(host, self.profile.port, self.profile.connect_timeout)
-            numbers = list(dict.fromkeys(str(address[0]) for _, address in found))
-            return host if numbers == [host] else f"{host} is {', '.join(numbers)}"
-
-        said, faults = self.each_server(ask)
-        return _Passed("; ".join(said) + ".", faults, "servers" if faults else "")
-
-    def tcp(self) -> _Passed:
-        """Something accepts connections there."""
-        port = self.profile.port
-
-        def ask(server: str) -> str:
-            dial(server.strip("[]"), port, self.profile.connect_timeout).close()
-            return server
-
-        said, faults = self.each_server(ask)
-        summary = f"{', '.join(said)} accepts connections on port {port}."
-        return _Passed(summary, faults, "servers" if faults else "")
-
-    def tls(self) -> _Passed:
-        """Encryption with a certificate that is trusted, valid, and for the right name."""
-        profile = self.profile
-        context = tls.context(profile)
-        warnings: list[str] = []
-        data: dict[str, object] = {}
-
-        def ask(server: str) -> str:
-            try:
-                connection = open_connection(profile, server, context)
-            except Misconfigured as why:
-                raise _explained(why, profile, server) from why
-            self.opened[server] = connection
-            found = certificates.of(connection)
-            if found is None:
-                return f"{server} is not encrypted"
-            days = found.days_left(self.clock())
-            if days < CERTIFICATE_DAYS:
-                warnings.append(
-                    f"The certificate of {server} ends on {found.ends:%Y-%m-%d}: renew it in time."
-                )
-            data[server] = {
-                "protocol": connection.protocol(),
-                "names": list(found.names),
-                "subject": found.subject,
-                "issuer": found.issuer,
-                "ends": found.ends.isoformat(),
-                "days_left": int(days),
-                "fingerprint": found.fingerprint,
-            }
-            return (
-                f"{server} speaks {connection.protocol()} with a certificate for "
-                f"{profile.tls_name_of(server)}, signed by {found.issuer}, "
-                f"valid until {found.ends:%Y-%m-%d}"
-            )
-
-        said, faults = self.each_server(ask)
-        if profile.encryption is Encryption.NONE:
-            warnings.append("Passwords cross the network readable: choose StartTLS or LDAPS.")
-        warning = " ".join(filter(None, (faults, *warnings)))
-        where = "encryption" if profile.encryption is Encryption.NONE else "servers"
-        return _Passed("; ".join(said) + ".", warning, where if warning else "", data)
-
-    def bind(self) -> _Passed:
-        """The service account signs in, once, on the first server that is left."""
-        server = self.servers[0]
-        first = self.profile.model_copy(update={"servers": (server,)})
-        self.pool = Pool(first, opener=lambda *_: self.opened[server])
-        try:
-            with self.pool.searching() as connection:
-                self.connection = connection
-        except Misconfigured as why:
-            refusal = why.__cause__
-            raise (
-                inspect_account.bind_fault(refusal) if isinstance(refusal, Refused) else why
-            ) from why
-        return _Passed(f"{self.profile.username} may sign in at {server}.")
-
-    def level(self) -> _Passed | None:
+    def level(self) -> Passed | None:
         """The domain's functional level (AD), and that the directory is of the chosen kind."""
         level = self.root().level
         if not self.is_ad:
@@ -286,15 +160,13 @@ class _Probe:
                 field="servers",
                 remedy="Raise the domain's functional level to Windows Server 2008 R2 or above.",
             )
-        return _Passed(f"Functional level {level} ({name}).", data={"level": level})
-
-    # -- what is there
+        return Passed(f"Functional level {level} ({name}).", data={"level": level})
 
     def root(self) -> RootDse:
         """A look at the server."""
         return self.roots.look(self.connection)
 
-    def user_search_dn(self) -> _Passed:
+    def user_search_dn(self) -> Passed:
         """The User Search DN exists; what it is and whom it holds."""
         resolver = DirectoryResolver(self.profile, self.pool, self.roots)
         reader = DirectoryReader(
@@ -308,9 +180,9 @@ class _Probe:
         found = "" if typed == base.dn else f"{base.dn}: "
         data |= {"dn": base.dn, "kind": base.kind.value}
         warning = "" if picture.people else "Nobody is found there: enter another search DN."
-        return _Passed(f"{found}{summary}.", warning, "user_search_dn" if warning else "", data)
+        return Passed(f"{found}{summary}.", warning, "user_search_dn" if warning else "", data)
 
-    def department_search_dn(self) -> _Passed | None:
+    def department_search_dn(self) -> Passed | None:
         """The Department Search DN exists, and what it is."""
         if not self.profile.department_search_dn.strip():
             return None
@@ -324,14 +196,14 @@ class _Probe:
         warning = ""
         if base.kind is BaseKind.GROUP and not base.security:
             warning = "Only security groups can be departments: change the group's type."
-        return _Passed(
+        return Passed(
             f"{found}{kind}.",
             warning,
             "department_search_dn" if warning else "",
             {"dn": base.dn, "kind": base.kind.value},
         )
 
-    def people(self) -> _Passed:
+    def people(self) -> Passed:
         """How many people there are, and how many could be built."""
         self.snapshot = self.reading.finish()
         found = assess(self.snapshot.people.values())
@@ -345,9 +217,9 @@ class _Probe:
             "conflicts": dict(found.conflicts),
             "operations": self.snapshot.operations,
         }
-        return _Passed(summary, warning, "user_search_dn" if warning else "", data)
+        return Passed(summary, warning, "user_search_dn" if warning else "", data)
 
-    def departments(self) -> _Passed | None:
+    def departments(self) -> Passed | None:
         """How many departments there are."""
         if not self.profile.department_search_dn.strip():
             return None
@@ -356,7 +228,7 @@ class _Probe:
         filled = sum(bool(one.members) for one in found)
         what = "security groups" if self.is_ad else "groups"
         warning = "" if found else "No group and no OU is found there: enter another search DN."
-        return _Passed(
+        return Passed(
             f"{len(found)} departments: {groups} {what}, {len(found) - groups} OUs; "
             f"{filled} of them with people.",
             warning,
@@ -371,7 +243,7 @@ class _Probe:
 
     # -- how it is run
 
-    def rights(self) -> _Passed | None:
+    def rights(self) -> Passed | None:
         """What the service account may not read, and whether it may do too much (AD)."""
         if not self.is_ad:
             return None
@@ -396,9 +268,9 @@ class _Probe:
                 f"The service account is a member of {', '.join(powers)}: reading takes no more "
                 "than an ordinary account. Use one."
             )
-        return _Passed(f"{summary}.", " ".join(warnings), "username" if warnings else "", data)
+        return Passed(f"{summary}.", " ".join(warnings), "username" if warnings else "", data)
 
-    def clocks(self) -> _Passed | None:
+    def clocks(self) -> Passed | None:
         """How far the directory's clock is from ours."""
         offset = self.root().offset
         if offset is None:
@@ -413,9 +285,9 @@ class _Probe:
             if apart < 1.5
             else f"The directory's clock is {apart:.0f} s {where} this machine's."
         )
-        return _Passed(summary, warning, "servers" if warning else "", {"offset": round(offset, 1)})
+        return Passed(summary, warning, "servers" if warning else "", {"offset": round(offset, 1)})
 
-    def lockout(self) -> _Passed | None:
+    def lockout(self) -> Passed | None:
         """When the directory locks accounts."""
         policy = LdapPolicies(self.profile, self.pool, self.roots).lockout_policy()
         data = {
@@ -425,7 +297,7 @@ class _Probe:
             "source": policy.source,
         }
         if policy.threshold == 0:
-            return _Passed("Wrong passwords never lock an account.", data=data)
+            return Passed("Wrong passwords never lock an account.", data=data)
         until = (
             "until an administrator unlocks it"
             if policy.duration >= FOREVER
@@ -434,34 +306,13 @@ class _Probe:
         warning = ""
         if policy.threshold < 2:
             warning = "One wrong password locks an account: nothing can stay below that."
-        return _Passed(
+        return Passed(
             f"{policy.threshold} wrong passwords within {_minutes(policy.window)} lock an account "
             f"{until} ({policy.source}). Kerauno stops before.",
             warning,
             "servers" if warning else "",
             data,
         )
-
-
-def _explained(why: Misconfigured, profile: Profile, server: str) -> Misconfigured:
-    """A TLS fault with what the certificate itself says."""
-    if why.field not in ("tls_name", "ca_certificates", "servers"):
-        return why
-    found = certificates.shown(profile, server)
-    if found is None:
-        return why
-    remedy = why.remedy
-    if why.field == "tls_name":
-        names = ", ".join(found.names) or "no name that can be verified"
-        remedy = f"The certificate shows {names}. {remedy}"
-    elif why.field == "ca_certificates":
-        remedy = (
-            f"{remedy} The server's certificate was issued by {found.issuer} "
-            f"(SHA-256 {found.fingerprint})."
-        )
-    else:
-        remedy = f"{remedy} It ended on {found.ends:%Y-%m-%d}."
-    return Misconfigured(str(why), field=why.field, remedy=remedy)
 
 
 def _kind_words(kind: BaseKind, security: bool) -> str:

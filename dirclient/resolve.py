@@ -80,6 +80,7 @@ class DirectoryResolver:
         self._roots = roots
         self._preset = presets.of(profile)
         self._within = (Control(wire.DOMAIN_SCOPE),) if self._preset.is_ad else ()
+        self._known: dict[str, Guid] = {}  # what search DNs were once, to tell where they went
 
     # -- for people
 
@@ -183,6 +184,7 @@ class DirectoryResolver:
                 field=field,
                 remedy="Enter a group, an OU, a container or the domain.",
             )
+        self._known[dns.key(entry.dn)] = guid
         security = not self._preset.is_ad or bool(entry.integer("groupType") & GROUP_IS_SECURITY)
         return Base(entry.dn, guid, kind, security, rid_of(entry.octets("objectSid")))
 
@@ -258,6 +260,16 @@ class DirectoryResolver:
         close = difflib.get_close_matches(name.casefold(), by_name, n=3, cutoff=0.6)
         return [dn for one in close for dn in by_name[one]][:3]
 
+    def _moved_to(self, connection: Connection, root: RootDse, dn: str) -> str:
+        """Where what once had this DN is now; empty where that is not known or nowhere."""
+        guid = self._known.get(dns.key(dn))
+        if guid is None:
+            return ""
+        answer = connection.search(
+            root.context_of(dn), self._preset.by_guid(guid), (), "subtree", self._within
+        )
+        return answer.entries[0].dn if len(answer.entries) == 1 else ""
+
     def _missing(
         self,
         connection: Connection,
@@ -268,6 +280,13 @@ class DirectoryResolver:
         field: str,
     ) -> Misconfigured:
         """Says what is not there, what the nearest existing place is, and what may be meant."""
+        moved = self._moved_to(connection, root, shown)
+        if moved:
+            return Misconfigured(
+                f"{shown} is now {moved}: it was renamed or moved.",
+                field=field,
+                remedy=f"Enter {moved}.",
+            )
         while parent and self._read(connection, parent) is None:
             parent = dns.split(parent)[1]
         answer = connection.search(

@@ -8,45 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from datetime import datetime
-from typing import TypeVar
 
-from dirclient import adcodes, presets, wire
+from dirclient import adcodes, searches
 from dirclient import dn as dns
-from dirclient.errors import Incomplete, Misconfigured
-from dirclient.filters import EVERYTHING, Filter, InvalidFilter, any_of, eq, present
+from dirclient.errors import Incomplete
+from dirclient.filters import EVERYTHING, Filter, any_of, eq, present
 from dirclient.groups import Group, MemberPart, Unit, member_part, plain_dn, reference, rid_of
 from dirclient.model import Guid
 from dirclient.people import (
-    PersonReader,
-    department_filter,
     filetime,
     generalized_time,
-    person_filter,
 )
 from dirclient.picture import Picture
 from dirclient.profile import Profile
 from dirclient.rootdse import RootDse
 from dirclient.transport import Connection
-from dirclient.wire import Control, Entry
+from dirclient.wire import Entry
 
-PEOPLE_PAGE = 1000
-"""People asked for at once: what Windows gives at most (MaxPageSize)."""
 GROUP_PAGE = 100
 """Groups asked for at once: each may bring 1,500 members along."""
 CHUNK = 100
 """Objects named in one filter."""
 
-IDENTITY_CHUNK = 500
-"""Objects whose existence alone is asked for in one filter."""
-
-_T = TypeVar("_T")
 _NEVER = (0, 0x7FFFFFFFFFFFFFFF)
-
-EXTENDED_DN = Control(wire.EXTENDED_DN, wire.tlv(0x30, wire.integer(1)))
-"""Members come with their GUIDs. Not critical: without it their DNs serve as well."""
-
-DOMAIN_SCOPE = Control(wire.DOMAIN_SCOPE)
-"""For questions about this domain alone: without references to others."""
 
 Count = Callable[[int], None]
 """Told how many there are so far."""
@@ -56,91 +40,24 @@ def uncounted(_: int) -> None:
     """Nobody wants to know."""
 
 
-class Scan:
-    """Reads of one profile on one connection. `now` decides who has expired."""
+class Scan(searches.Searches):
+    """Reads of one profile on one connection."""
 
     def __init__(
         self, profile: Profile, connection: Connection, root: RootDse, now: datetime
     ) -> None:
-        self.profile = profile
-        self.connection = connection
-        self.root = root
-        self.now = now
-        self.preset = presets.of(profile)
-        self.reader = PersonReader.of(profile)
+        super().__init__(profile, connection, root, now)
         self.foreign: set[str] = set()  # members that live in another domain
         self.strangers: set[str] = set()  # members below the User Search DN who are nobody known
         self._nested: dict[str, Guid] | None = None
         self._same: dict[str, str] = {}  # one string for each reference, however often it occurs
         self._suffix = root.domain.lower().encode()
 
-    # -- filters and attributes
-
-    @property
-    def controls(self) -> tuple[Control, ...]:
-        """What group searches carry."""
-        return (EXTENDED_DN,) if self.preset.is_ad else ()
-
-    @property
-    def within(self) -> tuple[Control, ...]:
-        """What questions about the domain alone carry."""
-        return (DOMAIN_SCOPE,) if self.preset.is_ad else ()
-
-    @property
-    def _identity(self) -> tuple[str, ...]:
-        return (self.preset.identity_attribute,)
-
-    @property
-    def person_attributes(self) -> tuple[str, ...]:
-        """What a person is made of, and the primary group."""
-        return (*self.reader.attributes, *(("primarygroupid",) if self.preset.is_ad else ()))
-
-    @property
-    def group_attributes(self) -> tuple[str, ...]:
-        """What a group or an OU is made of."""
-        preset = self.preset
-        ad = ("objectsid", "grouptype") if preset.is_ad else ()
-        return ("objectclass", preset.identity_attribute, *preset.members, preset.changed, *ad)
-
-    def person_filter(self) -> Filter:
-        """Who counts as a person. Raises `Misconfigured` for an administrator's bad filter."""
-        try:
-            return person_filter(self.profile)
-        except InvalidFilter as odd:
-            raise _bad_filter("user_filter", odd) from odd
-
-    def department_filter(self) -> Filter:
-        """What counts as a directory department. Raises `Misconfigured` likewise."""
-        try:
-            return department_filter(self.profile)
-        except InvalidFilter as odd:
-            raise _bad_filter("department_filter", odd) from odd
-
-    def contexts(self, picture: Picture) -> tuple[str, ...]:
-        """The naming contexts that the search DNs lie in: one, unless somebody wants it so."""
-        bases = [base.dn for base in (picture.users, picture.departments) if base is not None]
-        return tuple(dict.fromkeys(map(self.root.context_of, bases)))
-
-    def everywhere(
-        self,
-        picture: Picture,
-        wanted: Filter,
-        attributes: Sequence[str],
-        size: int = 0,
-        controls: Sequence[Control] = (),
-    ) -> Iterator[Entry]:
-        """Entries of the whole domain, wherever the search DNs are; `size` of a page as given."""
-        for context in self.contexts(picture):
-            for entries in self.pages(
-                context, wanted, attributes, size or PEOPLE_PAGE, (*controls, *self.within)
-            ):
-                yield from entries
-
     # -- people
 
     def people_below(self, picture: Picture, base: str, count: Count = uncounted) -> None:
         """Admit everyone below a place."""
-        pages = self.pages(base, self.person_filter(), self.person_attributes, PEOPLE_PAGE)
+        pages = self.pages(base, self.person_filter(), self.person_attributes, searches.PEOPLE_PAGE)
         for entries in pages:
             for entry in entries:
                 self.admit(picture, entry)
@@ -168,7 +85,7 @@ class Scan:
                     found.add(guid)
                 elif self.preset.is_ad:
                     found.add(guid)
-                if len(found) % PEOPLE_PAGE == 0:
+                if len(found) % searches.PEOPLE_PAGE == 0:
                     count(len(picture.people))
         return found
 
@@ -187,7 +104,7 @@ class Scan:
         if not self.preset.is_ad:
             yield EVERYTHING
             return
-        for part in chunks(groups, CHUNK):
+        for part in searches.chunks(groups, CHUNK):
             yield any_of(
                 clause
                 for group in part
@@ -200,34 +117,21 @@ class Scan:
     def visible_members(self, picture: Picture, groups: Iterable[Group]) -> set[str]:
         """Identities of everything, people or not, that is shown as a direct member (AD)."""
         seen: set[str] = set()
-        for part in chunks(list(groups), CHUNK):
+        for part in searches.chunks(list(groups), CHUNK):
             search = any_of(eq("memberOf", group.dn) for group in part)
             seen |= self.identities(picture, search)
         return seen
-
-    def identities(self, picture: Picture, wanted: Filter) -> set[str]:
-        """GUIDs of everything in the domain that fits; what hides its GUID is passed over."""
-        found = map(self.preset.guid, self.everywhere(picture, wanted, self._identity))
-        return {guid for guid in found if guid is not None}
-
-    def still_there(self, picture: Picture, guids: Iterable[str]) -> set[str]:
-        """Which of these objects can be seen somewhere in the domain."""
-        found: set[str] = set()
-        for part in chunks(sorted(guids), IDENTITY_CHUNK):
-            search = any_of(self.preset.by_guid(Guid(guid)) for guid in part)
-            found |= self.identities(picture, search)
-        return found
 
     def admit(self, picture: Picture, entry: Entry) -> Guid:
         """Take in one person's entry. Raises `Incomplete` where essentials cannot be read."""
         person = self.reader.person(entry, self.now)
         if person is None:
-            raise self._unreadable(entry, self.preset.identity_attribute)
+            raise self.unreadable(entry, self.preset.identity_attribute)
         rid, end = 0, None
         if self.preset.is_ad:
             # It is never absent: an account whose state is hidden cannot be told from a leaver's.
             if "useraccountcontrol" not in entry.attributes:
-                raise self._unreadable(entry, "userAccountControl")
+                raise self.unreadable(entry, "userAccountControl")
             rid = entry.integer("primarygroupid")
             ticks = entry.integer("accountexpires")
             if ticks not in _NEVER and (when := filetime(ticks)) > self.now:
@@ -343,7 +247,7 @@ class Scan:
     def groups_with(self, picture: Picture, guids: Iterable[Guid]) -> list[Group]:
         """Take in the groups with these identities, wherever they are in the domain."""
         found = []
-        for part in chunks(sorted(guids), CHUNK):
+        for part in searches.chunks(sorted(guids), CHUNK):
             wanted = self.preset.any_group_filter & any_of(map(self.preset.by_guid, part))
             for entry in self.everywhere(
                 picture, wanted, self.group_attributes, GROUP_PAGE, self.controls
@@ -357,7 +261,7 @@ class Scan:
         if self.preset.is_ad:
             wanted &= present("memberOf")
         found: dict[str, Guid] = {}
-        for entry in self.everywhere(picture, wanted, self._identity):
+        for entry in self.everywhere(picture, wanted, self.identity_alone):
             guid = self.preset.guid(entry)
             if guid is not None:
                 found[dns.key(entry.dn) if picture.by_dn else guid] = guid
@@ -386,51 +290,7 @@ class Scan:
 
     def places(self, picture: Picture) -> None:
         """Note where every container is, to notice later when one moves."""
-        for entry in self.everywhere(picture, self.place_filter(), self._identity):
+        for entry in self.everywhere(picture, self.place_filter(), self.identity_alone):
             guid = self.preset.guid(entry)
             if guid is not None:
                 picture.places[guid] = dns.key(entry.dn)
-
-    def place_filter(self) -> Filter:
-        """What people and groups may lie in."""
-        others = (
-            ("container", "builtinDomain") if self.preset.is_ad else ("organization", "locality")
-        )
-        return any_of((self.preset.ou_filter, *(eq("objectClass", name) for name in others)))
-
-    # -- mechanics
-
-    def pages(
-        self,
-        base: str,
-        wanted: Filter,
-        attributes: Sequence[str],
-        size: int,
-        controls: Sequence[Control] = (),
-    ) -> Iterator[list[Entry]]:
-        """Every page of a search of a subtree. Raises `Incomplete`."""
-        return self.connection.paged(base, wanted, attributes, "subtree", controls, size)
-
-    def identity(self, entry: Entry) -> Guid:
-        """The GUID of an entry. Raises `Incomplete` where the service account may not read it."""
-        guid = self.preset.guid(entry)
-        if guid is None:
-            raise self._unreadable(entry, self.preset.identity_attribute)
-        return guid
-
-    def _unreadable(self, entry: Entry, attribute: str) -> Incomplete:
-        return Incomplete(
-            f"The service account may not read {attribute} of {plain_dn(entry.dn)}: "
-            "give it the right to read all properties of people and groups."
-        )
-
-
-def _bad_filter(field: str, odd: InvalidFilter) -> Misconfigured:
-    return Misconfigured(
-        f"The filter is not valid: {odd}.", field=field, remedy="Write it as (attribute=value)."
-    )
-
-
-def chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
-    """The items in parts of this size."""
-    return (items[at : at + size] for at in range(0, len(items), size))

@@ -18,7 +18,8 @@ from dirclient.profile import Profile
 from dirclient.reader import utc_now
 from dirclient.resolve import BaseKind
 from dirclient.rootdse import RootDse, Roots
-from dirclient.scan import PEOPLE_PAGE, Scan
+from dirclient.scan import Scan
+from dirclient.searches import PEOPLE_PAGE
 from dirclient.transport import Connection
 
 UNCOUNTED_EVERY = 60

@@ -1,0 +1,171 @@
+"""What every search of a directory needs: filters and attributes of one profile, whole answers.
+
+Anything but a clean end raises `Incomplete`; an identity that may not be read does so too where it
+matters whose it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from dirclient import presets, wire
+from dirclient.errors import Incomplete, Misconfigured
+from dirclient.filters import Filter, InvalidFilter, any_of, eq
+from dirclient.groups import plain_dn
+from dirclient.model import Guid
+from dirclient.people import PersonReader, department_filter, person_filter
+from dirclient.picture import Picture
+from dirclient.profile import Profile
+from dirclient.rootdse import RootDse
+from dirclient.transport import Connection
+from dirclient.wire import Control, Entry
+
+PEOPLE_PAGE = 1000
+"""People asked for at once: what Windows gives at most (MaxPageSize)."""
+IDENTITY_CHUNK = 500
+"""Objects whose existence alone is asked for in one filter."""
+
+EXTENDED_DN = Control(wire.EXTENDED_DN, wire.tlv(0x30, wire.integer(1)))
+"""Members come with their GUIDs. Not critical: without it their DNs serve as well."""
+
+DOMAIN_SCOPE = Control(wire.DOMAIN_SCOPE)
+"""For questions about this domain alone: without references to others."""
+
+_T = TypeVar("_T")
+
+
+class Searches:
+    """Searches of one profile on one connection. `now` decides who has expired."""
+
+    def __init__(
+        self, profile: Profile, connection: Connection, root: RootDse, now: datetime
+    ) -> None:
+        self.profile = profile
+        self.connection = connection
+        self.root = root
+        self.now = now
+        self.preset = presets.of(profile)
+        self.reader = PersonReader.of(profile)
+
+    # -- filters and attributes
+
+    @property
+    def controls(self) -> tuple[Control, ...]:
+        """What group searches carry."""
+        return (EXTENDED_DN,) if self.preset.is_ad else ()
+
+    @property
+    def within(self) -> tuple[Control, ...]:
+        """What questions about the domain alone carry."""
+        return (DOMAIN_SCOPE,) if self.preset.is_ad else ()
+
+    @property
+    def identity_alone(self) -> tuple[str, ...]:
+        """The attribute that is the identity, and no other."""
+        return (self.preset.identity_attribute,)
+
+    @property
+    def person_attributes(self) -> tuple[str, ...]:
+        """What a person is made of, and the primary group."""
+        return (*self.reader.attributes, *(("primarygroupid",) if self.preset.is_ad else ()))
+
+    @property
+    def group_attributes(self) -> tuple[str, ...]:
+        """What a group or an OU is made of."""
+        preset = self.preset
+        ad = ("objectsid", "grouptype") if preset.is_ad else ()
+        return ("objectclass", preset.identity_attribute, *preset.members, preset.changed, *ad)
+
+    def person_filter(self) -> Filter:
+        """Who counts as a person. Raises `Misconfigured` for an administrator's bad filter."""
+        try:
+            return person_filter(self.profile)
+        except InvalidFilter as odd:
+            raise _bad_filter("user_filter", odd) from odd
+
+    def department_filter(self) -> Filter:
+        """What counts as a directory department. Raises `Misconfigured` likewise."""
+        try:
+            return department_filter(self.profile)
+        except InvalidFilter as odd:
+            raise _bad_filter("department_filter", odd) from odd
+
+    def place_filter(self) -> Filter:
+        """What people and groups may lie in."""
+        others = (
+            ("container", "builtinDomain") if self.preset.is_ad else ("organization", "locality")
+        )
+        return any_of((self.preset.ou_filter, *(eq("objectClass", name) for name in others)))
+
+    # -- answers, whole
+
+    def contexts(self, picture: Picture) -> tuple[str, ...]:
+        """The naming contexts that the search DNs lie in: one, unless somebody wants it so."""
+        bases = [base.dn for base in (picture.users, picture.departments) if base is not None]
+        return tuple(dict.fromkeys(map(self.root.context_of, bases)))
+
+    def everywhere(
+        self,
+        picture: Picture,
+        wanted: Filter,
+        attributes: Sequence[str],
+        size: int = 0,
+        controls: Sequence[Control] = (),
+    ) -> Iterator[Entry]:
+        """Entries of the whole domain, wherever the search DNs are; `size` of a page as given."""
+        for context in self.contexts(picture):
+            for entries in self.pages(
+                context, wanted, attributes, size or PEOPLE_PAGE, (*controls, *self.within)
+            ):
+                yield from entries
+
+    def identities(self, picture: Picture, wanted: Filter) -> set[str]:
+        """GUIDs of everything in the domain that fits; what hides its GUID is passed over."""
+        found = map(self.preset.guid, self.everywhere(picture, wanted, self.identity_alone))
+        return {guid for guid in found if guid is not None}
+
+    def still_there(self, picture: Picture, guids: Iterable[str]) -> set[str]:
+        """Which of these objects can be seen somewhere in the domain."""
+        found: set[str] = set()
+        for part in chunks(sorted(guids), IDENTITY_CHUNK):
+            search = any_of(self.preset.by_guid(Guid(guid)) for guid in part)
+            found |= self.identities(picture, search)
+        return found
+
+    def pages(
+        self,
+        base: str,
+        wanted: Filter,
+        attributes: Sequence[str],
+        size: int,
+        controls: Sequence[Control] = (),
+    ) -> Iterator[list[Entry]]:
+        """Every page of a search of a subtree. Raises `Incomplete`."""
+        return self.connection.paged(base, wanted, attributes, "subtree", controls, size)
+
+    def identity(self, entry: Entry) -> Guid:
+        """The GUID of an entry. Raises `Incomplete` where the service account may not read it."""
+        guid = self.preset.guid(entry)
+        if guid is None:
+            raise self.unreadable(entry, self.preset.identity_attribute)
+        return guid
+
+    def unreadable(self, entry: Entry, attribute: str) -> Incomplete:
+        """What to raise where the service account may not read what it must."""
+        return Incomplete(
+            f"The service account may not read {attribute} of {plain_dn(entry.dn)}: "
+            "give it the right to read all properties of people and groups."
+        )
+
+
+def _bad_filter(field: str, odd: InvalidFilter) -> Misconfigured:
+    return Misconfigured(
+        f"The filter is not valid: {odd}.", field=field, remedy="Write it as (attribute=value)."
+    )
+
+
+def chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    """The items in parts of this size."""
+    return (items[at : at + size] for at in range(0, len(items), size))
