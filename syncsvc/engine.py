@@ -294,7 +294,7 @@ class Engine:
                 counts=counts_of(planned, applied),
                 ldap_operations=snapshot.operations,
                 delay_seconds=waited if applied.any else None,
-                error=_failures(applied),
+                error=_remarks(snapshot, applied),
                 phase="",
             )
 
@@ -468,8 +468,15 @@ def _status(plan: Plan, applied: Applied) -> str:
     return "unchanged" if plan.empty else "failed"
 
 
-def _failures(applied: Applied) -> str:
-    if not applied.failed:
-        return ""
-    first = next(iter(applied.failed.values()))
-    return f"{len(applied.failed)} could not be changed; the first: {first}"
+def _remarks(snapshot: Snapshot, applied: Applied) -> str:
+    """What an administrator should know of a run that went through."""
+    found = []
+    if applied.failed:
+        first = next(iter(applied.failed.values()))
+        found.append(f"{len(applied.failed)} could not be changed; the first: {first}")
+    if snapshot.hidden:
+        found.append(
+            f"{len(snapshot.hidden)} objects are hidden from the service account; "
+            "what Kerauno has of them was left as it is."
+        )
+    return " ".join(found)

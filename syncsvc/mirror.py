@@ -113,7 +113,7 @@ class Mirror:
         new: list[Person] = []
         changed: list[Person] = []
         digests: dict[str, str] = {}
-        gone = known.keys() - snapshot.people.keys()
+        gone = known.keys() - snapshot.people.keys() - snapshot.hidden
         for guid, person in snapshot.people.items():
             if guid in failed:
                 continue
@@ -155,7 +155,8 @@ class Mirror:
             self._write_departments(s, part, known)
 
         self._write(changed, write, _DEPARTMENTS_AT_ONCE)
-        gone = [(self._id, guid) for guid in sorted(known.keys() - snapshot.departments.keys())]
+        vanished = known.keys() - snapshot.departments.keys() - snapshot.hidden
+        gone = [(self._id, guid) for guid in sorted(vanished)]
         self._write(gone, self._forget)
         return bool(changed or gone)
 

@@ -257,8 +257,8 @@ class _Planner:
 
     def _find_leavers(self) -> None:
         for guid, user in self.records.by_guid.items():
-            if not user.active:
-                continue
+            if not user.active or guid in self.snapshot.hidden:
+                continue  # not being let see somebody is not their leaving
             person = self.snapshot.people.get(Guid(guid))
             if person is not None and person.state is AccountState.ACTIVE:
                 continue
@@ -334,7 +334,7 @@ class _Planner:
             sorted(
                 guid
                 for guid in self.records.held_out
-                if guid not in seen.people and guid not in seen.departments
+                if not (guid in seen.people or guid in seen.departments or guid in seen.hidden)
             )
         )
 

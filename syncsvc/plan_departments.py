@@ -61,8 +61,13 @@ def plan_department_updates(
     """Keep the imported departments true: name, place and members follow the directory."""
     people = People(records, actions)
     plan = DepartmentPlan()
+    hidden = frozenset(
+        records.by_guid[guid].id for guid in snapshot.hidden if guid in records.by_guid
+    )
     for record in sorted(records.departments.values(), key=lambda record: record.guid):
-        _update(plan, record, snapshot.departments.get(Guid(record.guid)), people)
+        if record.guid not in snapshot.hidden:
+            seen = snapshot.departments.get(Guid(record.guid))
+            _update(plan, record, seen, people, hidden)
     return plan
 
 
@@ -71,6 +76,7 @@ def _update(
     record: DepartmentRecord,
     seen: DirectoryDepartment | None,
     people: People,
+    hidden: frozenset[int],
 ) -> None:
     members = seen.members if seen is not None else frozenset()
     wanted = {people.staying[guid] for guid in members if guid in people.staying}
@@ -79,7 +85,8 @@ def _update(
     joining = [guid for guid in members if guid in people.arriving]
     # Who is in by hand already becomes AD's member; they need no joining.
     wanted.update(id for g in joining if (id := people.arriving[g]) in record.members and id)
-    static = record.static - leavers
+    # Whom the service account may not see, nobody can say has left.
+    static = record.static - leavers - hidden
     add = frozenset(wanted - static)
     remove = static - wanted
     for user_id in leavers:

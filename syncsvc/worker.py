@@ -11,12 +11,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 
-from dirclient.errors import DirectoryError, Misconfigured
+from dirclient.errors import DirectoryError, Incomplete, Misconfigured
 from dirclient.model import Snapshot
 from kerauno import directories, runs
 from kerauno.errors import DatabaseUnavailable, KeyProblem, LeaseLost
@@ -56,7 +56,7 @@ class Worker:
     _alarm: str = ""
     _turned: float = 0.0
     _next_prune: float = 0.0
-    _wait: float = field(default=0.0)
+    _wait: float = 0.0
 
     def serve(self) -> None:
         """Run until stopped."""
@@ -150,10 +150,9 @@ class Worker:
             return
         if self._pending is not None:
             self._run_change(self._pending)
-        if self._watch is None or self._watch.snapshot is None or self.clock() >= self._next_read:
-            if self.clock() >= self._next_read:
-                self._complete_read(configured, "timer")
-        elif self._watch.due():
+        if self.clock() >= self._next_read:
+            self._complete_read(configured, "timer")
+        elif self._watch is not None and self._watch.due():
             self._look(configured, self._watch)
         self._prune()
 
@@ -170,11 +169,16 @@ class Worker:
         else:
             self._next_read = self.clock() + self._retry
             self._retry = min(self._retry * 2, LAST_RETRY)
+            self._watch = None  # until a read comes to its end there is nothing to follow
             self._alarm = str(report.get("error", ""))
 
     def _look(self, configured: Configured, watch: Watch) -> None:
         before = watch.snapshot
-        found = watch.look()
+        try:
+            found = watch.look()
+        except Incomplete as error:
+            _log.warning("changes cannot be followed", error=str(error))
+            found = None
         if self._alarm:
             self._clear_alarm(None)
         if found is None:

@@ -210,6 +210,23 @@ def test_a_directory_that_is_away_raises_the_alarm_and_is_tried_again(loop: Turn
     assert "new.one" in sync.users()
 
 
+def test_changes_that_cannot_be_read_to_their_end_mean_complete_reads_until_one_succeeds(
+    loop: Turned,
+) -> None:
+    sync = loop.sync
+    people = sync.people(12)
+    loop.turn()
+    sync.fake.incomplete = True
+    sync.fake.remove_person(people[0].guid)
+    for _ in range(10):
+        loop.turn()
+    assert alarm(sync) == "The read was cut short."
+    assert sync.users()["p1.q1"]["active"]
+    sync.fake.incomplete = False
+    loop.turn(300.0)
+    assert (alarm(sync), sync.users()["p1.q1"]["active"]) == ("", False)
+
+
 def test_a_directory_that_is_away_at_the_start_is_asked_ever_more_rarely(loop: Turned) -> None:
     sync = loop.sync
     sync.fake.down = True

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from dirclient.model import DepartmentKind
 from syncsvc.guard import Limits, reasons_to_hold
-from syncsvc.plan import Mode, Rules
+from syncsvc.plan import Mode, Rules, make_plan
 from syncsvc.plan_departments import Import
 from syncsvc.records import DepartmentRecord
 from tests.syncing import (
@@ -181,3 +181,16 @@ def test_an_empty_result_is_held_however_few_there_are() -> None:
     known = records(linked(1))
     made = plan([], known=known)
     assert reasons_to_hold(made, known, snapshot(), Limits(5, 10))
+
+
+def test_whom_the_service_account_may_not_see_has_not_left() -> None:
+    """Lost read rights on half the tree must remove nobody: not seeing is not leaving."""
+    known = records(linked(1), linked(2), held_out=frozenset({str(guid(3))}), **IMPORTED)
+    seen = replace(
+        snapshot([person(1)], [department(101, "Sales", [1])]),
+        hidden=frozenset({guid(2), guid(3)}),
+    )
+    made = make_plan(seen, known, KEEP)
+    assert (made.empty, made.holds_ended) == (True, ())
+    no_group = replace(snapshot([person(1), person(2)]), hidden=frozenset({guid(101)}))
+    assert make_plan(no_group, known, KEEP).empty
