@@ -191,7 +191,7 @@ class Reading:
             raise _half_read(scan, picture, unseen)
 
     def _hidden(self) -> frozenset[Guid]:
-        """Who is named as a member and lies below the User Search DN, but cannot be seen (AD).
+        """Who is named as a member and lies below the search DNs, but cannot be seen (AD).
 
         A deleted account leaves its groups; one that only became unreadable stays named.
         """
@@ -279,7 +279,7 @@ def _warnings(scan: Scan, picture: Picture, referrals: int) -> tuple[str, ...]:
         )
     if picture.hidden:
         warnings.append(
-            f"{len(picture.hidden)} members of departments lie below the User Search DN, but the "
+            f"{len(picture.hidden)} members of departments lie below the search DNs, but the "
             "service account may not see them."
         )
     return tuple(warnings)

@@ -48,7 +48,7 @@ class Scan(searches.Searches):
     ) -> None:
         super().__init__(profile, connection, root, now)
         self.foreign: set[str] = set()  # members that live in another domain
-        self.strangers: set[str] = set()  # members below the User Search DN who are nobody known
+        self.strangers: set[str] = set()  # members below the search DNs who are nobody known
         self._nested: dict[str, Guid] | None = None
         self._same: dict[str, str] = {}  # one string for each reference, however often it occurs
         self._suffix = root.domain.lower().encode()
@@ -211,13 +211,17 @@ class Scan(searches.Searches):
             yield from part.values
 
     def _note_stranger(self, picture: Picture, name: str, value: bytes) -> None:
-        """Remember a member who is no known person, by where their DN says that they live."""
+        """Remember a member who is nobody known, by where their DN says that they are."""
         if name in picture.people:
             return
         place = value.lower()
         if not place.endswith(self._suffix):
             self.foreign.add(name)
-        elif place.endswith(b"," + picture.users.dn.lower().encode()):
+        elif any(
+            place.endswith(b"," + base.dn.lower().encode())
+            for base in (picture.users, picture.departments)
+            if base is not None
+        ):
             self.strangers.add(name)
 
     def _next_part(self, dn: str, attribute: str, at: int) -> MemberPart:
