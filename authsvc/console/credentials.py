@@ -95,11 +95,33 @@ def test() -> ResponseReturnValue:
         directory = site.directory_or_none(s)
     settings = _understood(draft, directory)
     template = "console/_steps.html" if site.part_only() else "console/test.html"
-    steps = _probe(settings.profile) if settings else iter(())
+    steps = _audited(_probe(settings.profile)) if settings else iter(())
     faults = {forms.LABELS.get(name, name): fault for name, fault in draft.faults.items()}
     response = Response(stream_template(template, steps=steps, faults=faults))
     response.headers["X-Accel-Buffering"] = "no"  # a reverse proxy passes each step on at once
     return response
+
+
+@bp.post("/directory/credentials/advanced")
+def advanced() -> ResponseReturnValue:
+    """What Advanced Search DN adds and removes: both ways, asked of the directory itself."""
+    draft = _posted()
+    found: list[tuple[str, list[Step]]] = []
+    for value, label in (("no", "Off"), ("yes", "On")):
+        draft.typed["advanced"] = value
+        with site.reading() as s:
+            settings = _understood(draft, site.directory_or_none(s))
+        wanted = ("people", "departments")
+        steps = [
+            step
+            for step in (_probe(settings.profile) if settings else ())
+            if step.name in wanted or not step.ok
+        ]
+        found.append((label, steps))
+    faults = {forms.LABELS.get(name, name): fault for name, fault in draft.faults.items()}
+    return site.page(
+        "_advanced.html" if site.part_only() else "advanced.html", found=found, faults=faults
+    )
 
 
 @bp.post("/directory/credentials/suggest")
@@ -194,6 +216,20 @@ def _probe(profile: Profile) -> Iterator[Step]:
         yield Step("tcp", False, str(away), 0.0, remedy="; ".join(away.tried))
     finally:
         client.close()
+
+
+def _audited(steps: Iterator[Step]) -> Iterator[Step]:
+    """The steps, and afterwards a note of what deserved attention, for the dashboard."""
+    remarks: list[dict[str, str]] = []
+    outcome = "ok"
+    for step in steps:
+        if not step.ok:
+            outcome = "failed"
+        if not step.ok or step.warning:
+            remarks.append({"step": step.name, "said": step.summary, "remedy": step.remedy})
+        yield step
+    with site.writing() as s:
+        site.note(s, "settings-tested", outcome=outcome, detail={"remarks": remarks})
 
 
 def _review(s: Session, request_id: int) -> requests.Followed:

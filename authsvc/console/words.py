@@ -205,10 +205,18 @@ EVENTS: Mapping[str, str] = {
     "audit-exported": "Audit exported",
     "key-rotated": "Secret key rotated",
     "attempts-cleared": "Sign-in attempts cleared",
+    "app.sign-in": "Sign-in to an app",
+    "app.sign-out": "App told of a sign-out",
+    "app.consent": "Consent to an app",
+    "app.device": "Device connected",
+    "client": "App registration",
+    "protected-host": "Protected site",
+    "signing-keys": "Signing keys",
 }
 
 OUTCOMES: Mapping[str, str] = {
     "ok": "Done",
+    "failed": "Failed",
     "checked": "Password checked for an app",
     "first-sign-in": "At the first sign-in",
     "requested": "Asked for",
@@ -235,6 +243,21 @@ OUTCOMES: Mapping[str, str] = {
     "directory_unavailable": "No AD server could be asked",
     "directory_misconfigured": "AD Credentials do not work",
     "throttled": "Too many attempts",
+    "signed-in": "Signed in",
+    "refused": "Not a member of the site's departments",
+    "refused replayed": "A code or token was used a second time: everything that came of it ended",
+    "refused other-client": "A code or token of another app",
+    "refused redirect-changed": "The redirect address was changed on the way",
+    "refused verifier-wrong": "The PKCE verifier was wrong",
+    "refused person-gone": "The person had signed out or may no longer sign in",
+    "delivered": "The app was told",
+    "retrying": "The app did not answer; it is tried again",
+    "given-up": "The app did not answer for a day",
+    "secret-rotated": "New secret",
+    "connected": "Connected",
+    "granted": "Granted",
+    "denied": "Denied",
+    "withdrawn": "Withdrawn",
 }
 
 OUTCOME_REMEDIES: Mapping[str, str] = {

@@ -135,6 +135,7 @@ def _waiting(
         for run in runs.held(s)
     ]
     found += _certificates(directory, now)
+    found += _remarks(s)
     proposals = s.scalar(select(func.count()).select_from(LinkProposal)) or 0
     if proposals:
         user_id = s.scalar(select(LinkProposal.user_id).limit(1))
@@ -170,6 +171,24 @@ def _waiting(
             )
         )
     return found
+
+
+def _remarks(s: Session) -> list[Waiting]:
+    """What the last test of the credentials found about the service account's rights."""
+    last = s.scalar(
+        select(Audit).where(Audit.event == "settings-tested").order_by(Audit.id.desc()).limit(1)
+    )
+    remarks = last.detail.get("remarks", []) if last is not None else []
+    return [
+        Waiting(
+            "The service account: " + str(one.get("said", "")),
+            str(one.get("remedy", "")),
+            "/console/directory/credentials",
+            "Test again",
+        )
+        for one in remarks
+        if isinstance(one, dict) and one.get("step") in ("rights", "bind")
+    ]
 
 
 def _certificates(directory: Directory, now: datetime) -> list[Waiting]:
