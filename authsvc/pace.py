@@ -39,6 +39,7 @@ class Pace:
         self._sleep = sleep
         self._slow = slow
         self._lock = threading.Lock()
+        self._first = threading.Lock()
         self._taken: dict[bool, deque[float]] = {
             False: deque(maxlen=_KEPT),
             True: deque(maxlen=_KEPT),
@@ -52,21 +53,22 @@ class Pace:
 
     def hold(self, started: float, *, slow: bool) -> None:
         """Return when this refusal has taken as long as refusals take."""
-        if not self._taken[True]:
-            self._measure_slow()
-        took = self._clock() - started
+        took = self._clock() - started  # before the measuring below, which is no part of it
+        with self._first:
+            if not self._taken[True]:
+                self._measure_slow()
         with self._lock:
             self._note(took, slow)
             target = min(max(self._until.values()), _LONGEST)
-        if target > took:
-            self._sleep(target - took)
+        left = started + target - self._clock()
+        if left > 0:
+            self._sleep(left)
 
     def _measure_slow(self) -> None:
+        """One thread measures, and the others wait: they would only slow each other down."""
         took = min(self._one_slow() for _ in range(3))  # a busy moment is not the rule
-        with self._lock:
-            if not self._taken[True]:
-                self._taken[True].append(took)
-                self._until[True] = took * _MARGIN
+        self._taken[True].append(took)
+        self._until[True] = took * _MARGIN
 
     def _one_slow(self) -> float:
         before = self._clock()
