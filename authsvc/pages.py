@@ -78,6 +78,12 @@ def add_navigation(app: Flask, group: NavGroup) -> None:
     app.extensions["kerauno.navigation"].append(group)
 
 
+def add_to_first_group(app: Flask, item: NavItem) -> None:
+    """Add an entry to everyone's own pages, which stand first."""
+    groups: list[NavGroup] = app.extensions["kerauno.navigation"]
+    groups[0] = NavGroup(groups[0].title, (*groups[0].items, item))
+
+
 def navigation() -> tuple[ShownGroup, ...]:
     """What the person of this request may open; the longest matching address is the current."""
     groups: list[NavGroup] = current_app.extensions["kerauno.navigation"]

@@ -120,7 +120,12 @@ def allow_form_targets(next_url: str) -> None:
         for origin in targets(next_url)
     ]
     if origins:
-        request.environ[_ENVIRON] = origins
+        lead_forms_to(*origins)
+
+
+def lead_forms_to(*origins: str) -> None:
+    """Let this page's forms lead on to these origins, besides this site."""
+    request.environ[_ENVIRON] = origins
 
 
 def safe_next(target: str | None) -> str:

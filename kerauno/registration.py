@@ -28,6 +28,7 @@ ALGORITHMS = ("RS256", "ES256")
 USER_SCOPES = ("openid", "profile", "email", "phone", "groups", "offline_access")
 
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")  # RFC 6749 3.3
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")  # a name, or IPv6: it ends up in a header
 _SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")  # a private-use scheme, RFC 8252 7.1
 
 
@@ -190,7 +191,7 @@ def uri_problem(uri: str, *, confidential: bool, web_only: bool = False) -> str:
     if parts.username is not None or parts.password is not None:
         return "carries a name or a password."
     if parts.scheme in ("http", "https"):
-        if not host:
+        if not host or not _HOST.fullmatch(host):
             return "has no host."
         if parts.scheme == "http" and not confidential and not _loopback(host):
             return "is not https."

@@ -7,10 +7,12 @@ from flask import Flask
 from authsvc.console import (
     api,
     audit,
+    clients,
     credentials,
     dashboard,
     departments,
     follow,
+    hosts,
     people,
     phones,
     runs,
@@ -35,6 +37,8 @@ PARTS = (
     phones.bp,
     api.bp,
     audit.bp,
+    clients.bp,
+    hosts.bp,
 )
 _ADMIN = frozenset({ADMIN})
 
@@ -76,6 +80,7 @@ NAVIGATION = (
         "Security",
         (
             ("Apps", "/console/clients", "app"),
+            ("Protected sites", "/console/hosts", "lock"),
             ("Audit", "/console/audit", "shield"),
         ),
     ),

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from authlib.common.urls import add_params_to_uri
 from authlib.oauth2.rfc6749.errors import AccessDeniedError, OAuth2Error
 from authlib.oidc.core.errors import ConsentRequiredError, LoginRequiredError
-from flask import Flask, Response, g, redirect, render_template, request
+from flask import Flask, Response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from authsvc.errors import error_page
@@ -24,7 +24,7 @@ from authsvc.oidc.endpoints import AUTHORIZE_PATH
 from authsvc.oidc.keyring import NotOurs
 from authsvc.oidc.provider import Provider, provider
 from authsvc.oidc.request import AuthorizationRequest, Faulty, Untrusted
-from authsvc.security import add_form_targets, serves_other_sites
+from authsvc.security import add_form_targets, lead_forms_to, serves_other_sites
 from authsvc.sessions import Me, current, me, require_user
 from kerauno import app_requests, audit, consents, tokens
 from kerauno.hot import Hot
@@ -193,7 +193,7 @@ def _waiting(here: Provider, arrived: _Arrived) -> str:
 def _consent_page(here: Provider, arrived: _Arrived) -> ResponseReturnValue:
     asked = arrived.request
     target = _waiting(here, arrived)
-    g.form_targets = [origin_of(asked.redirect_uri)]
+    lead_forms_to(origin_of(asked.redirect_uri))
     return render_template(
         "oidc/consent.html",
         app_name=asked.client.name,

@@ -21,7 +21,7 @@ from authsvc.oidc.authorize import origin_of
 from authsvc.oidc.endpoints import LOGOUT_PATH
 from authsvc.oidc.keyring import NotOurs
 from authsvc.oidc.provider import Provider, provider
-from authsvc.security import serves_other_sites
+from authsvc.security import lead_forms_to, serves_other_sites
 from authsvc.sessions import Me, current, take_cookie
 from kerauno import audit, sessions
 from kerauno.clients import ClientInfo
@@ -111,7 +111,7 @@ def _params(source: Mapping[str, str]) -> dict[str, str]:
 
 def _ask(asked: LogoutRequest, params: Mapping[str, str]) -> ResponseReturnValue:
     if asked.target:
-        g.form_targets = [origin_of(asked.target)]
+        lead_forms_to(origin_of(asked.target))
     return render_template(
         "oidc/logout.html",
         w=texts,

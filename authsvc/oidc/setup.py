@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from authsvc.background import Background, Task
+from authsvc.oidc.apps import setup_apps
 from authsvc.oidc.authorize import setup_authorize
 from authsvc.oidc.courier import Courier
 from authsvc.oidc.device import setup_device
@@ -31,6 +32,7 @@ def setup_oidc(app: Flask, collaborators: Services) -> Provider:
     setup_authorize(app)
     setup_logout(app)
     setup_device(app)
+    setup_apps(app)
     courier = Courier(provider)
     background: Background = app.extensions["kerauno.background"]
     background.add(Task("logouts", LOOK_SECONDS, courier.deliver))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 untrusted = "This sign-in link does not work"
 took_too_long = "This took too long"
 start_again = "The app's request is not waiting any more. Please start again at the app."
@@ -82,5 +84,21 @@ apps_lead = "Apps that you opened with your Kerauno account."
 apps_none = "No app is connected"
 apps_none_note = "When you sign in to an app with Kerauno, it is listed here."
 company_app = "Company app"
+knows = "Knows"
+since = "connected"
+last_used = "last used"
 disconnect = "Disconnect"
 disconnected = "The app is disconnected: what it held for you has ended."
+
+_short = {
+    "profile": "name",
+    "email": "email",
+    "phone": "extension",
+    "groups": "departments",
+}
+
+
+def known(scopes: Iterable[str]) -> str:
+    """What an app knows of the person, in a few words."""
+    words = [_short[scope] for scope in scopes if scope in _short]
+    return ", ".join(words) or "who you are"

@@ -67,6 +67,7 @@ class Person:
     subject: str
     browser: FlaskClient
     handle: str
+    cookie: tuple[str, str]  # name and value
 
 
 def challenge(verifier: str) -> str:
@@ -116,8 +117,9 @@ class Sso:
                 s, user_id, method=method, now=self.clock(), lifetime=lifetime_for(self.settings)
             )
         browser = self.browser()
-        browser.set_cookie(cookie_for(self.settings), new.cookie, domain="localhost")
-        return Person(user_id, subject, browser, new.handle)
+        cookie = (cookie_for(self.settings), new.cookie)
+        browser.set_cookie(*cookie, domain="localhost")
+        return Person(user_id, subject, browser, new.handle, cookie)
 
     def register(self, name: str = "Wiki", **more: Any) -> RegisteredApp:
         """A new app; `more` are fields of Registration."""

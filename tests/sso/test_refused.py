@@ -426,6 +426,8 @@ def test_an_id_token_is_no_access_token(provider: Sso) -> None:
         ("https://wiki/ cb", False, False),
         ("https://wiki:99999/cb", False, False),
         ("https://wíki/cb", False, False),
+        ("https://wiki;script-src/cb", False, False),
+        ("https://wiki,evil/cb", False, False),
     ],
 )
 def test_which_redirect_addresses_can_be_registered(

@@ -1,0 +1,53 @@
+"""Security > Protected sites: what stands behind a reverse proxy, and who may enter it."""
+
+from __future__ import annotations
+
+from flask import redirect, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+
+from authsvc.console import site
+from kerauno import protected
+from kerauno.errors import InvalidValue, NotFound
+from kerauno.tables import Department
+
+bp = site.blueprint("hosts")
+
+
+@bp.get("/hosts")
+def table() -> ResponseReturnValue:
+    """Every site, and the form for another."""
+    return _page()
+
+
+@bp.post("/hosts")
+def save() -> ResponseReturnValue:
+    """Protect a site, or say anew who may enter it."""
+    host = request.form.get("host", "")[:300]
+    chosen = request.form.getlist("departments")
+    try:
+        with site.writing() as s:
+            row = protected.put(s, host, chosen, site.now())
+            detail = {"host": row.host, "departments": chosen}
+            site.note(s, "protected-host", outcome="saved", detail=detail)
+    except (InvalidValue, NotFound) as refused:
+        remedy = refused.remedy if isinstance(refused, InvalidValue) else ""
+        return _page(422, error=f"{refused} {remedy}".strip(), host=host, chosen=chosen)
+    return redirect("/console/hosts?saved=1", 303)
+
+
+@bp.post("/hosts/remove")
+def remove() -> ResponseReturnValue:
+    """Protect a site no longer: nobody is let in to it."""
+    host = request.form.get("host", "")
+    with site.writing() as s:
+        protected.remove(s, host)
+        site.note(s, "protected-host", outcome="removed", detail={"host": host})
+    return redirect("/console/hosts?removed=1", 303)
+
+
+def _page(status: int = 200, **values: object) -> ResponseReturnValue:
+    with site.reading() as s:
+        rows = protected.everything(s)
+        departments = list(s.scalars(select(Department.name).distinct().order_by(Department.name)))
+    return site.page("hosts.html", status, rows=rows, departments=departments, **values)

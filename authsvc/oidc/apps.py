@@ -1,0 +1,55 @@
+"""The person's connected apps: what they opened with Kerauno, and ending it."""
+
+from __future__ import annotations
+
+from flask import Flask, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import NotFound
+
+from authsvc.oidc import texts
+from authsvc.oidc.provider import provider
+from authsvc.pages import NavItem, add_to_first_group
+from authsvc.sessions import me, require_user
+from kerauno import audit, clients, consents
+
+APPS_PATH = "/apps"
+
+
+def setup_apps(app: Flask) -> None:
+    """Register the page and its entry in the navigation."""
+    app.add_url_rule(APPS_PATH, "oidc.apps", apps)
+    app.add_url_rule(
+        f"{APPS_PATH}/<client_id>/disconnect", "oidc.disconnect", disconnect, methods=["POST"]
+    )
+    add_to_first_group(app, NavItem(texts.apps_title, APPS_PATH, "app"))
+
+
+@require_user
+def apps() -> ResponseReturnValue:
+    """Every app that holds something of the person."""
+    with provider().database.read() as s:
+        connected = consents.connected(s, me().user_id)
+    return render_template(
+        "oidc/apps.html", w=texts, apps=connected, done="disconnected" in request.args
+    )
+
+
+@require_user
+def disconnect(client_id: str) -> ResponseReturnValue:
+    """Take consent back; tokens end and the app is told."""
+    here, person = provider(), me()
+    now = here.now()
+    with here.database.write() as s:
+        if not consents.withdraw(s, person.user_id, client_id, now):
+            raise NotFound
+        audit.append(
+            s,
+            "app.consent",
+            now=now,
+            outcome="withdrawn",
+            actor=person.email,
+            user_id=person.user_id,
+            address=request.remote_addr or "",
+            detail={"app": clients.get(s, client_id).name, "client": client_id},
+        )
+    return redirect(f"{APPS_PATH}?disconnected", 303)
