@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -62,6 +62,7 @@ _DIRECT: list[Any] = []  # one object for all: it is turned into JSON once
 
 Fence = Callable[[Session], None]
 Row = tuple[Any, ...]
+T = TypeVar("T")
 
 
 class Mirror:
@@ -125,16 +126,15 @@ class Mirror:
             digests[guid] = digest
             (new if before is None else changed).append(person)
 
-        def values(person: Person) -> tuple[Any, ...]:
+        def row(person: Person) -> Row:
             state, conflicts = plan.standing[person.guid]
-            user_id = user_ids.get(person.guid)
-            return _person_row(person, state, conflicts, user_id, digests[person.guid])
+            user_id, digest = user_ids.get(person.guid), digests[person.guid]
+            values = _person_row(person, state, conflicts, user_id, digest)
+            return (*values, self._id, str(person.guid))
 
         keyed = (*_PERSON, *_PERSON_KEY)
-        rows = [(*values(person), self._id, str(person.guid)) for person in new]
-        self._write(rows, lambda s, part: insert_rows(s, keyed, part))
-        rows = [(*values(person), self._id, str(person.guid)) for person in changed]
-        self._write(rows, lambda s, part: update_rows(s, _PERSON, _PERSON_KEY, part))
+        self._write(new, lambda s, part: insert_rows(s, keyed, map(row, part)))
+        self._write(changed, lambda s, part: update_rows(s, _PERSON, _PERSON_KEY, map(row, part)))
         rows = [(self._id, guid) for guid in sorted(gone)]
         self._write(rows, lambda s, part: delete_rows(s, _PERSON_KEY, part))
         return bool(new or changed or gone)
@@ -217,9 +217,9 @@ class Mirror:
         delete_rows(s, (SeenMember.directory_id, SeenMember.department_guid), keys)
 
     def _write(
-        self, rows: Sequence[Row], work: Callable[[Session, Sequence[Row]], None], size: int = 2000
+        self, things: Sequence[T], work: Callable[[Session, Sequence[T]], None], size: int = 2000
     ) -> None:
-        for part in parts(rows, size):
+        for part in parts(things, size):
             with self._db.write() as s:
                 self._fence(s)
                 work(s, part)
