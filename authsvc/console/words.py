@@ -103,8 +103,8 @@ RUN_KINDS: Mapping[str, str] = {
     "import": "Import department",
     "unimport": "Unimport department",
     "undo": "Undo",
-    "confirm": "Confirm held run",
-    "discard": "Discard held run",
+    "confirm": "Apply a plan",
+    "discard": "Discard a plan",
     "user-sync": "Sync one user with AD",
     "user-desync": "De-sync one user",
     "settings": "Preview of new settings",
@@ -296,7 +296,7 @@ def conflict_sentence(conflict: Mapping[str, Any]) -> str:
     """One line on a conflict: what is wrong, the value at fault, and who the other party is."""
     sentence = said(CONFLICTS, conflict.get("code"))
     value, other = conflict.get("value"), conflict.get("other")
-    if value:
+    if value and conflict.get("code") not in ("account_disabled", "account_expired", "held_out"):
         sentence += f": {value}"
     if other:
         sentence += f", by {other}" if sentence_takes_by(conflict) else f" ({other})"
