@@ -428,3 +428,21 @@ def test_a_disabled_person_in_the_directory_is_not_explained(here: Situation) ->
 
 def test_an_attempt_hides_its_password() -> None:
     assert "hunter2" not in repr(Attempt("john", "hunter2", "10.0.0.1"))
+
+
+@pytest.mark.parametrize("domain", ["COMPANY", "company", "goodcompany.local"])
+def test_a_down_level_name_of_this_domain_is_the_person(here: Situation, domain: str) -> None:
+    here.linked(here.person())
+    assert isinstance(here.try_(f"{domain}\\john.doe"), Right)
+
+
+def test_a_down_level_name_of_another_domain_is_nobody(here: Situation) -> None:
+    here.linked(here.person())
+    assert isinstance(here.try_("OTHER\\john.doe"), NotLetIn)
+    assert here.reasons == [Reason.UNKNOWN]
+
+
+def test_a_down_level_name_is_not_judged_while_its_domain_cannot_be_asked(here: Situation) -> None:
+    here.linked(here.person())
+    here.directory.down = True
+    assert isinstance(here.try_("COMPANY\\john.doe"), CannotAsk)
