@@ -16,7 +16,8 @@ from kerauno.errors import InvalidValue, NotFound, NumberTaken
 from kerauno.tables import Department, User
 from syncsvc.apply import apply_at_once
 from syncsvc.departments_sql import journal_department
-from syncsvc.engine import Ask, Engine, Planned, Report, counts_of
+from syncsvc.engine import Ask, Engine, Planned, Report
+from syncsvc.outcome import counts_of, no_counts
 from syncsvc.people_sql import Target
 from syncsvc.plan import Mode, Rules, make_plan
 from syncsvc.plan_departments import Import
@@ -123,7 +124,7 @@ def _import(engine: Engine, running: Running, planned: Planned) -> Report:
             "applied",
             complete=True,
             people=len(snapshot.people),
-            counts=counts_of(planned, applied),
+            counts=counts_of(planned.plan, applied),
             ldap_operations=snapshot.operations,
             phase="",
         )
@@ -174,8 +175,7 @@ def unimport_department(engine: Engine, ask: Ask, which: str) -> Report:
         )
         for user_id in removed.only_here:
             _desync(s, running, user_id, by)
-        counts = {
-            **dict.fromkeys(runs.COUNTS, 0),
+        counts = no_counts() | {
             "updated": len(removed.only_here),
             "departments": {"imported": 0, "updated": 1},
         }

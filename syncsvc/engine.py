@@ -5,7 +5,6 @@ The timer, a change, the console and the command line all come through here.
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -26,16 +25,17 @@ from kerauno.bulk import RowRefused
 from kerauno.db import Database
 from kerauno.errors import DatabaseUnavailable, KeyProblem, LeaseLost, RecordError, Stale
 from kerauno.sealed import Sealer
-from kerauno.tables import HeldOut, LinkProposal, Run
+from kerauno.tables import Run
 from syncsvc import delay, settings
-from syncsvc.actions import ActionKind, Plan
+from syncsvc.actions import Plan
 from syncsvc.apply import Applied, apply_plan
 from syncsvc.guard import HELD_FOR, fingerprint, reasons_to_hold
 from syncsvc.mirror import Mirror
+from syncsvc.outcome import counts_of, keep_house, no_counts, remarks, status_of
 from syncsvc.people_sql import Target
 from syncsvc.plan import Mode, Rules, make_plan
 from syncsvc.records import Records, load
-from syncsvc.running import Clock, Running, Stopped, leased
+from syncsvc.running import Clock, Running, Stopped, leased, uncollected
 from syncsvc.settings import Configured
 from syncsvc.undo import undone_lately
 
@@ -277,7 +277,7 @@ class Engine:
         running.total = len(plan.actions) + len(plan.departments)
         applied = apply_plan(self.db, plan, target, running.fence, running.step)
         visible = self.now()
-        self.keep_house(running, planned)
+        keep_house(self.db, running, configured.id, plan, planned.records)
         self.update_mirror(running, planned, target, applied)
         with self.db.write() as s:
             if quiet_since is None:
@@ -288,42 +288,15 @@ class Engine:
             self._note_read(s, planned)
             return running.finish(
                 s,
-                _status(plan, applied),
+                status_of(plan, applied),
                 complete=True,
                 people=len(snapshot.people),
-                counts=counts_of(planned, applied),
+                counts=counts_of(plan, applied),
                 ldap_operations=snapshot.operations,
                 delay_seconds=waited if applied.any else None,
-                error=_remarks(snapshot, applied),
+                error=remarks(snapshot, applied),
                 phase="",
             )
-
-    def keep_house(self, running: Running, planned: Planned) -> None:
-        """End holds of people who left, and note which links an administrator must confirm."""
-        plan, records, directory_id = planned.plan, planned.records, planned.configured.id
-        if not plan.holds_ended and plan.proposals == records.proposals:
-            return
-        with self.db.write() as s:
-            running.fence(s)
-            for guid in plan.holds_ended:
-                key = (HeldOut.directory_id == directory_id, HeldOut.guid == guid)
-                s.execute(delete(HeldOut).where(*key))
-            for guid in records.proposals.keys() - plan.proposals.keys():
-                s.execute(
-                    delete(LinkProposal).where(
-                        LinkProposal.directory_id == directory_id, LinkProposal.guid == guid
-                    )
-                )
-            for guid, user_id in plan.proposals.items():
-                if records.proposals.get(guid) != user_id:
-                    s.merge(
-                        LinkProposal(
-                            directory_id=directory_id,
-                            guid=str(guid),
-                            user_id=user_id,
-                            proposed_at=self.now(),
-                        )
-                    )
 
     def update_mirror(
         self, running: Running, planned: Planned, target: Target, applied: Applied
@@ -364,10 +337,7 @@ class Engine:
                 "held",
                 complete=True,
                 people=len(planned.snapshot.people),
-                counts={
-                    **dict.fromkeys(runs.COUNTS, 0),
-                    "conflicts": len(planned.plan.conflicts),
-                },
+                counts=no_counts(len(planned.plan.conflicts)),
                 ldap_operations=planned.snapshot.operations,
                 plan=stored,
                 fingerprint=print_,
@@ -431,52 +401,3 @@ class Engine:
                 usn=snapshot.cursor.usn,
                 read_at=snapshot.read_at,
             )
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """No cyclic garbage collection: it would walk 100,000 people over and over to find nothing."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
-def counts_of(planned: Planned, applied: Applied) -> dict[str, Any]:
-    """What a run did, as it is recorded and shown."""
-    people = applied.people
-    return {
-        "created": people[ActionKind.CREATE],
-        "linked": people[ActionKind.LINK],
-        "updated": people[ActionKind.UPDATE],
-        "deactivated": people[ActionKind.DEACTIVATE],
-        "reactivated": people[ActionKind.REACTIVATE],
-        "conflicts": len(planned.plan.conflicts),
-        "departments": {
-            "imported": applied.imported,
-            "updated": len(applied.changed_departments),
-        },
-    }
-
-
-def _status(plan: Plan, applied: Applied) -> str:
-    if applied.any:
-        return "applied"
-    return "unchanged" if plan.empty else "failed"
-
-
-def _remarks(snapshot: Snapshot, applied: Applied) -> str:
-    """What an administrator should know of a run that went through."""
-    found = []
-    if applied.failed:
-        first = next(iter(applied.failed.values()))
-        found.append(f"{len(applied.failed)} could not be changed; the first: {first}")
-    if snapshot.hidden:
-        found.append(
-            f"{len(snapshot.hidden)} objects are hidden from the service account; "
-            "what Kerauno has of them was left as it is."
-        )
-    return " ".join(found)

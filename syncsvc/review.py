@@ -10,6 +10,7 @@ from kerauno.errors import NotFound, Stale
 from kerauno.tables import Run
 from syncsvc.engine import Ask, Engine, Report
 from syncsvc.guard import HELD_FOR, fingerprint
+from syncsvc.outcome import no_counts
 from syncsvc.plan import Mode
 from syncsvc.running import Running
 from syncsvc.undo import undo_run
@@ -40,10 +41,7 @@ def plan_for_review(engine: Engine, ask: Ask) -> Report:
                     "planned",
                     complete=True,
                     people=len(snapshot.people),
-                    counts={
-                        **dict.fromkeys(runs.COUNTS, 0),
-                        "conflicts": len(planned.plan.conflicts),
-                    },
+                    counts=no_counts(len(planned.plan.conflicts)),
                     ldap_operations=snapshot.operations,
                     plan=stored,
                     fingerprint=fingerprint(planned.plan, planned.records),
@@ -118,7 +116,7 @@ def undo(engine: Engine, run_id: int, ask: Ask) -> tuple[Report, list[str]]:
             running.fence(s)
             restored, could_not = undo_run(s, configured.id, run_id, running.id, engine.now())
             runs.settle(s, run_id, "undone", engine.now(), since="applied")
-            counts = {**dict.fromkeys(runs.COUNTS, 0), "updated": restored}
+            counts = no_counts() | {"updated": restored}
             status = "applied" if restored else "unchanged"
             outcome.update(
                 running.finish(s, status, counts=counts, error=" ".join(could_not), phase="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -102,3 +103,15 @@ def leased(db: Database, name: str, wait: float) -> Iterator[lease.Held]:
                 who = lease.holder(s, name) or "somebody"
             raise Busy(f"Another run is under way (by {who.split('|')[0]}). Try again shortly.")
         pause.wait(_ASK_EVERY)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No cyclic garbage collection: it would walk 100,000 people over and over to find nothing."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
