@@ -65,6 +65,12 @@ class Domain:
         for depth in range(len(place) - 2, -1, -1):
             tree.add(",".join((*place[depth:], base)), ("top", "container"))
         tree.resolve(SETTINGS_DN).set("invocationId", tree.invocation.bytes_le)
+        partitions = f"CN=Partitions,CN=Configuration,{base}"
+        tree.add(partitions, ("top", "crossRefContainer"))
+        reference = tree.add(f"CN={company.NETBIOS},{partitions}", ("top", "crossRef"))
+        reference.set("nCName", base)
+        reference.set("nETBIOSName", company.NETBIOS)
+        reference.set("dnsRoot", company.DNS_DOMAIN)
         for name, rid in (("Domain Admins", 512), ("Domain Users", DOMAIN_USERS)):
             self._add_group(Group(name, ou="CN=Users"), rid)
         for name, password in (

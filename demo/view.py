@@ -32,7 +32,15 @@ _SPELLED = {
     )
 }
 DN_VALUED = frozenset(
-    ("member", "memberof", "distinguishedname", "objectcategory", "lastknownparent", "manager")
+    (
+        "member",
+        "memberof",
+        "distinguishedname",
+        "objectcategory",
+        "lastknownparent",
+        "manager",
+        "ncname",
+    )
 )
 ONLY_WHEN_ASKED = frozenset(
     ("msds-user-account-control-computed", "primarygrouptoken", "tokengroups", "parentguid")

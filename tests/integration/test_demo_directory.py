@@ -122,6 +122,14 @@ def test_nothing_but_the_root_is_told_to_strangers(demo_directory: DemoDirectory
     assert (stranger.result["result"], stranger.response) == (1, [])
 
 
+def test_the_domain_knows_its_short_name(demo_directory: DemoDirectory) -> None:
+    connection = demo_directory.connect()
+    partitions = f"CN=Partitions,CN=Configuration,{company.BASE}"
+    connection.search(partitions, f"(nCName={company.BASE})", attributes=["nETBIOSName"])
+    names_found = [one["raw_attributes"]["nETBIOSName"] for one in connection.response]
+    assert names_found == [[company.NETBIOS.encode()]]
+
+
 def test_paging_gives_everyone_once(demo_directory: DemoDirectory) -> None:
     connection = demo_directory.connect()
     found = connection.extend.standard.paged_search(
