@@ -48,7 +48,10 @@ def listing(s: Session) -> list[PhoneAccess]:
 
 
 def remove(s: Session, access_id: int) -> PhoneAccess:
-    """Withdraw an access: from the next request on its address is worth nothing. Raises NotFound."""
+    """Withdraw an access; from the next request on its address is worth nothing.
+
+    Raises NotFound.
+    """
     access = s.get(PhoneAccess, access_id)
     if access is None:
         raise NotFound("There is no such phone access.")
