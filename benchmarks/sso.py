@@ -3,7 +3,7 @@
 A flow is what an app makes a signed-in person's browser and itself do: the browser's authorization
 request (session check, code, redirect), the app's token request (code and PKCE checked, tokens
 stored, ID token signed) and its userinfo request. Connections are kept, as apps keep theirs.
-Run it with `make bench-sso` or `.venv/bin/python -m benchmarks.sso [--flows 3000]`.
+Run it with `make bench` or `.venv/bin/python -m benchmarks.sso [--flows 3000]`.
 """
 
 from __future__ import annotations

@@ -203,12 +203,14 @@ def test_other_proxies_are_told_where_to_send_a_person(site: Site) -> None:
     assert form.status == 401
 
 
-def test_hosts_are_listed_and_removed(site: Site) -> None:
-    listed = site.web.json("authsvc", "forward", "list")
-    assert listed == [{"host": site.nginx.authority, "departments": []}]
-    assert site.web.run("authsvc", "forward", "add", "not a host").returncode == 1
-    assert site.web.run("authsvc", "forward", "add", "x.com", "--department", "No").returncode == 1
-    site.web.must("authsvc", "forward", "remove", site.nginx.authority)
-    assert site.web.json("authsvc", "forward", "list") == []
-    assert site.web.run("authsvc", "forward", "remove", site.nginx.authority).returncode == 1
+def test_hosts_are_added_listed_and_removed(site: Site) -> None:
+    run, authority = site.web.run, site.nginx.authority
+    assert run("authsvc", "forward", "add", "x.com", "--department", "Nobody").returncode == 1
+    site.web.must("authsvc", "forward", "add", "X.com:443", "--department", SALES)
+    assert site.web.json("authsvc", "forward", "list") == [
+        {"host": authority, "departments": []},
+        {"host": "x.com", "departments": [SALES]},
+    ]
+    site.web.must("authsvc", "forward", "remove", authority)
+    assert run("authsvc", "forward", "remove", authority).returncode == 1
     assert Browser().get(site.url("/.kerauno/start?rd=/")).status == 404

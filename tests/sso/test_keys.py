@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from authlib.oidc.discovery import OpenIDProviderMetadata
-from joserfc import jws
+from joserfc import jws, jwt
+from joserfc.jwk import ECKey, RSAKey
 from sqlalchemy import select
 
 from authsvc.oidc.keyring import Keyring, NotOurs
@@ -116,9 +120,31 @@ def test_only_what_was_signed_here_is_ours(sso: Sso) -> None:
     ring = _ring(sso)
     good = ring.sign("ES256", {"sub": "x"})
     head, body, signature = good.split(".")
-    for text in ("", "x", "..", f"{head}.{body}.", f"{head}.{body}x.{signature}", "ü.ü.ü"):
+    unsigned = base64.urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=").decode()
+    stranger = ECKey.generate_key("P-256")
+    for text in (
+        *("", "x", "..", "ü.ü.ü"),
+        *(f"{head}.{body}.", f"{head}.{body}x.{signature}", f"{unsigned}.{body}."),
+        jwt.encode({"alg": "ES256", "kid": _kid(good)}, {"sub": "x"}, stranger, ["ES256"]),
+        jwt.encode({"alg": "ES256", "kid": "unknown"}, {"sub": "x"}, stranger, ["ES256"]),
+    ):
         with pytest.raises(NotOurs):
             ring.verify(text)
+
+
+def test_a_public_key_is_no_shared_secret(sso: Sso) -> None:
+    ring = _ring(sso)
+    for key in ring.published():
+        head = {"alg": "HS256", "kid": key["kid"]}
+        text = ".".join(
+            base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+            for part in (head, {"sub": "x"})
+        )
+        kind = RSAKey if key["kty"] == "RSA" else ECKey
+        pem = kind.import_key(key).as_pem(private=False)
+        mac = base64.urlsafe_b64encode(hmac.digest(pem, text.encode(), "sha256"))
+        with pytest.raises(NotOurs):
+            ring.verify(f"{text}.{mac.rstrip(b'=').decode()}")
 
 
 def test_discovery_names_everything(provider: Sso) -> None:

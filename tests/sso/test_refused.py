@@ -316,12 +316,13 @@ def test_faulty_assertions(signer: Signer) -> None:
         {"exp": None},
         {"exp": now + 3631},
         {"exp": "soon"},
-        {"nbf": now + 31},
+        {"nbf": now + 31},  # not yet valid
         {"iat": now + 31},
         {"jti": None},
         {"jti": ""},
     ):
         assert error_of(signer.send(**claims)) == (401, "invalid_client"), claims
+    assert error_of(signer.send(header={"kid": "unknown"})) == (401, "invalid_client")
     stranger = RSAKey.generate_key(2048)
     assert error_of(signer.send(key=stranger, header={"alg": "RS256"})) == (401, "invalid_client")
     for text in ("", "x", "a.b.c", "e30.e30.", "ü.ü.ü", f"{'a' * 9000}.b.c"):

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 import pytest
 
@@ -157,3 +157,16 @@ def test_who_leaves_ad_is_out_of_every_app(
     assert time.monotonic() - begun < SECONDS
     where, _ = browser.follow(_begin(house.apps["node"]))
     assert urlsplit(where).path == "/login"
+
+
+def test_an_app_refuses_an_answer_that_names_another_issuer(house: House) -> None:
+    house.person("mixed.up", "7106")
+    browser = house.sign_in_everywhere("mixed.up")
+    app = house.apps["node"]
+    begun = browser.get(_begin(app))
+    callback = browser.get(begun.headers["Location"]).headers["Location"]
+    other = callback.replace(quote_plus(house.web.url), quote_plus("https://evil.example"))
+    assert other != callback
+    refused = browser.get(other)
+    assert refused.status == 400, refused.body
+    assert browser.get(app.page).status == 401  # the sign-in that was begun anew has failed
