@@ -16,6 +16,7 @@ def measured(
     snapshot: Snapshot,
     *,
     quiet_since: datetime | None,
+    watched: bool = False,
     started: datetime,
     visible: datetime,
 ) -> float | None:
@@ -24,7 +25,7 @@ def measured(
     A change is dated by `whenChanged`, put right by the difference of the clocks, but not before
     `quiet_since`, the last look that saw nothing of it. What is gone has no date: it went after
     that look. What was there before and is only now acted upon, as when an administrator presses
-    a button, waited for nobody before this run.
+    a button, waited for nobody before this run; a watcher (`watched`) finds only what is new.
     """
     if plan.empty:
         return None
@@ -34,7 +35,7 @@ def measured(
     for changed in _changes(plan, snapshot):
         if changed is None:
             since = floor
-        elif changed - offset < floor - _RESOLUTION:
+        elif not watched and changed - offset < floor - _RESOLUTION:
             since = started
         else:
             since = max(changed - offset, floor)

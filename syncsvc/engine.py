@@ -280,10 +280,13 @@ class Engine:
         keep_house(self.db, running, configured.id, plan, planned.records)
         self.update_mirror(running, planned, target, applied)
         with self.db.write() as s:
-            if quiet_since is None:
-                quiet_since = self._last_look(s, running)
             waited = delay.measured(
-                plan, snapshot, quiet_since=quiet_since, started=running.started, visible=visible
+                plan,
+                snapshot,
+                quiet_since=quiet_since or self._last_look(s, running),
+                watched=quiet_since is not None,
+                started=running.started,
+                visible=visible,
             )
             self._note_read(s, planned)
             return running.finish(

@@ -41,15 +41,17 @@ class Watch:
     clock: Callable[[], float]
     now: Clock
     snapshot: Snapshot | None = None
-    quiet_since: datetime | None = None
+    since: datetime | None = None  # when what the last look found was not there yet
     next_ring: float = 0.0
     next_sweep: float = 0.0
     _listened: float = 0.0
+    _rung_at: datetime | None = None
+    _swept_at: datetime | None = None
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Go on from a complete read."""
         self.snapshot = snapshot
-        self.quiet_since = snapshot.read_at
+        self._rung_at = self._swept_at = snapshot.read_at
         self._listened = self.clock()
         self.next_ring = self.clock() + RING_EVERY
         self.next_sweep = math.inf if snapshot.deletions_visible else self.clock() + SWEEP_EVERY
@@ -76,10 +78,10 @@ class Watch:
         if found is not self.snapshot and not differ(self.snapshot, found):
             # Only bookkeeping moved on, such as somebody's last logon: nothing to plan.
             self.snapshot = found
-        if found is self.snapshot:
-            if not sweeping:
-                self.quiet_since = looked_at
-            return self.snapshot
+        if sweeping:  # only what is gone is found by sweeping, and it went after the last sweep
+            self.since, self._swept_at = self._swept_at, looked_at
+        else:
+            self.since, self._rung_at = self._rung_at, looked_at
         return found
 
     def _rung(self) -> Snapshot | None:

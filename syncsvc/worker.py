@@ -200,7 +200,7 @@ class Worker:
                 by="sync service",
                 wait=1.0,
                 snapshot=snapshot,
-                quiet_since=watch.quiet_since,
+                quiet_since=watch.since,
                 progress=self._progress,
             )
         )
