@@ -49,33 +49,36 @@ def authenticate(provider: Provider, audiences: tuple[str, ...]) -> ClientInfo:
         return _by_assertion(provider, form, audiences)
     client = provider.client(form.get("client_id", "")[:64])
     if client is None:
-        raise InvalidClientError("Client authentication failed.", status_code=401)
+        raise _failed()
     if "client_secret" in form:
         if client.auth_method == "client_secret_basic" and client.secret_is(form["client_secret"]):
             return client
-        raise InvalidClientError("Client authentication failed.", status_code=401)
+        raise _failed()
     if client.auth_method != "none":
         raise InvalidClientError("This client must authenticate.", status_code=401)
     return client
 
 
+def _failed() -> InvalidClientError:
+    return InvalidClientError("Client authentication failed.", status_code=401)
+
+
 def _by_basic(provider: Provider, header: str, form: Mapping[str, str]) -> ClientInfo:
     """RFC 6749 2.3.1: both halves are form-urlencoded before they are joined."""
     kind, _, value = header.partition(" ")
-    failed = InvalidClientError("Client authentication failed.", status_code=401)
     if kind.lower() != "basic":
-        raise failed
+        raise _failed()
     try:
         pair = base64.b64decode(value.strip(), validate=True).decode("utf-8")
     except (binascii.Error, UnicodeDecodeError):
-        raise failed from None
+        raise _failed() from None
     name, colon, secret = pair.partition(":")
     client_id = unquote_plus(name)
     client = provider.client(client_id[:64])
     if not colon or client is None or client.auth_method != "client_secret_basic":
-        raise failed
+        raise _failed()
     if not client.secret_is(unquote_plus(secret)):
-        raise failed
+        raise _failed()
     if form.get("client_id", client_id) != client_id:
         raise InvalidRequestError("The client_id is not that of the credentials.")
     return client
@@ -90,7 +93,7 @@ def _by_assertion(
     client_id = _claimed_client(assertion)
     client = provider.client(client_id[:64])
     if client is None or client.auth_method != "private_key_jwt" or not client.jwks:
-        raise InvalidClientError("Client authentication failed.", status_code=401)
+        raise _failed()
     if form.get("client_id", client.id) != client.id:
         raise InvalidRequestError("The client_id is not that of the assertion.")
     claims = _verified(assertion, client, audiences, provider.now())

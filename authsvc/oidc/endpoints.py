@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
@@ -14,7 +15,7 @@ from authlib.oauth2.rfc6749.errors import (
     OAuth2Error,
     UnauthorizedClientError,
 )
-from flask import Flask, Response, json, request
+from flask import Flask, Response, request
 
 from authsvc.oidc import claims, client_auth
 from authsvc.oidc import request as asking
@@ -83,7 +84,7 @@ def _open_to_scripts(view: _View) -> _View:
     @wraps(view)
     def opened() -> Response:
         response = Response(status=204) if request.method == "OPTIONS" else view()
-        response.headers.update(_OPEN)
+        response.headers.extend(_OPEN)
         return response
 
     return serves_other_sites(opened)  # type: ignore[return-value]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -25,7 +26,7 @@ from authlib.oauth2.rfc6749.errors import (
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from authlib.oauth2.rfc7636.challenge import CODE_VERIFIER_PATTERN
 from authlib.oauth2.rfc8628 import AuthorizationPendingError, ExpiredTokenError, SlowDownError
-from flask import Response, json, request
+from flask import Response, request
 
 from authsvc.oidc import claims, client_auth
 from authsvc.oidc.provider import Provider
@@ -51,7 +52,7 @@ class TokenRequest(OAuth2Request):
     def __init__(self) -> None:
         self.method = request.method
         self.uri = request.path
-        self.headers = dict(request.headers)
+        self.headers = {}  # what is in them is read by `client_auth`
         self.payload = BasicOAuth2Payload(request.form.to_dict())
         self.client = None
         self.auth_method = None
