@@ -85,8 +85,8 @@ def calling_client() -> ClientInfo | None:
         return None
     with services().database.read() as s:
         client = clients.find(s, given.username)
-    if client is None or not client.confidential or not client.secret_is(given.password):
-        return None
+    if client is None or not client.first_party or not client.secret_is(given.password):
+        return None  # people's passwords are for the company's own components alone
     return client
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page
 
 from demo import company
 from kerauno import links, users
@@ -151,3 +152,14 @@ def test_a_ticket_works_once(joined: Joined) -> None:
         return done.stdout.decode().removeprefix(joined.web.url)
 
     assert [send(), send()] == ["/phonebook", "/login?next=%2Fphonebook"]
+
+
+@pytest.mark.browser
+def test_a_browser_that_is_not_of_the_domain_sees_the_form_and_no_prompt(
+    joined: Joined, page: Page
+) -> None:
+    page.goto(f"{joined.web.url}/login?next=/phonebook")
+    assert page.url == f"{joined.web.url}/login/silent?next=/phonebook"
+    page.get_by_label("Password").wait_for()
+    page.goto(f"{joined.web.url}/login?next=/phonebook")
+    assert page.url == f"{joined.web.url}/login?next=/phonebook"  # asked once, not again

@@ -246,6 +246,17 @@ def test_an_app_of_others_is_told_of_its_own_tokens_alone(provider: Sso) -> None
     assert asked.json == {"active": False}
 
 
+def test_an_app_of_others_may_not_try_passwords(provider: Sso) -> None:
+    form = {"username": "john.doe@goodcompany.local", "password": "Passw0rd!"}
+    own, stranger = provider.register(), provider.register("Stranger", first_party=False)
+    public = provider.register("Public", auth_method="none")
+    said = []
+    for app in (own, stranger, public):
+        response = provider.browser().post("/api/v1/authenticate", json=form, headers=app.basic)
+        said.append((response.status_code, "WWW-Authenticate" in response.headers))
+    assert said == [(401, False), (401, True), (401, True)]
+
+
 def test_secrets_and_tokens_are_kept_as_digests(sso: Sso) -> None:
     person, app = sso.person(), sso.register()
     given = sso.tokens(person, app, scope="openid offline_access")
