@@ -105,6 +105,8 @@ def back() -> ResponseReturnValue:
     held = services()
     host = forwarded_host(request.environ)
     nonce = request.cookies.get(NONCE_COOKIE, "")
+    if not nonce:  # begun nowhere: a ticket for nobody's nonce would do for every browser
+        return error_page(400, detail=_TOO_LATE)
     with held.database.fast_write() as h:
         cookie = protected.use_ticket(
             h, held.now(), request.args.get("ticket", ""), host=host, nonce=digest(nonce)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from urllib.parse import urlencode
 
 import pytest
@@ -161,6 +162,16 @@ def test_a_ticket_works_once_and_in_its_own_browser(site: Site) -> None:
     assert thief.get(callback).status == 400
     assert browser.get(callback).headers["Location"] == "/again"
     assert browser.get(callback).status == 400
+
+
+def test_nobody_is_signed_in_as_somebody_else_by_a_link(site: Site) -> None:
+    """A ticket for the nonce of a browser that has none must not fit every such browser."""
+    attacker, victim = Browser(), Browser()
+    attacker.sign_in(site.url(), JOHN, PASSWORD)
+    query = urlencode({"host": site.nginx.authority, "nonce": sha256(b"").hexdigest()})
+    callback = attacker.get(f"{site.web.url}/auth/start?{query}").headers["Location"]
+    assert victim.get(callback).status == 400
+    assert victim.get(site.url()).status == 302
 
 
 def test_the_way_in_leads_nowhere_else(site: Site) -> None:
