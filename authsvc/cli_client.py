@@ -9,8 +9,8 @@ import click
 from sqlalchemy import select
 
 from authsvc.command import Commands
-from authsvc.services import utc_now
 from kerauno import audit, clients, signing_keys
+from kerauno.clock import utc_now
 from kerauno.command import Failed, Tools, json_option, pass_tools, print_json, say
 from kerauno.registration import (
     ALGORITHMS,

@@ -10,11 +10,10 @@ from typing import Any
 import click
 
 from authsvc.command import Commands
-from authsvc.services import utc_now
-from dirclient.client import DirectoryClient
 from dirclient.model import Step
 from dirclient.profile import Encryption, Fault, PresetName, Profile
 from kerauno import audit, directories
+from kerauno.clock import utc_now
 from kerauno.command import Failed, Tools, json_option, pass_tools, password_line, print_json, say
 from kerauno.errors import InvalidValue
 from kerauno.numbers import parse_range
@@ -109,6 +108,8 @@ def show(tools: Tools, as_json: bool) -> None:
 @pass_tools
 def test(tools: Tools, as_json: bool) -> None:
     """Test it step by step; exits 0 when every step passes, else 1."""
+    from dirclient.client import DirectoryClient  # heavy, and only wanted here
+
     client = DirectoryClient(saved_profile(tools))
     steps: list[Step] = []
     try:

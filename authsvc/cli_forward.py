@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from authsvc.command import Commands
-from authsvc.services import utc_now
 from kerauno import audit, protected
+from kerauno.clock import utc_now
 from kerauno.command import Tools, json_option, pass_tools, print_json, say
 
 ACTOR = "command line"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import click
 from sqlalchemy.orm import Session
 
-from authsvc.background import sweep_database
 from authsvc.command import Commands
-from authsvc.services import utc_now
 from kerauno import audit, leaving, listing, sealed, throttle, users
 from kerauno import sessions as session_records
+from kerauno.clock import utc_now
 from kerauno.command import Tools, json_option, pass_tools, password_line, print_json, say
 from kerauno.tables import Link, User
 from kerauno.users import NewUser
@@ -172,6 +171,8 @@ def clear(tools: Tools, who: str) -> None:
 @pass_tools
 def housekeeping(tools: Tools) -> None:
     """Forget ended sessions, old counts and old audit events. The service does so every hour."""
+    from authsvc.background import sweep_database  # brings the web's modules along
+
     swept = sweep_database(tools.database, tools.settings, utc_now())
     say(
         f"{swept.sessions} sessions, {swept.attempts} counts and {swept.audit} audit events "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import cast
 
 from flask import Flask, current_app
@@ -14,15 +14,11 @@ from authsvc.lockout import LockoutBudgets
 from authsvc.pace import Pace
 from authsvc.signin import SignIn
 from authsvc.signin_records import SignInRecords
+from kerauno.clock import utc_now
 from kerauno.config import Settings
 from kerauno.db import Database
 from kerauno.sealed import Sealer
 from kerauno.sessions import Lifetime
-
-
-def utc_now() -> datetime:
-    """This moment, aware."""
-    return datetime.now(UTC)
 
 
 @dataclass(slots=True)

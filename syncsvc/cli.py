@@ -11,8 +11,6 @@ from functools import cached_property
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dirclient.client import DirectoryClient
 from dirclient.errors import DirectoryError, Misconfigured
@@ -286,6 +284,9 @@ def _bar() -> Iterator[Report | None]:
     if not sys.stderr.isatty():
         yield None
         return
+    from rich.console import Console  # heavy, and only wanted at a terminal
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(
         *columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True

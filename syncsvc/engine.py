@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import select
@@ -22,6 +22,7 @@ from dirclient.ports import Finder, Progress, Reader, Resolver, Watcher
 from dirclient.profile import Profile
 from kerauno import directories, lease, runs
 from kerauno.bulk import RowRefused
+from kerauno.clock import utc_now
 from kerauno.db import Database
 from kerauno.errors import DatabaseUnavailable, KeyProblem, LeaseLost, RecordError, Stale
 from kerauno.sealed import Sealer
@@ -55,11 +56,6 @@ class Client(Reader, Watcher, Finder, Resolver, Protocol):
 
 Connect = Callable[[Profile], Client]
 Report = dict[str, Any]
-
-
-def utc_now() -> datetime:
-    """This moment, aware."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
