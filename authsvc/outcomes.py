@@ -51,7 +51,8 @@ class Reason(enum.StrEnum):
 class Settled(enum.Enum):
     """What an attempt counts as for the throttle."""
 
-    RIGHT = "right"  # the password was right
+    RIGHT = "right"  # the password was right, which forgives wrong ones before it
+    BARRED = "barred"  # it was right and opened nothing: AD forgives nothing for that
     WRONG = "wrong"  # it was wrong, or nobody knows
     NOT_ASKED = "not asked"  # no directory was asked
 

@@ -304,10 +304,10 @@ class SignIn:
         except (errors.PasswordExpired, errors.MustChangePassword) as no:
             expired = isinstance(no, errors.PasswordExpired)
             reason = Reason.PASSWORD_EXPIRED if expired else Reason.MUST_CHANGE
-            code = self._note(case, reason, Settled.RIGHT, guid=identity.guid)
+            code = self._note(case, reason, Settled.BARRED, guid=identity.guid)
             return MustChange(expired, identity, directory, code=code)
         except errors.PasswordWasRight as no:
-            return self._refuse(case, _REASONS[type(no)], Settled.RIGHT, guid=identity.guid)
+            return self._refuse(case, _REASONS[type(no)], Settled.BARRED, guid=identity.guid)
         except errors.Refused as no:
             reason = _REASONS.get(type(no), Reason.WRONG_PASSWORD)
             return self._refuse(case, reason, Settled.WRONG, guid=identity.guid)

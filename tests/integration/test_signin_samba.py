@@ -237,6 +237,27 @@ def test_nobody_can_lock_an_account_through_kerauno(
         dc.set_lockout_policy(0)
 
 
+def test_a_right_password_that_opens_nothing_forgives_no_wrong_ones(
+    ad_site: Callable[..., Site], fresh_ou: Scratch
+) -> None:
+    """AD goes on counting until somebody really comes in, and so must we."""
+    dc = fresh_ou.dc
+    dc.set_lockout_policy(4, window=1800, duration=1800)
+    try:
+        site = ad_site()
+        dn = fresh_ou.user("barred")
+        account = fresh_ou.name("barred")
+        name = f"{account}@company.com"
+        site.user(name)
+        dc.must_change_password(dn)
+        tried = ["nope", "nope", PASSWORD, "nope", "nope", "nope"]
+        statuses = [status(site, name, password) for password in tried]
+        assert statuses == [401, 401, 401, 401, 429, 429]
+        assert dc.refusal(f"{account}@{dc.dns_domain}", PASSWORD) == "773"  # not locked
+    finally:
+        dc.set_lockout_policy(0)
+
+
 def test_a_stricter_policy_of_some_counts_for_all_where_it_may_be_read(
     samba_fresh: SambaDC, ad_site: Callable[..., Site]
 ) -> None:

@@ -57,11 +57,11 @@ def test_a_wrong_password_costs_one_bind_and_counts(here: Situation) -> None:
     [
         (errors.Locked, Reason.LOCKED, Settled.WRONG),
         (errors.Refused, Reason.WRONG_PASSWORD, Settled.WRONG),
-        (errors.Disabled, Reason.DISABLED, Settled.RIGHT),
-        (errors.AccountExpired, Reason.EXPIRED, Settled.RIGHT),
-        (errors.HoursRestricted, Reason.HOURS, Settled.RIGHT),
-        (errors.WorkstationRestricted, Reason.WORKSTATION, Settled.RIGHT),
-        (errors.LogonTypeDenied, Reason.LOGON_TYPE, Settled.RIGHT),
+        (errors.Disabled, Reason.DISABLED, Settled.BARRED),
+        (errors.AccountExpired, Reason.EXPIRED, Settled.BARRED),
+        (errors.HoursRestricted, Reason.HOURS, Settled.BARRED),
+        (errors.WorkstationRestricted, Reason.WORKSTATION, Settled.BARRED),
+        (errors.LogonTypeDenied, Reason.LOGON_TYPE, Settled.BARRED),
     ],
 )
 def test_what_the_directory_refuses_is_told_to_administrators_alone(
