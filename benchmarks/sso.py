@@ -29,7 +29,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from authsvc.services import lifetime_for
 from authsvc.sessions import cookie_for
-from benchmarks.load import Figures, Http, measure
+from benchmarks.load import Figures, Http, Response, measure
 from kerauno import clients, sessions, users
 from kerauno.config import load
 from kerauno.db import Database
@@ -107,7 +107,11 @@ class App:
             "redirect_uri": REDIRECT,
             "code_verifier": VERIFIER,
         }
-        answer = http.post("/oauth/token", form, self.basic)
+        return self._tokens(http.post("/oauth/token", form, self.basic))
+
+    def _tokens(self, answer: Response) -> dict[str, str]:
+        if answer.status != 200:
+            raise OSError(f"HTTP {answer.status} {answer.body[:200]!r}")
         body: dict[str, str] = json.loads(answer.body)
         return body
 
@@ -128,7 +132,7 @@ class App:
         for _ in range(times):
             form = {"grant_type": "refresh_token", "refresh_token": family[0]}
             answer = self.connection().post("/oauth/token", form, self.basic)
-            family[0] = json.loads(answer.body)["refresh_token"]
+            family[0] = self._tokens(answer)["refresh_token"]
         return True
 
 

@@ -50,6 +50,12 @@ def test_the_first_keys_sign_at_once_and_show_nothing_private(sso: Sso) -> None:
         assert ring.verify(token) == {"sub": "x"}
 
 
+def test_a_process_whose_clock_is_behind_signs_with_the_first_keys_too(sso: Sso) -> None:
+    first = _kid(_ring(sso).sign("RS256", {}))
+    sso.clock.pass_(seconds=-5)
+    assert _kid(_ring(sso).sign("RS256", {})) == first
+
+
 def test_rotation_overlaps_by_a_day_on_both_sides(sso: Sso) -> None:
     start = sso.clock()
     first = _kid(_ring(sso).sign("RS256", {}))

@@ -23,6 +23,7 @@ from tests.servers.process import wait_until
 from tests.servers.sso import ISSUER, Person, RegisteredApp, Sso, error_of
 
 BACK = "https://wiki.goodcompany.local/backchannel"
+PASSWORD = "Passw0rd!Local"
 
 
 def _courier(sso: Sso, post: Callable[[str, str], None]) -> Courier:
@@ -148,6 +149,37 @@ def test_one_session_ends_and_another_of_the_same_person_stays(sso: Sso) -> None
     assert sso.userinfo(here["access_token"]).status_code == 401
     assert sso.userinfo(there["access_token"]).status_code == 200
     assert [claims["sid"] for _, claims in _told(sso)] == [person.handle]
+
+
+def _sign_in_here(person: Person, username: str) -> None:
+    form = {"username": f"{username}@goodcompany.local", "password": PASSWORD}
+    assert person.browser.post("/login", data=form).status_code == 303
+
+
+def test_signing_in_anew_keeps_the_apps_that_signing_out_must_reach(sso: Sso) -> None:
+    person = sso.person(password=PASSWORD)
+    app = sso.register(backchannel_logout_uri=BACK)
+    given = _signed_in(sso, person, app)
+    _sign_in_here(person, "john.doe")
+    given = sso.refresh(app, given["refresh_token"]).json or {}
+    before = sso.browser()
+    before.set_cookie(*person.cookie, domain="localhost")
+    assert before.get("/api/v1/me").status_code == 401  # the cookie it had is worth nothing
+    assert person.browser.get("/api/v1/me").status_code == 200
+    assert _told(sso) == []
+    person.browser.post("/logout")
+    assert [claims["sid"] for _, claims in _told(sso)] == [person.handle]
+    assert error_of(sso.refresh(app, given["refresh_token"])) == (400, "invalid_grant")
+
+
+def test_of_who_used_the_browser_before_nothing_is_left(sso: Sso) -> None:
+    person = sso.person()
+    sso.person("zoe", password=PASSWORD)
+    app = sso.register(backchannel_logout_uri=BACK)
+    given = _signed_in(sso, person, app)
+    _sign_in_here(person, "zoe")
+    assert [claims["sub"] for _, claims in _told(sso)] == [person.subject]
+    assert error_of(sso.refresh(app, given["refresh_token"])) == (400, "invalid_grant")
 
 
 def test_taking_consent_back_ends_that_app_alone(sso: Sso) -> None:
