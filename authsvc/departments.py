@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
 
+from authsvc.console.site import refuse_impossible
 from authsvc.pages import NavGroup, NavItem, add_navigation
 from authsvc.services import services
 from authsvc.sessions import ADMIN, MANAGER, me, require_role
@@ -35,6 +36,7 @@ def own() -> ResponseReturnValue:
 @require_role(MANAGER, ADMIN)
 def one(department_id: int) -> ResponseReturnValue:
     """The members of one of them. A department that is not the manager's does not exist."""
+    refuse_impossible()
     with services().database.read() as s:
         mine = _mine(s)
         if mine is not None and department_id not in mine:

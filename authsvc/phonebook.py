@@ -12,6 +12,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import NotFound, Unauthorized
 
 from authsvc import phoneformats, texts
+from authsvc.console.site import refuse_impossible
 from authsvc.phoneformats import Entry
 from authsvc.services import services
 from authsvc.sessions import require_user
@@ -45,6 +46,7 @@ def as_vcards() -> ResponseReturnValue:
 @require_user
 def card(user_id: int) -> ResponseReturnValue:
     """One person's card. Whoever is not in the phone book has none."""
+    refuse_impossible()
     with services().database.read() as s:
         line = listing.user(s, user_id)
     if line is None or not line.active or line.blocked or not line.extension or line.reserved_until:
@@ -97,7 +99,7 @@ def _xml(kind: str, entries: list[Entry], token: str) -> bytes:
 
 
 def _found() -> list[Entry]:
-    query = request.args.get("q", "").strip()[:100]
+    query = request.args.get("q", "").replace("\0", "").strip()[:100]
     with services().database.read() as s:
         return [_entry(one) for one in listing.phonebook(s, query)]
 

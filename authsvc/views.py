@@ -89,7 +89,7 @@ def end_other_sessions() -> ResponseReturnValue:
 @require_user
 def phone_book() -> ResponseReturnValue:
     """Everyone with an extension and every ring group, by name; searched by any of their words."""
-    query = request.args.get("q", "").strip()[:100]
+    query = request.args.get("q", "").replace("\0", "").strip()[:100]
     with services().database.read() as s:
         found = listing.phonebook(s, query, limit=PHONE_BOOK_LINES + 1)
     return render_template(

@@ -11,6 +11,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+LARGEST_ID = 2**31 - 1
+"""What an id column can hold (PostgreSQL's integer); a larger number in an address is nobody's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
@@ -39,5 +42,9 @@ def unpack(cursor: str, kinds: Sequence[type]) -> tuple[object, ...] | None:
     if not isinstance(values, list) or len(values) != len(kinds):
         return None
     if not all(type(value) is kind for value, kind in zip(values, kinds, strict=True)):
+        return None
+    if any(isinstance(value, int) and abs(value) > LARGEST_ID for value in values):
+        return None
+    if any(isinstance(value, str) and "\0" in value for value in values):
         return None
     return tuple(values)

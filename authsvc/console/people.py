@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from flask import redirect, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
@@ -68,7 +70,7 @@ def details(guid: str) -> ResponseReturnValue:
 @bp.post("/directory/users/synchronize")
 def synchronize() -> ResponseReturnValue:
     """Ask for the plan: of everyone, or of the selected people alone."""
-    chosen = sorted(set(request.form.getlist("guid")))[:MOST_SELECTED]
+    chosen = sorted(filter(_is_guid, set(request.form.getlist("guid"))))[:MOST_SELECTED]
     with site.writing() as s:
         directory = site.directory_or_none(s)
         if directory is None:
@@ -95,3 +97,7 @@ def release(guid: str) -> ResponseReturnValue:
         site.note(s, "person-released", outcome="ok", guid=guid)
         requests.ask(s, directory, "keep", {}, by=me().email, now=site.now())
     return redirect(f"{HERE}/{guid}", 303)
+
+
+def _is_guid(text: str) -> bool:
+    return re.fullmatch(r"[0-9a-f-]{36}", text) is not None

@@ -11,9 +11,10 @@ from urllib.parse import urlencode
 from flask import Blueprint, Flask, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
-from werkzeug.exceptions import Forbidden, NotFound
+from werkzeug.exceptions import BadRequest, Forbidden, NotFound
 
 from authsvc.console import words
+from authsvc.console.keyset import LARGEST_ID
 from authsvc.services import services
 from authsvc.sessions import ADMIN, current, me, to_sign_in
 from kerauno import audit, directories
@@ -34,7 +35,17 @@ def administrators_only() -> ResponseReturnValue | None:
         return to_sign_in()
     if person.role != ADMIN:
         raise NotFound if request.view_args else Forbidden
+    refuse_impossible()
     return None
+
+
+def refuse_impossible() -> None:
+    """404 for an id that no record can have, 400 for a NUL, which PostgreSQL takes in no text."""
+    for value in (request.view_args or {}).values():
+        if (isinstance(value, int) and value > LARGEST_ID) or "\0" in str(value):
+            raise NotFound
+    if any("\0" in text for text in request.args.values()):
+        raise BadRequest
 
 
 def setup_templates(app: Flask) -> None:

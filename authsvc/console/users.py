@@ -182,7 +182,7 @@ def sessions_of(user_id: int) -> ResponseReturnValue:
 @bp.post("/users/<int:user_id>/sessions/end")
 def end_sessions(user_id: int) -> ResponseReturnValue:
     """End one session, or all of them with what apps hold."""
-    handle = request.form.get("handle", "")
+    handle = request.form.get("handle", "").replace("\0", "")[:32]
 
     def work(s: Session) -> None:
         data.one(s, user_id)

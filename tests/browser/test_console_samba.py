@@ -256,9 +256,9 @@ def test_a_held_run_is_confirmed_only_with_the_word(
         page.wait_for_timeout(500)
         page.reload()
     held.first.click()
+    picture(page, "run-held")
     page.get_by_role("button", name="Confirm: 1 person").click()  # the browser asks for the word
     expect(page.get_by_label("To apply all of it, type CONFIRM")).to_be_focused()
-    picture(page, "run-held")
     page.get_by_label("To apply all of it, type CONFIRM").fill("confirm")
     page.get_by_role("button", name="Confirm: 1 person").click()
     expect(page.locator("#request")).to_contain_text("1 deactivated", timeout=SLOW)

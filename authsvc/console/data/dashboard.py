@@ -135,7 +135,6 @@ def _waiting(
         for run in runs.held(s)
     ]
     found += _certificates(directory, now)
-    found += _remarks(s)
     proposals = s.scalar(select(func.count()).select_from(LinkProposal)) or 0
     if proposals:
         user_id = s.scalar(select(LinkProposal.user_id).limit(1))
@@ -170,7 +169,7 @@ def _waiting(
                 "Show them",
             )
         )
-    return found
+    return found + _remarks(s)
 
 
 def _remarks(s: Session) -> list[Waiting]:

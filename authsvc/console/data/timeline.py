@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from authsvc.console.data import audit
 from authsvc.console.data.runs import FieldChange, field_changes
-from authsvc.console.keyset import Page, pack, unpack
+from authsvc.console.keyset import LARGEST_ID, Page, pack, unpack
 from kerauno.tables import Link, Run, RunChange, SeenPerson, User
 
 PAGE = 50
@@ -85,11 +85,10 @@ def moments(s: Session, subject: Subject, *, text: str = "", cursor: str = "") -
             last_audit = row_id
         else:
             last_change = row_id
-    top = 2**62
     after = pack(
         [
-            int(last_audit) if isinstance(last_audit, int) else top,
-            int(last_change) if isinstance(last_change, int) else top,
+            int(last_audit) if isinstance(last_audit, int) else LARGEST_ID,
+            int(last_change) if isinstance(last_change, int) else LARGEST_ID,
         ]
     )
     return Page(tuple(moment for moment, _ in found[:PAGE]), after=after)
