@@ -78,7 +78,7 @@ def sign_out() -> ResponseReturnValue:
     if person is not None:
         held = services()
         with held.database.write() as s:
-            sessions.end(s, person.session_id)
+            sessions.end(s, person.session_id, held.now())
             audit.append(
                 s,
                 "sign-out",
@@ -133,7 +133,8 @@ def _replace_local(right: Right, new: str) -> dict[str, str]:
 def attempt_of(name: str, password: str) -> Attempt:
     """What this request tries."""
     agent = request.headers.get("User-Agent", "")
-    return Attempt(name, password, request.remote_addr or "", agent[:255])
+    cookie = request.cookies.get(cookie_name(), "")
+    return Attempt(name, password, request.remote_addr or "", agent[:255], cookie)
 
 
 def new_password_faults(old: str, new: str, again: str) -> dict[str, str]:

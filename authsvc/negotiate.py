@@ -24,7 +24,7 @@ from flask.typing import ResponseReturnValue
 
 from authsvc.security import safe_next
 from authsvc.services import Services, lifetime_for, services
-from authsvc.sessions import give_cookie
+from authsvc.sessions import cookie_name, give_cookie
 from kerauno import audit, sessions, signin
 from kerauno.config import Settings
 from kerauno.errors import ConfigurationError, SettingFault
@@ -198,6 +198,7 @@ def _come_in(user: SignInUser, accepted: Accepted) -> ResponseReturnValue:
             lifetime=lifetime_for(held.settings),
             address=address,
             user_agent=request.headers.get("User-Agent", ""),
+            instead_of=request.cookies.get(cookie_name(), ""),
         )
         audit.append(
             h,

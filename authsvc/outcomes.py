@@ -14,12 +14,13 @@ from kerauno.throttle import Slot
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What somebody sent. The password is in no `repr`, so that no log or trace can hold it."""
+    """What somebody sent. Secrets are in no `repr`, so that no log or trace can hold them."""
 
     name: str
     password: str = field(repr=False)
     address: str
     user_agent: str = ""
+    cookie: str = field(default="", repr=False)  # of the session that the browser has already
 
 
 class Reason(enum.StrEnum):

@@ -182,6 +182,7 @@ class SignInRecords:
             lifetime=self.lifetime,
             address=attempt.address,
             user_agent=attempt.user_agent,
+            instead_of=attempt.cookie,
         )
 
     def _settle(self, hot: Hot, slot: Slot, settled: Settled) -> None:

@@ -109,11 +109,19 @@ def create(
     lifetime: Lifetime,
     address: str = "",
     user_agent: str = "",
+    instead_of: str = "",
 ) -> NewSession:
-    """Sign a browser in. `method`: directory, local or kerberos."""
+    """Sign a browser in. `method`: directory, local or kerberos.
+
+    `instead_of` is the cookie that the browser had: it is worth nothing from now on. Whoever signs
+    in anew keeps what apps hold by their session, so that signing out reaches those apps; of
+    somebody else's session nothing is left.
+    """
+    hot = of(s)
+    handle = (instead_of and _taken_over(hot, instead_of, user_id, now)) or secrets.token_hex(16)
     cookie = secrets.token_urlsafe(32)
-    new = NewSession(cookie, digest(cookie), secrets.token_hex(16), lifetime.end(now, now))
-    of(s).run(
+    new = NewSession(cookie, digest(cookie), handle, lifetime.end(now, now))
+    hot.run(
         _INSERT,
         id=new.id,
         handle=new.handle,
@@ -126,6 +134,25 @@ def create(
         user_agent=user_agent[:255].replace("\0", ""),
     )
     return new
+
+
+_REPLACE = Statement(
+    delete(WebSession)
+    .where(WebSession.id == bindparam("id"))
+    .returning(WebSession.handle, WebSession.user_id)
+)
+
+
+def _taken_over(hot: Hot, cookie: str, user_id: int, now: datetime) -> str | None:
+    """End the cookie's session; gives its handle if it was the same user's, to go on under."""
+    row = hot.one(_REPLACE, id=digest(cookie))
+    if row is None:
+        return None
+    handle, owner = row
+    if owner == user_id:
+        return str(handle)
+    end_for_session(hot, handle, now)
+    return None
 
 
 _SIGNED = (
