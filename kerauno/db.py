@@ -66,6 +66,7 @@ class Database:
                 pool_size=8,
                 max_overflow=24,
                 pool_timeout=LOCK_SECONDS,
+                hide_parameters=True,  # an error's words end in the log
                 connect_args={"timeout": LOCK_SECONDS, "check_same_thread": False},
             )
             event.listen(engine, "connect", _set_up_sqlite)
@@ -76,6 +77,7 @@ class Database:
                 pool_size=8,
                 max_overflow=24,
                 pool_timeout=LOCK_SECONDS,
+                hide_parameters=True,  # an error's words end in the log
                 connect_args={
                     "connect_timeout": 5,
                     "options": "-c lock_timeout=5s -c timezone=UTC",

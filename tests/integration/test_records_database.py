@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import traceback
 from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import bindparam, func, insert, select, text
+from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from kerauno import db as database_module
@@ -44,6 +45,16 @@ _NEW_ATTEMPT = Statement(
         counted_from=bindparam("now"),
     )
 )
+
+
+def test_an_error_does_not_repeat_the_statements_values(database: Database) -> None:
+    with database.write() as s:
+        add_user(s, "john.doe").password_hash = "$argon2id$canary"
+    with pytest.raises(IntegrityError) as raised, database.write() as s:
+        s.execute(update(User).values(password_hash="$argon2id$canary", role="none"))
+    said = "".join(traceback.format_exception(raised.value))
+    assert "UPDATE" in said
+    assert "[parameters" not in said
 
 
 def test_a_read_sees_one_moment_and_its_rows_outlive_it(sqlite_database: Database) -> None:
