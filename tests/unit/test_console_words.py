@@ -97,10 +97,15 @@ def test_every_point_lies_inside_the_frame(values: list[float]) -> None:
         assert chart.top <= dot.y <= chart.bottom
 
 
-@given(st.text(), st.integers())
+@given(st.text(st.characters(exclude_characters="\0")), st.integers(0, keyset.LARGEST_ID))
 def test_a_cursor_comes_back_as_it_was(text: str, number: int) -> None:
     text = text.encode("utf-8", "replace").decode()
     assert keyset.unpack(keyset.pack([text, number]), (str, int)) == (text, number)
+
+
+@pytest.mark.parametrize("values", [["a", 2**31], ["\0", 1], ["a", True], ["a"], [1, "a"]])
+def test_values_no_record_can_have_are_no_cursor(values: list[str | int]) -> None:
+    assert keyset.unpack(keyset.pack(values), (str, int)) is None
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "!!!", "eyJhIjoxfQ", "WzFd", "a" * 5000, "é"])

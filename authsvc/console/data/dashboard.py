@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,6 +15,8 @@ from authsvc.console.data import people, requests, runs
 from kerauno.tables import Audit, Directory, LinkProposal, Number, User, WebSession
 
 RECENT = timedelta(hours=24)
+SOON_FREE = timedelta(days=3)
+"""A reserved number that becomes free within this is worth a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,14 @@ def overview(s: Session, now: datetime, *, event: str) -> Overview:
     )
 
 
+_UNSET = Waiting(
+    "Connect Active Directory",
+    "Nobody can sign in with AD and nothing is synchronized yet.",
+    "/console/directory/credentials",
+    "Open AD Credentials",
+)
+
+
 def _waiting(
     s: Session,
     directory: Directory | None,
@@ -101,75 +111,82 @@ def _waiting(
     conflicts: Mapping[str, int],
     now: datetime,
 ) -> list[Waiting]:
+    """What is most urgent first."""
     if directory is None or service is None:
-        return [
-            Waiting(
-                "Connect Active Directory",
-                "Nobody can sign in with AD and nothing is synchronized yet.",
-                "/console/directory/credentials",
-                "Open AD Credentials",
-            )
-        ]
-    found: list[Waiting] = []
+        return [_UNSET]
+    return [
+        *_of_the_service(service),
+        *_held_runs(s),
+        *_certificates(directory, now),
+        *_proposals(s),
+        *_conflicts(conflicts),
+        *_reservations(s, now),
+        *_remarks(s),
+    ]
+
+
+def _of_the_service(service: requests.Service) -> Iterator[Waiting]:
     if not service.running:
-        found.append(
-            Waiting(
-                "The sync service does not answer",
-                "Changes in AD do not arrive. Start it with: syncsvc serve",
-                "/console/runs",
-                "Open Runs",
-            )
+        yield Waiting(
+            "The sync service does not answer",
+            "Changes in AD do not arrive. Start it with: syncsvc serve",
+            "/console/runs",
+            "Open Runs",
         )
     if service.error:
-        note = service.error
-        found.append(
-            Waiting("The last read of AD failed", note, "/console/directory/credentials", "Test it")
+        yield Waiting(
+            "The last read of AD failed",
+            service.error,
+            "/console/directory/credentials",
+            "Test it",
         )
-    found += [
-        Waiting(
+
+
+def _held_runs(s: Session) -> Iterator[Waiting]:
+    for run in runs.held(s):
+        yield Waiting(
             f"Run {run.id} is held",
             run.error or "It would deactivate many people, or empty a ring group.",
             f"/console/runs/{run.id}",
             "Look at the list",
         )
-        for run in runs.held(s)
-    ]
-    found += _certificates(directory, now)
-    proposals = s.scalar(select(func.count()).select_from(LinkProposal)) or 0
-    if proposals:
+
+
+def _proposals(s: Session) -> Iterator[Waiting]:
+    count = s.scalar(select(func.count()).select_from(LinkProposal)) or 0
+    if count:
         user_id = s.scalar(select(LinkProposal.user_id).limit(1))
-        found.append(
-            Waiting(
-                f"{proposals} administrators' links to confirm",
-                "An administrator's account is never linked by name alone.",
-                f"/console/users/{user_id}/directory",
-                "Look at it",
-            )
+        yield Waiting(
+            f"{count} administrators' links to confirm",
+            "An administrator's account is never linked by name alone.",
+            f"/console/users/{user_id}/directory",
+            "Look at it",
         )
-    found += [
-        Waiting(
+
+
+def _conflicts(conflicts: Mapping[str, int]) -> Iterator[Waiting]:
+    for code, count in conflicts.items():
+        yield Waiting(
             f"{count:,} × {words.CONFLICTS[code]}",
             words.REMEDIES[code],
             f"/console/directory/users?state=conflict&conflict={code}",
             "Show them",
         )
-        for code, count in conflicts.items()
-    ]
-    reserved = s.scalar(
+
+
+def _reservations(s: Session, now: datetime) -> Iterator[Waiting]:
+    count = s.scalar(
         select(func.count())
         .select_from(Number)
-        .where(Number.reserved_until > now, Number.reserved_until <= now + timedelta(days=3))
+        .where(Number.reserved_until > now, Number.reserved_until <= now + SOON_FREE)
     )
-    if reserved:
-        found.append(
-            Waiting(
-                f"{reserved} reserved numbers become free within 3 days",
-                "They were kept for people who left.",
-                "/console/users/reservations",
-                "Show them",
-            )
+    if count:
+        yield Waiting(
+            f"{count} reserved numbers become free within {SOON_FREE.days} days",
+            "They were kept for people who left.",
+            "/console/users/reservations",
+            "Show them",
         )
-    return found + _remarks(s)
 
 
 def _remarks(s: Session) -> list[Waiting]:

@@ -1,0 +1,174 @@
+"""Runs, audit and timeline, and what is said while something is away."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from kerauno import audit, directories, runs
+from kerauno.tables import Audit, RunRequest
+from tests.console.helpers import CREDENTIALS, MARKUP, asked, follow, form
+from tests.servers.console import NOW, ConsoleSite, guid, owned_user
+
+
+class TestRuns:
+    def test_a_held_run_needs_the_word(self, site: ConsoleSite) -> None:
+        site.connected()
+        run_id = site.run(status="held", plan={"actions": [], "digest": "d"}, finished=None)
+        client = site.client()
+        wrong = client.post(f"/console/runs/{run_id}/confirm", data={"typed": "yes", "digest": "d"})
+        assert wrong.status_code == 422
+        assert asked(site) == []
+        right = {"typed": "confirm", "digest": "d"}
+        assert client.post(f"/console/runs/{run_id}/confirm", data=right).status_code == 303
+        assert asked(site) == [("confirm", {"run": run_id, "digest": "d"})]
+        client.post(f"/console/runs/{run_id}/discard")
+        assert asked(site)[-1][0] == "discard"
+
+    def test_changes_before_and_after_and_undo(self, site: ConsoleSite) -> None:
+        site.connected()
+        change = {"action": "update", "subject": "user", "guid": guid(1), "subject_id": 1,
+                  "name": MARKUP, "before": {"last_name": "Berg", "active": True},
+                  "after": {"last_name": "Meyer", "active": True}}  # fmt: skip
+        run_id = site.run(changes=[change], counts={"updated": 1})
+        client = site.client()
+        page = client.get(f"/console/runs/{run_id}").text
+        assert "<del>Berg</del>" in page
+        assert "<ins>Meyer</ins>" in page
+        assert "<script>alert" not in page
+        assert "Undo run" in client.get(f"/console/runs/{run_id}/undo").text
+        client.post(f"/console/runs/{run_id}/undo")
+        assert asked(site) == [("undo", {"run": run_id})]
+
+    def test_the_charts_have_their_numbers_as_a_table(self, site: ConsoleSite) -> None:
+        site.connected()
+        site.run(delay_seconds=1.5, people=143, counts={"conflicts": 4})
+        page = site.client().get("/console/runs").text
+        assert page.count('role="img"') == 3
+        assert "worst 1.50 s" in page
+
+    def test_a_failed_request_says_why_and_that_nothing_changed(self, site: ConsoleSite) -> None:
+        site.connected()
+        client = site.client()
+        where = client.post("/console/runs").location
+        with site.database.write() as s:
+            request = s.scalars(select(RunRequest)).one()
+            runs.finish_request(s, request.id, NOW, error=f"The person is gone. {MARKUP}")
+        page = client.get(where).text
+        assert "Nothing was changed" in page
+        assert "The person is gone." in page
+        assert "<script>alert" not in page
+
+
+class TestAuditAndTimeline:
+    def test_a_code_that_was_read_out_tells_the_reason(self, site: ConsoleSite) -> None:
+        user_id = site.user("tom@goodcompany.local", "Tom", "Turner")
+        code = audit.new_code()
+        with site.database.write() as s:
+            audit.append(s, "sign-in", now=NOW, outcome="account_locked", user_id=user_id,
+                         actor="tom@goodcompany.local", code=code)  # fmt: skip
+        sloppy = f" {code.lower().replace('-', ' ')} "
+        page = site.client().get("/console/audit/code", query_string={"code": sloppy}).text
+        assert "The AD account is locked" in page
+        assert "Unlock the account in AD" in page
+
+    def test_filters_and_export_agree(self, site: ConsoleSite) -> None:
+        with site.database.write() as s:
+            for number in range(60):
+                audit.append(s, "sign-in", now=NOW - timedelta(days=number), address="10.0.0.1",
+                             outcome="ok" if number % 2 else "wrong_password",
+                             actor="=cmd()", detail={"note": MARKUP})  # fmt: skip
+        client = site.client()
+        query = "?outcome=wrong_password&since=2026-11-01&until=2026-11-23"
+        page = client.get(f"/console/audit{query}").text
+        assert "<script>alert" not in page
+        export = client.get(f"/console/audit.csv{query}").get_data(as_text=True)
+        assert len(export.splitlines()) == 1 + 12
+        assert ",'=cmd()," in export
+
+    def test_the_timeline_merges_sign_ins_and_runs_newest_first(self, site: ConsoleSite) -> None:
+        site.connected()
+        user_id, person = owned_user(site, 1, "Anna", "Berg")
+        with site.database.write() as s:
+            audit.append(s, "sign-in", now=NOW - timedelta(hours=1), outcome="ok", user_id=user_id)
+            audit.append(s, "sign-in", now=NOW + timedelta(hours=1), outcome="inactive",
+                         user_id=user_id)  # fmt: skip
+        site.run(changes=[{"action": "deactivate", "subject": "user", "guid": person,
+                           "subject_id": user_id, "name": "Anna", "before": {"active": True},
+                           "after": {"active": False}}])  # fmt: skip
+        client = site.client()
+        page = client.get(f"/console/users/{user_id}/timeline").text
+        assert page.index("The user is inactive") < page.index("Deactivate</strong> by")
+        assert page.index("Deactivate</strong> by") < page.rindex("<strong>Sign-in</strong>")
+        found = client.get(f"/console/users/{user_id}/timeline?q=inactive").text
+        assert "Deactivate</strong> by" not in found
+
+    def test_a_long_timeline_is_paged_without_loss(self, any_site: ConsoleSite) -> None:
+        site = any_site
+        site.connected()
+        user_id, person = owned_user(site, 1, "Anna", "Berg")
+        with site.database.write() as s:
+            for number in range(70):
+                audit.append(s, "sign-in", now=NOW - timedelta(minutes=number), outcome="ok",
+                             user_id=user_id, address=f"10.0.0.{number}")  # fmt: skip
+        for number in range(40):
+            site.run(finished=NOW - timedelta(minutes=2 * number, seconds=30), changes=[
+                {"action": f"step{number}", "subject": "user", "guid": person,
+                 "subject_id": user_id, "name": "Anna"}
+            ])  # fmt: skip
+        client = site.client()
+        seen = ""
+        path: str | None = f"/console/users/{user_id}/timeline"
+        pages = 0
+        while path:
+            page = client.get(path).text
+            seen += page.partition('class="story"')[2]
+            pages += 1
+            path = page.partition('rel="next" href="')[2].partition('"')[0].replace("&amp;", "&")
+        assert pages == 3
+        assert all(seen.count(f"10.0.0.{number}<") == 1 for number in range(70))
+        assert all(seen.count(f"<strong>Step{number}</strong>") == 1 for number in range(40))
+
+    def test_what_administrators_do_is_audited(self, site: ConsoleSite) -> None:
+        client = site.client()
+        client.post(CREDENTIALS, data=form())
+        client.post("/console/directory/users/synchronize")
+        with site.database.read() as s:
+            found = [(one.event, one.actor) for one in s.scalars(select(Audit).order_by(Audit.id))]
+        assert found == [
+            ("settings-saved", "ada.admin@goodcompany.local"),
+            ("sync-requested", "ada.admin@goodcompany.local"),
+        ]
+
+
+class TestWhenThingsAreAway:
+    def test_a_silent_sync_service_is_said_where_one_waits(self, site: ConsoleSite) -> None:
+        site.connected(heard=False)
+        client = site.client()
+        assert "The sync service does not answer" in client.get("/console").text
+        answer = client.post("/console/runs")
+        assert "The sync service does not answer" in follow(client, answer).text
+
+    def test_a_locked_database_is_a_page_that_says_to_try_again(
+        self, site: ConsoleSite, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        site.connected()
+        client = site.client()
+        monkeypatch.setattr("kerauno.db.LOCK_SECONDS", 0.05)
+        with site.database._turn:
+            answer = client.post("/console/runs")
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"]
+        assert asked(site) == []
+
+    def test_a_failed_read_is_told_and_nobody_is_removed(self, site: ConsoleSite) -> None:
+        directory_id = site.connected()
+        site.person(1, "Anna", "Berg")
+        with site.database.write() as s:
+            directories.set_state(s, directory_id, error="dc1: no answer within 2.0 s.")
+        page = site.client().get("/console/directory/users").text
+        assert "dc1: no answer within 2.0 s." in page
+        assert "Nobody was changed or removed" in page
+        assert "Anna Berg" in page
