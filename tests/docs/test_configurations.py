@@ -156,3 +156,15 @@ def test_units_start_what_exists_and_are_named_in_the_guide(unit: Path) -> None:
         assert arguments[0] in ("serve", "once")
         assert parser["Service"]["User"] == "kerauno"
         assert parser["Service"]["ProtectSystem"] == "strict"
+
+
+@pytest.mark.parametrize(
+    ("file", "dropped"),
+    [("caddy/Caddyfile", "request_header -{}\n"), ("traefik/kerauno.yml", '          {}: ""\n')],
+)
+def test_identity_headers_cannot_be_sent_with_an_underscore_either(file: str, dropped: str) -> None:
+    """nginx drops such names by itself; CGI and WSGI apps take them for the true ones."""
+    text = (PROJECT / "config" / file).read_text()
+    for name in ("User", "Email", "Name", "Groups"):
+        assert f"Remote-{name}" in text
+        assert dropped.format(f"Remote_{name}") in text
