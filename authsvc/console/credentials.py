@@ -97,7 +97,15 @@ def test() -> ResponseReturnValue:
     template = "console/_steps.html" if site.part_only() else "console/test.html"
     steps = _audited(_probe(settings.profile)) if settings else iter(())
     faults = {forms.LABELS.get(name, name): fault for name, fault in draft.faults.items()}
-    response = Response(stream_template(template, steps=steps, faults=faults))
+    page = stream_template(
+        template,
+        steps=steps,
+        faults=faults,
+        inline=site.part_only(),
+        labels=forms.LABELS,
+        places=forms.ERROR_PLACES,
+    )
+    response = Response(page)
     response.headers["X-Accel-Buffering"] = "no"  # a reverse proxy passes each step on at once
     return response
 

@@ -58,7 +58,8 @@ LABELS: Mapping[str, str] = {
     "guard_percent": "Hold a run: percent",
     "role_groups": "Roles from AD groups",
 }
-_ERROR_PLACES = {"attributes": "map_login", "ca_certificates": "ca_file"}
+ERROR_PLACES = {"attributes": "map_login", "ca_certificates": "ca_file"}
+"""Where the form shows what is wrong with a setting that has no box of its name."""
 MORE = frozenset(
     {*(f"map_{name}" for name in _MAPPED), "sync_minutes", "reserve_days", "guard_count",
      "guard_percent", "role_groups"}
@@ -96,7 +97,7 @@ class Draft:
 
     def fault(self, name: str, message: str, remedy: str = "") -> None:
         """Note what is wrong with a field; the first fault of a field stands."""
-        self.faults.setdefault(_ERROR_PLACES.get(name, name), Fault(message, remedy))
+        self.faults.setdefault(ERROR_PLACES.get(name, name), Fault(message, remedy))
 
 
 @dataclass(frozen=True, slots=True)

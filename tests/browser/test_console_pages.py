@@ -279,3 +279,23 @@ def test_a_command_is_copied_by_its_button(site: ConsoleSite, browser: Browser) 
         expect(page.get_by_text("Copied")).to_be_visible()
         line = page.evaluate("navigator.clipboard.readText()")
     assert line == f"Set-ADUser -Identity '{guid(4)}' -Replace @{{ipPhone='100'}}"
+
+
+def test_enter_in_a_box_saves_and_a_failed_step_leads_to_its_field(
+    site: ConsoleSite, browser: Browser
+) -> None:
+    site.connected()
+    site.directory.down = True
+    with site.opened(browser) as page:
+        page.goto("/console/directory/credentials")
+        page.get_by_role("button", name="Test AD Credentials").click()
+        expect(page.get_by_text("The test failed")).to_be_visible()
+        page.get_by_role("link", name="Go to AD Server").click()
+        expect(page.get_by_label("AD Server")).to_be_in_viewport()
+        page.get_by_label("Ring group numbers").fill("600-699")
+        page.get_by_label("Ring group numbers").press("Enter")
+        expect(page.get_by_text("AD Credentials saved")).to_be_visible()
+    with site.database.read() as s:
+        saved = directories.load(s)
+    assert saved is not None
+    assert saved.ring_group_first == "600"
