@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -123,9 +124,12 @@ def _node_folder() -> Path:
 class ApacheParty(_Address):
     """Apache with mod_auth_openidc and the configuration that the product ships."""
 
-    def __init__(self, web: Installation, folder: Path) -> None:
+    def __init__(self, web: Installation) -> None:
         super().__init__()
-        (folder / "site").mkdir(parents=True)
+        # Its workers run as nobody, whom the tests' own folders do not let in.
+        folder = Path(tempfile.mkdtemp(prefix="kerauno-apache-"))
+        folder.chmod(0o755)
+        (folder / "site").mkdir()
         (folder / "site" / "index.shtml").write_text(
             '{"user": "<!--#echo var="REMOTE_USER" -->", '
             '"email": "<!--#echo var="OIDC_CLAIM_email" -->"}'
@@ -164,6 +168,7 @@ class ApacheParty(_Address):
         """See `RelyingParty`."""
         if self._server:
             self._server.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 _APACHE = """
@@ -235,7 +240,7 @@ class _Transport:
 class AuthlibParty(_Address):
     """Authlib's own client in a small Flask app."""
 
-    def __init__(self, web: Installation, folder: Path) -> None:
+    def __init__(self, web: Installation) -> None:
         super().__init__()
         self.page, self.logout = f"{self.url}/me", f"{self.url}/logout"
         made = _register(

@@ -20,7 +20,12 @@ from tests.servers.relying import ApacheParty, AuthlibParty, NodeParty, RelyingP
 from tests.servers.samba import SambaDC, Scratch
 from tests.servers.web import Installation, configure_directory
 
-pytestmark = [pytest.mark.relying_party, pytest.mark.samba, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.relying_party,
+    pytest.mark.samba,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("relying parties"),
+]
 
 SECONDS = 10.0
 """A disabled person is out of every app within this time, as the product promises."""
@@ -76,8 +81,6 @@ def _begin(app: RelyingParty) -> str:
 def house(samba_dc: SambaDC, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     ou = Scratch(samba_dc)
     folder = tmp_path_factory.mktemp("house")
-    folder.chmod(0o755)  # Apache's workers are nobody
-    folder.parent.chmod(0o755)
     web = Installation(folder)
     web.must("authsvc", "db", "upgrade")
     profile = samba_dc.profile(user_search_dn=ou.dn)
@@ -85,9 +88,9 @@ def house(samba_dc: SambaDC, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     web.start(workers=2)
     sync: Server = web.spawn("syncsvc", "serve", log="sync.log")
     apps: dict[str, RelyingParty] = {
-        "apache": ApacheParty(web, folder / "apache"),
+        "apache": ApacheParty(web),
         "node": NodeParty(web, folder / "node"),
-        "authlib": AuthlibParty(web, folder / "authlib"),
+        "authlib": AuthlibParty(web),
     }
     for app in apps.values():
         app.start()

@@ -72,6 +72,13 @@ def _name(browser: FlaskClient) -> str | None:
     return me.json["username"] if me.status_code == 200 else None
 
 
+def test_an_app_that_wants_a_fresh_sign_in_gets_the_form(silent: Sso) -> None:
+    browser, app = silent.browser(), silent.register()
+    for prompt, begins in ((None, 302), ("login", 200), ("select_account", 200)):
+        to_sign_in = silent.authorize(browser, app, prompt=prompt)
+        assert browser.get(to_sign_in.headers["Location"]).status_code == begins
+
+
 def test_a_browser_is_asked_once_and_sees_the_form(silent: Sso) -> None:
     browser = silent.browser()
     first = browser.get("/login?next=/phonebook")
