@@ -164,13 +164,13 @@ def _to_sign_in(here: Provider, arrived: _Arrived, person: Me | None) -> Respons
     the sign-in came after it, or where it is too long for an address."""
     asked = arrived.request
     target = f"{AUTHORIZE_PATH}?{urlencode(arrived.params)}"
-    must_wait = person is not None or asked.prompt & {"login", "select_account"}
-    if must_wait or arrived.since is not None or len(target) > _LONGEST_NEXT:
+    anew = person is not None or asked.prompt & {"login", "select_account"}
+    if anew or arrived.since is not None or len(target) > _LONGEST_NEXT:
         target = _waiting(here, arrived)
     query = {"next": target}
     if asked.login_hint:
         query["username"] = asked.login_hint[:320]
-    if person is not None:
+    if anew:  # by the form: a ticket or a session would prove nothing fresh
         query["again"] = "1"
     return redirect(f"/login?{urlencode(query)}", 302)
 
