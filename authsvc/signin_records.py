@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +23,8 @@ EVENT = "sign-in"
 LINKED_EVENT = "link"
 PROPOSED_EVENT = "link-proposed"
 _SHOWN = 2  # characters of an unknown name that the audit keeps
+# What follows an @ may as well be the rest of a password.
+_DOMAIN = re.compile(r"([a-z0-9-]+\.)+[a-z]{2,}", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,5 +203,5 @@ def masked(name: str) -> str:
         login = parse(name)
     except InvalidLogin:
         return f"({len(name)} characters)"
-    head, tail = login.name[:_SHOWN], f"@{login.domain}" if login.domain else ""
-    return f"{head}…{tail}"
+    tail = f"@{login.domain}" if _DOMAIN.fullmatch(login.domain) else ""
+    return f"{login.name[:_SHOWN]}…{tail}"
