@@ -6,11 +6,13 @@ bring the host's own cookie; on the sign-in service's own host the session's coo
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from cachetools import TTLCache
 
 from kerauno import protected, sessions
 from kerauno.db import Database
@@ -44,8 +46,8 @@ class Guard:
         self._host_cookie = host_cookie_for(cookie) + "="
         self._lifetime = lifetime
         self._now = now
-        self._rules: dict[str, Rule] = {}
-        self._rules_until = 0.0
+        self._rules: TTLCache[None, dict[str, Rule]] = TTLCache(1, _RULES_KEPT)
+        self._lock = threading.Lock()
 
     def check(self, environ: WSGIEnvironment) -> tuple[Found | None, bool]:
         """Who it is, and whether they may enter. Raises DatabaseUnavailable."""
@@ -74,11 +76,14 @@ class Guard:
 
     def _may_enter(self, signed: Signed, host: str) -> bool:
         """Whether the host's rule, as it was at most two seconds ago, lets the person in."""
-        if time.monotonic() > self._rules_until:
+        with self._lock:
+            rules = self._rules.get(None)
+        if rules is None:
             with self._database.fast() as h:
-                self._rules = protected.rules(h)
-            self._rules_until = time.monotonic() + _RULES_KEPT
-        rule = self._rules.get(host)
+                rules = protected.rules(h)
+            with self._lock:
+                self._rules[None] = rules
+        rule = rules.get(host)
         if rule is None or not rule.departments:
             return True
         with self._database.fast() as h:

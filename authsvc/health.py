@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 
+from cachetools import TTLCache
 from flask import Flask, Response, jsonify
 from flask.typing import ResponseReturnValue
 
@@ -29,16 +29,15 @@ class _Seen:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._until = 0.0
-        self._state = ""
+        self._state: TTLCache[None, str] = TTLCache(1, _BELIEVED)
 
     def directory(self, held: Services) -> str:
         """ok, unreachable, misconfigured or none."""
         with self._lock:
-            if time.monotonic() >= self._until:
-                self._state = _look(held)
-                self._until = time.monotonic() + _BELIEVED
-            return self._state
+            state = self._state.get(None)
+            if state is None:
+                state = self._state[None] = _look(held)
+            return state
 
 
 def _look(held: Services) -> str:

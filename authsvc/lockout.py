@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
+from cachetools import TTLCache
 
 from authsvc.directories import OpenDirectory
 from dirclient.errors import DirectoryError
@@ -53,7 +54,9 @@ class LockoutBudgets:
         self._now = now
         self._background = background
         self._lock = threading.Lock()
-        self._known: tuple[tuple[int, int], datetime, Budget] | None = None
+        self._known: TTLCache[tuple[int, int], Budget] = TTLCache(
+            1, BELIEVED.total_seconds(), timer=lambda: now().timestamp()
+        )
 
     def of(self, directory: OpenDirectory | None) -> Budget:
         """See `authsvc.signin.Budgets`.
@@ -63,15 +66,10 @@ class LockoutBudgets:
         if directory is None:
             return account_budget(0, None, most=self._most, default_window=self._window)
         now, version = self._now(), (directory.id, directory.version)
-        known = self._known
-        if known is not None and known[0] == version and now - known[1] < BELIEVED:
-            return known[2]
         with self._lock:
-            known = self._known
-            if known is not None and known[0] == version and now - known[1] < BELIEVED:
-                return known[2]
-            budget = self._look(directory, now)
-            self._known = (version, now, budget)
+            budget = self._known.get(version)
+            if budget is None:
+                budget = self._known[version] = self._look(directory, now)
             return budget
 
     def _look(self, directory: OpenDirectory, now: datetime) -> Budget:

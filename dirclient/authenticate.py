@@ -104,10 +104,20 @@ class LdapAuthenticator:
                 raise PasswordRejected("The old password is wrong.", reason="old_password") from no
             except Refused as no:
                 raise PasswordRejected(str(no), reason="other", subcode=no.subcode) from no
-            value = wire.password_modify_value(identity.dn, old, new)
+            value = _password_modify(identity.dn, old, new)
             return connection.extended(wire.PASSWORD_MODIFY, value)
 
 
 def _quoted(password: str) -> bytes:
     """A value of `unicodePwd`: quoted UTF-16, little-endian (MS-ADTS 3.1.1.3.1.5)."""
     return f'"{password}"'.encode("utf-16-le")
+
+
+def _password_modify(dn: str, old: str, new: str) -> bytes:
+    """The value of the Password Modify operation (RFC 3062 2), which ldap3 knows how to write."""
+    from ldap3.protocol.rfc3062 import PasswdModifyRequestValue  # slow to load, seldom wanted
+    from pyasn1.codec.ber.encoder import encode
+
+    value = PasswdModifyRequestValue()
+    value["userIdentity"], value["oldPasswd"], value["newPasswd"] = dn, old, new
+    return bytes(encode(value))

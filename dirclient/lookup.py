@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from cachetools import TTLCache
+
 from dirclient import adcodes, dn, people, presets
 from dirclient.errors import Ambiguous, Misconfigured, NotFound, Unavailable
 from dirclient.filters import EVERYTHING, Filter, any_of, eq, in_chain, starts
@@ -63,10 +65,9 @@ class LdapFinder:
         self._pool = pool
         self._resolver = resolver
         self._now = now
-        self._clock = clock
         self._roots = roots
         self._lock = threading.Lock()
-        self._scope: tuple[float, Scope] | None = None
+        self._scope: TTLCache[None, Scope] = TTLCache(1, _SCOPE_BELIEVED, timer=clock)
 
     def find(self, login: Login) -> Person:
         """See `Finder`.
@@ -138,17 +139,16 @@ class LdapFinder:
     def scope(self) -> Scope:
         """What the User Search DN is. Asked of the directory now and then, not each time."""
         with self._lock:
-            known = self._scope
-        if known is not None and self._clock() < known[0]:
-            return known[1]
-        scope = self._find_scope()
-        with self._lock:
-            self._scope = (self._clock() + _SCOPE_BELIEVED, scope)
+            scope = self._scope.get(None)
+        if scope is None:
+            scope = self._find_scope()
+            with self._lock:
+                self._scope[None] = scope
         return scope
 
     def _forget(self) -> None:
         with self._lock:
-            self._scope = None
+            self._scope.clear()
 
     def _find_scope(self) -> Scope:
         def ask(connection: Connection) -> Scope:

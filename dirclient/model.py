@@ -99,7 +99,8 @@ class Cursor:
     """How far a read has seen, in the terms of one server. Worthless on any other.
 
     `server_id` is the AD invocationId (MS-ADTS 3.1.1.1.9) or, elsewhere, the server's address;
-    `usn` its highestCommittedUSN when the read began; `cookie` an opaque DirSync cookie.
+    `usn` its highestCommittedUSN when the read began; `cookie` what OpenLDAP
+    counts by instead, its contextCSN.
     """
 
     server_id: str

@@ -36,7 +36,7 @@ class Preset:
 
     @property
     def is_ad(self) -> bool:
-        """Whether AD's own rules and controls (in-chain, DirSync, tokenGroups) can be used."""
+        """Whether AD's own rules and controls (in-chain, tokenGroups, tombstones) can be used."""
         return self.name is PresetName.ACTIVE_DIRECTORY
 
     def guid(self, entry: Entry) -> Guid | None:

@@ -30,7 +30,6 @@ EXTENDED_RESPONSE = 0x78
 INTERMEDIATE_RESPONSE = 0x79
 
 PAGED_RESULTS = "1.2.840.113556.1.4.319"  # RFC 2696
-DIRSYNC = "1.2.840.113556.1.4.841"  # MS-ADTS 3.1.1.3.4.1.3
 SHOW_DELETED = "1.2.840.113556.1.4.417"  # MS-ADTS 3.1.1.3.4.1.14
 EXTENDED_DN = "1.2.840.113556.1.4.529"  # MS-ADTS 3.1.1.3.4.1.5
 DOMAIN_SCOPE = "1.2.840.113556.1.4.1339"  # MS-ADTS 3.1.1.3.4.1.4: no continuation references
@@ -38,10 +37,6 @@ DOMAIN_SCOPE = "1.2.840.113556.1.4.1339"  # MS-ADTS 3.1.1.3.4.1.4: no continuati
 START_TLS = "1.3.6.1.4.1.1466.20037"  # RFC 4511 4.14
 PASSWORD_MODIFY = "1.3.6.1.4.1.4203.1.11.1"  # noqa: S105 - RFC 3062
 DISCONNECTION = "1.3.6.1.4.1.1466.20036"  # RFC 4511 4.4.1
-
-DIRSYNC_OBJECT_SECURITY = 0x1
-DIRSYNC_ANCESTORS_FIRST = 0x800
-DIRSYNC_INCREMENTAL_VALUES = 0x80000000
 
 _SCOPES = {"base": 0, "one": 1, "subtree": 2}
 _CHANGES = {"add": 0, "delete": 1, "replace": 2}
@@ -185,25 +180,9 @@ def extended_request(message_id: int, oid: str, value: bytes | None = None) -> b
     return _message(message_id, tlv(0x77, body))
 
 
-def password_modify_value(dn: str, old: str, new: str) -> bytes:
-    """The request value of RFC 3062."""
-    parts = ((0x80, dn), (0x81, old), (0x82, new))
-    return tlv(0x30, b"".join(tlv(tag, text.encode()) for tag, text in parts))
-
-
 def paged_control(size: int, cookie: bytes = b"") -> Control:
     """Asks for one page (RFC 2696). Critical: a server that cannot page must say so."""
     return Control(PAGED_RESULTS, tlv(0x30, integer(size) + octets(cookie)), critical=True)
-
-
-def dirsync_control(cookie: bytes = b"", flags: int = 0, max_octets: int = 0x7FFFFFFF) -> Control:
-    """Asks for what changed since the cookie (MS-ADTS 3.1.1.3.4.1.3).
-
-    Flags travel as a signed 32-bit number, so the incremental-values bit makes it negative.
-    """
-    signed = flags - 0x100000000 if flags & 0x80000000 else flags
-    value = tlv(0x30, integer(signed) + integer(max_octets) + octets(cookie))
-    return Control(DIRSYNC, value, critical=True)
 
 
 def extended_dn_control(text_form: bool = True) -> Control:
@@ -449,9 +428,3 @@ def _sequence(value: bytes | None, tags: tuple[int, ...]) -> list[bytes]:
 def paged_cookie(value: bytes | None) -> bytes:
     """The cookie of a paged-results response control; empty at the end (RFC 2696)."""
     return _sequence(value, (0x02, 0x04))[1]
-
-
-def dirsync_cookie(value: bytes | None) -> tuple[bool, bytes]:
-    """Whether more is waiting, and the cookie to go on with (MS-ADTS 3.1.1.3.4.1.3)."""
-    more, _, cookie = _sequence(value, (0x02, 0x02, 0x04))
-    return int.from_bytes(more, signed=True) != 0, cookie
