@@ -3,7 +3,8 @@
 import os
 import shutil
 
-worker_class = "gthread"
+# gthread, whose workers share new connections evenly.
+worker_class = "authsvc.worker.EvenThreadWorker"
 # Loaded once, then forked: a fault of the settings is told once, and workers share their memory.
 preload_app = True
 # A browser's next request comes within moments; a reverse proxy keeps its connections longer.
@@ -37,6 +38,7 @@ def post_worker_init(_worker):  # type: ignore[no-untyped-def]
 
 def child_exit(_server, worker):  # type: ignore[no-untyped-def]
     """A worker that ends takes its gauges along; its counters stay."""
+    worker.release_slot()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         from prometheus_client import multiprocess
 
