@@ -331,6 +331,7 @@ class _Following:
                 self.touched = True
             elif picture.dismiss(guid):
                 self.touched = True
+        scan.see_locks(picture, [guid for guid in self.people if guid in picture.people])
 
     def _accepted(self) -> Set[str]:
         """Which of the changed people the directory counts as people by the whole filter."""

@@ -50,6 +50,11 @@ class PersonReader:
     @property
     def attributes(self) -> tuple[str, ...]:
         """What a search must ask for so that `person` sees everything."""
+        return (*self.bulk_attributes, *self.preset.exact_state)
+
+    @property
+    def bulk_attributes(self) -> tuple[str, ...]:
+        """Those without what a server works out anew for each person it is asked about."""
         p, n = self.preset, self.names
         wanted = (
             p.identity_attribute,
@@ -135,9 +140,13 @@ def generalized_time(text: str | None) -> datetime | None:
 
 
 def ad_state(entry: Entry, now: datetime) -> tuple[AccountState, bool, bool]:
-    """State, locked, must change: userAccountControl, its computed bits, accountExpires."""
+    """State, locked, must change: userAccountControl, its computed bits, accountExpires.
+
+    Without the computed bits `locked` means that the account was locked and that nobody signed in
+    since: lockoutTime stays set when a lock ends by itself (MS-ADTS 3.1.1.4.5.17).
+    """
     control = entry.integer("useraccountcontrol")
-    computed = entry.integer("msds-user-account-control-computed")
+    computed = entry.attributes.get("msds-user-account-control-computed")
     expires = entry.integer("accountexpires")
     # pwdLastSet is absent where it may not be read: that must not look like "must change".
     must_change = entry.integer("pwdlastset", -1) == 0 and not control & UAC_NEVER_EXPIRES
@@ -147,7 +156,11 @@ def ad_state(entry: Entry, now: datetime) -> tuple[AccountState, bool, bool]:
         state = AccountState.EXPIRED
     else:
         state = AccountState.ACTIVE
-    return state, bool(computed & UAC_LOCKED), must_change
+    if computed:
+        locked = bool(entry.integer("msds-user-account-control-computed") & UAC_LOCKED)
+    else:
+        locked = entry.integer("lockouttime") > 0
+    return state, locked, must_change
 
 
 def ldap_state(entry: Entry, now: datetime) -> tuple[AccountState, bool, bool]:

@@ -33,6 +33,7 @@ class Preset:
     group_filter: Filter  # groups that may be departments
     any_group_filter: Filter  # groups that membership may lead through
     ou_filter: Filter
+    exact_state: tuple[str, ...] = ()  # what the server works out for each person when asked
 
     @property
     def is_ad(self) -> bool:
@@ -79,10 +80,11 @@ ACTIVE_DIRECTORY = Preset(
     extension=("ipphone", "telephonenumber"),
     state=(
         "useraccountcontrol",
-        "msds-user-account-control-computed",
+        "lockouttime",
         "accountexpires",
         "pwdlastset",
     ),
+    exact_state=("msds-user-account-control-computed",),
     changed="whenchanged",
     usn="usnchanged",
     members=("member",),

@@ -152,6 +152,7 @@ class Reading:
         picture, scan, connection = self.picture, self._scan, self._connection
         picture.hidden = self._hidden()
         picture, root = self._settled()
+        self._scan.see_locks(picture, list(picture.people))
         if unexplained := self._back_links - picture.people.keys():
             raise Incomplete(
                 f"{len(unexplained)} people say that they are members of {picture.users.dn}, "

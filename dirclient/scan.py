@@ -7,18 +7,16 @@ query for each person or group. Anything but a clean end raises `Incomplete`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import replace
 from datetime import datetime
 
 from dirclient import adcodes, searches
 from dirclient import dn as dns
 from dirclient.errors import Incomplete
-from dirclient.filters import EVERYTHING, Filter, any_of, eq, present
+from dirclient.filters import EVERYTHING, Filter, any_of, eq, ge, present
 from dirclient.groups import Group, MemberPart, Unit, member_part, plain_dn, reference, rid_of
 from dirclient.model import Guid
-from dirclient.people import (
-    filetime,
-    generalized_time,
-)
+from dirclient.people import UAC_LOCKED, filetime, generalized_time
 from dirclient.picture import Picture
 from dirclient.profile import Profile
 from dirclient.rootdse import RootDse
@@ -138,6 +136,27 @@ class Scan(searches.Searches):
                 end = when
         picture.admit(person, rid, end)
         return person.guid
+
+    def see_locks(self, picture: Picture, guids: Iterable[Guid]) -> None:
+        """Of these people, leave only those locked who are at this moment (AD).
+
+        The bits that tell are worked out by the server, half a millisecond for each person: they
+        are asked of those alone whose lockoutTime is set, in one search, and mostly of nobody.
+        """
+        doubtful = [guid for guid in guids if picture.people[guid].locked]
+        if not doubtful or not self.preset.is_ad:
+            return
+        (computed,) = self.preset.exact_state
+        wanted = self.person_filter() & ge("lockoutTime", "1")
+        attributes = (*self.identity_alone, computed)
+        locked = {
+            self.identity(entry)
+            for entry in self.everywhere(picture, wanted, attributes)
+            if entry.integer(computed) & UAC_LOCKED
+        }
+        for guid in doubtful:
+            if guid not in locked:
+                picture.people[guid] = replace(picture.people[guid], locked=False)
 
     # -- groups and OUs
 

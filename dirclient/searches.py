@@ -69,7 +69,7 @@ class Searches:
     @property
     def person_attributes(self) -> tuple[str, ...]:
         """What a person is made of, and the primary group."""
-        return (*self.reader.attributes, *(("primarygroupid",) if self.preset.is_ad else ()))
+        return (*self.reader.bulk_attributes, *(("primarygroupid",) if self.preset.is_ad else ()))
 
     @property
     def group_attributes(self) -> tuple[str, ...]:
