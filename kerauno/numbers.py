@@ -28,6 +28,8 @@ _WRITTEN = re.compile(
     r"([0-9]{2,10})\s*\Z",
     re.IGNORECASE,
 )
+# After one such sign a second number stands as often as an extension; `,,` is a pause in dialling.
+_SECOND_NUMBER = re.compile(r"(?<!,)[;,~]\s*[0-9]+\Z")
 _REMEDY = "Use 2 to 10 digits, or a phone number with its extension, such as +1 317 555 0100 x1234."
 
 
@@ -47,10 +49,11 @@ def parse_extension(text: str, *, field: str = "extension") -> str:
 
     Either they are all there is, or they are the extension part of a phone number, written
     `x1234`, `ext. 1234`, `#1234`, `;ext=1234` or another way that phone numbers know. Full-width
-    and other compatibility digits count (NFKC). Raises InvalidValue for anything else, a whole
-    phone number without an extension included: which of its digits is dialled nobody knows.
+    digits count (NFKC), footnotes do not, and what cannot be seen does not: Windows copies a
+    number between marks of direction. Raises InvalidValue for anything else, a whole phone number
+    without an extension and two numbers included: which digits are dialled nobody knows.
     """
-    plain = unicodedata.normalize("NFKC", text).strip() if not text.isascii() else text.strip()
+    plain = text.strip() if text.isascii() else _plain(text)
     if _PLAIN.match(plain):
         return plain
     if len(plain) <= 100:
@@ -61,10 +64,19 @@ def parse_extension(text: str, *, field: str = "extension") -> str:
             extension = phonenumbers.parse(plain, "US").extension
         except phonenumbers.NumberParseException:
             extension = None
-        if extension and _PLAIN.match(extension):
+        if extension and _PLAIN.match(extension) and not _SECOND_NUMBER.search(plain):
             return str(extension)
     shown = plain if len(plain) <= 40 else plain[:40] + "…"
     raise InvalidValue(f"“{shown}” is not an extension.", field=field, remedy=_REMEDY)
+
+
+def _plain(text: str) -> str:
+    """Without what cannot be seen, and with a phone's digits for those of full width."""
+    seen = (c for c in text if unicodedata.category(c) != "Cf")
+    wide = (
+        c if unicodedata.category(c) == "No" else unicodedata.normalize("NFKC", c) for c in seen
+    )
+    return "".join(wide).strip()
 
 
 def holder(s: Session, number: str) -> Holder | None:

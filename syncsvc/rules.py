@@ -187,21 +187,23 @@ def _login_faults(person: Person) -> tuple[Conflict, ...]:
             Code.EMAIL_INVALID,
             "email",
             login[:EMAIL_LENGTH],
-            "Correct the address in AD: it needs the form name@company.com, without blanks.",
+            "Correct the address in AD: it needs the form name@company.com, without blanks and "
+            "without characters that cannot be seen.",
         ),
     )
 
 
 def valid_email(text: str) -> bool:
-    """Whether this can be a username/email: name, one @, a domain with a dot; no blanks."""
-    if len(text) > EMAIL_LENGTH or not _EMAIL.fullmatch(text):
-        return False
-    return text.isprintable() or not any(unicodedata.category(c) == "Cc" for c in text)
+    """Whether this can be a username/email: name, one @, a domain with a dot; no blanks.
+
+    Nothing that cannot be seen either: two names that look alike would be two users, and the
+    sign-in page takes no such name (`dirclient.login`).
+    """
+    return len(text) <= EMAIL_LENGTH and text.isprintable() and bool(_EMAIL.fullmatch(text))
 
 
 def _name_faults(person: Person) -> tuple[Conflict, ...]:
-    first = bool(person.first_name and _one_line(person.first_name))
-    last = bool(person.last_name and _one_line(person.last_name))
+    first, last = _is_name(person.first_name), _is_name(person.last_name)
     if first and last:
         return ()
     field, words = (
@@ -236,6 +238,11 @@ def _extension(person: Person) -> str | Conflict:
             raw[:NAME_LENGTH],
             error.remedy,
         )
+
+
+def _is_name(text: str | None) -> bool:
+    """Whether anything of it can be seen."""
+    return bool(text) and any(c.isprintable() and not c.isspace() for c in text or "")
 
 
 def _one_line(text: str) -> str:

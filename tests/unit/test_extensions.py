@@ -29,6 +29,9 @@ from kerauno.numbers import parse_extension, parse_range
         ("ext. 1234", "1234"),
         ("+7 495 555 01 00 доб. 1234", "1234"),
         ("+34 91 555 01 00 anexo 1234", "1234"),
+        ("+1 317 555 0100,,1234", "1234"),  # as a phone dials it: two pauses
+        ("\u202a1234\u202c", "1234"),  # as Windows copies a number
+        ("12\u200b34", "1234"),
     ],
 )
 def test_understood(text: str, extension: str) -> None:
@@ -50,6 +53,11 @@ def test_understood(text: str, extension: str) -> None:
         "box 12",
         "x1",
         "٣٤٥٦",  # digits, but none a phone dials
+        "1234²",  # a footnote is no digit
+        "①②",
+        "1234;1235",  # two numbers: nobody knows which is meant
+        "0301234567; 0301234568",
+        "0301234567, 0301234568",
         "1234\n5678",
         "-12",
         "1.5",

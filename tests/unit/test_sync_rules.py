@@ -47,6 +47,7 @@ def test_keys_fold_case_and_normal_form_but_the_shown_value_is_what_ad_returned(
         ({"last_name": None}, [(Code.NAME_MISSING, "last_name")]),
         ({"first_name": None, "last_name": None}, [(Code.NAME_MISSING, "name")]),
         ({"first_name": "\0"}, [(Code.NAME_MISSING, "first_name")]),
+        ({"last_name": "\u200b\u202e\u2060"}, [(Code.NAME_MISSING, "last_name")]),
         ({"login": None}, [(Code.EMAIL_MISSING, "email")]),
         ({"login": "john.doe"}, [(Code.EMAIL_INVALID, "email")]),
         ({"extension": None}, [(Code.EXTENSION_MISSING, "extension")]),
@@ -92,6 +93,9 @@ def test_valid_addresses(text: str) -> None:
         "a b@c.de",
         "a@b .co",
         "a\x01@b.co",
+        "a\u200b@b.co",  # nobody could sign in by a name that cannot be seen
+        "a\u202e@b.co",
+        "a@b\u00ad.co",
         "a@b..co",
         "a@.co",
         "<script>@b.co",
