@@ -141,11 +141,12 @@ class DirectoryResolver:
                 remedy="Enter it as CN=…,OU=…,DC=…, or the group's name alone.",
             ) from odd
         match place:
-            case Exact(dn, partial):
-                whole = f"{dn},{root.domain}" if partial and root.domain else dn
-                return self._at(connection, root, whole, field)
+            case Exact(dn, partial) if partial and root.domain:
+                return self._below(connection, root, dn, field)
+            case Exact(dn):
+                return self._at(connection, root, dn, field)
             case Walk():
-                return self._walk(connection, root, place, field)
+                return self._walk(connection, root, place, text, field)
             case Named(name):
                 return self._named(connection, root, name, field)
 
@@ -168,6 +169,19 @@ class DirectoryResolver:
             raise self._missing(connection, root, dn, dns.name(dn), above, field)
         return self._base(entry, field)
 
+    def _below(self, connection: Connection, root: RootDse, part: str, field: str) -> Base:
+        """A DN without the domain: right below it, or else wherever exactly one begins so."""
+        whole = f"{part},{root.domain}"
+        entry = self._read(connection, whole)
+        if entry is not None:
+            return self._base(entry, field)
+        begun = f"{dns.key(part)},"
+        found = self._all_called(connection, root, dns.name(part))
+        found = [dn for dn in found if dns.key(dn).startswith(begun)]
+        if len(found) > 1:
+            raise _several(part, found, field)
+        return self._at(connection, root, found[0] if found else whole, field)
+
     def _base(self, entry: Entry, field: str) -> Base:
         guid = self._preset.guid(entry)
         classes = entry.attributes.get("objectclass")
@@ -188,8 +202,14 @@ class DirectoryResolver:
         security = not self._preset.is_ad or bool(entry.integer("groupType") & GROUP_IS_SECURITY)
         return Base(entry.dn, guid, kind, security, rid_of(entry.octets("objectSid")))
 
-    def _walk(self, connection: Connection, root: RootDse, place: Walk, field: str) -> Base:
-        """Follow a canonical path name by name."""
+    def _walk(
+        self, connection: Connection, root: RootDse, place: Walk, text: str, field: str
+    ) -> Base:
+        """Follow a canonical path name by name. One name may have a slash in it, too."""
+        if not place.domain and (same := self._all_called(connection, root, text.strip())):
+            if len(same) > 1:
+                raise _several(text.strip(), same, field)
+            return self._at(connection, root, same[0], field)
         base = domain_dn(place.domain) if place.domain else root.domain
         for name in place.names:
             answer = connection.search(
@@ -208,10 +228,7 @@ class DirectoryResolver:
         """The one thing of this name anywhere in the domain, or the domain itself."""
         if "." in name and dns.key(domain_dn(name)) == dns.key(root.domain):
             return self._at(connection, root, root.domain, field)
-        answer = connection.search(
-            root.domain, self._called(name), (), "subtree", self._within, size_limit=_LOOKED_AT
-        )
-        found = [entry.dn for entry in answer.entries if not _is_internal(entry.dn)]
+        found = self._all_called(connection, root, name)
         if len(found) > 1:
             raise _several(name, found, field)
         if not found:
@@ -236,6 +253,13 @@ class DirectoryResolver:
     def _called(self, name: str) -> Filter:
         names = ("name", "sAMAccountName") if self._preset.is_ad else ("cn", "ou", "o")
         return all_of((self._holders(), any_of(eq(attribute, name) for attribute in names)))
+
+    def _all_called(self, connection: Connection, root: RootDse, name: str) -> list[str]:
+        """DNs of everything in the domain that has this name, and that a search DN may name."""
+        answer = connection.search(
+            root.domain, self._called(name), (), "subtree", self._within, size_limit=_LOOKED_AT
+        )
+        return [entry.dn for entry in answer.entries if not _is_internal(entry.dn)]
 
     def _candidates(self, connection: Connection, root: RootDse, part: str) -> list[str]:
         """DNs of what may be named and contains the part; of no part, what is near the top."""
@@ -289,10 +313,7 @@ class DirectoryResolver:
             )
         while parent and self._read(connection, parent) is None:
             parent = dns.split(parent)[1]
-        answer = connection.search(
-            root.domain, self._called(wanted), (), "subtree", self._within, size_limit=_LOOKED_AT
-        )
-        near = [entry.dn for entry in answer.entries if not _is_internal(entry.dn)][:3]
+        near = self._all_called(connection, root, wanted)[:3]
         near = near or self._nearest(self._candidates(connection, root, ""), wanted)
         exists = f" The nearest that exists is {parent}." if parent else ""
         return Misconfigured(

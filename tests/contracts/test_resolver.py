@@ -56,6 +56,7 @@ def test_an_exact_name_is_found_and_nonsense_is_not(backend: Backend) -> None:
         "CN=Kerauno_PhoneUsers\n\nOU= Groups\n\nDC=goodcompany\n\nDC=local \n",
         "CN=Kerauno_PhoneUsers / OU= Groups / DC=goodcompany / DC=local",
         "CN=Kerauno_PhoneUsers, OU= Groups",
+        "CN=Kerauno_PhoneUsers",
         "goodcompany.local/Groups/Kerauno_PhoneUsers",
         "GOODCOMPANY.local/groups/kerauno_phoneusers",
         "Groups/Kerauno_PhoneUsers",
@@ -83,6 +84,28 @@ def test_awkward_names(client: DirectoryClient, samba_dc: SambaDC) -> None:
         found = client.resolve(name)
         assert found.endswith(samba_dc.odd_departments_dn)
         assert client.resolve(found) == found
+
+
+@pytest.mark.samba
+def test_a_part_of_a_dn_is_found_wherever_it_lies_below_the_domain(
+    client: DirectoryClient, samba_dc: SambaDC
+) -> None:
+    emea = f"OU=EMEA,OU=Sales,{samba_dc.users_dn}"
+    assert client.resolve("OU=EMEA") == emea
+    assert client.resolve("ou= emea, ou=sales") == emea
+    assert client.resolve("OU=Sales") == f"OU=Sales,{samba_dc.users_dn}"
+    for absent in ("CN=EMEA", "OU=EMEA,OU=Groups"):
+        with pytest.raises(Misconfigured, match="does not exist") as caught:
+            client.resolve(absent)
+        assert emea in caught.value.remedy
+
+
+@pytest.mark.samba
+def test_a_name_with_a_slash_in_it_is_a_name(client: DirectoryClient, fresh_ou: Scratch) -> None:
+    dn = fresh_ou.group("R&D / Lab 7")
+    name = fresh_ou.name("R&D / Lab 7")
+    assert client.resolve(name) == dn
+    assert client.resolve(f"CN={name}") == dn
 
 
 @pytest.mark.samba
