@@ -19,7 +19,6 @@ from kerauno.db import Database
 from kerauno.errors import (
     ConfigurationError,
     DatabaseUnavailable,
-    InvalidValue,
     KeyProblem,
     RecordError,
 )
@@ -74,12 +73,16 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except ConfigurationError as error:
             raise Failed("\n".join(str(fault) for fault in error.faults)) from error
-        except InvalidValue as error:
-            raise Failed(f"{error.field}: {error} {error.remedy}") from error
         except (RecordError, DatabaseUnavailable, KeyProblem) as error:
-            raise Failed(str(error)) from error
+            raise Failed(in_words(error)) from error
         except self.also as error:
-            raise Failed(str(error)) from error
+            raise Failed(in_words(error)) from error
+
+
+def in_words(error: Exception) -> str:
+    """What went wrong; where the fault knows its field and its remedy, with both."""
+    field, remedy = getattr(error, "field", ""), getattr(error, "remedy", "")
+    return f"{field}: {error} {remedy}" if field and remedy else str(error)
 
 
 pass_tools = click.make_pass_decorator(Tools, ensure=True)

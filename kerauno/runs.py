@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from kerauno.errors import NotFound, Stale
 from kerauno.hot import Hot, Statement, of
 from kerauno.tables import Run, RunChange, RunRequest
+from kerauno.tables_base import LARGEST_ID
 
 FINAL = frozenset({"applied", "unchanged", "failed", "discarded", "expired", "undone"})
 """Statuses that nothing follows, but an `applied` run may be `undone`."""
@@ -94,7 +95,7 @@ def finish(s: Session, run_id: int, status: str, now: datetime, **results: Any) 
 
 def get(s: Session, run_id: int) -> Run:
     """The run of this id. Raises NotFound."""
-    run = s.get(Run, run_id)
+    run = s.get(Run, run_id) if 0 < run_id <= LARGEST_ID else None
     if run is None:
         raise NotFound(f"There is no run {run_id}.")
     return run

@@ -9,6 +9,9 @@ from typing import Any, cast
 from sqlalchemy import JSON, DateTime, Dialect, LargeBinary, MetaData, String, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase
 
+LARGEST_ID = 2**31 - 1
+"""What an id column can hold (PostgreSQL's integer); nothing has a larger number."""
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """An instant, stored as UTC without a zone and given back aware.

@@ -13,12 +13,18 @@ from typing import Any
 import click
 
 from dirclient.client import DirectoryClient
-from dirclient.errors import DirectoryError, Misconfigured
+from dirclient.errors import DirectoryError
 from dirclient.ports import Progress as Report
 from kerauno import directories, migrations, runs
-from kerauno.command import FAILED, Failed, Tools, json_option, print_json, say
+from kerauno.command import FAILED, Tools, json_option, print_json, say
 from kerauno.command import Commands as RecordCommands
-from kerauno.errors import DatabaseUnavailable, LeaseLost
+from kerauno.errors import (
+    ConfigurationError,
+    DatabaseUnavailable,
+    KeyProblem,
+    LeaseLost,
+    RecordError,
+)
 from syncsvc import departments, oneuser, review
 from syncsvc.engine import Ask, Engine
 from syncsvc.plan import Mode
@@ -26,6 +32,7 @@ from syncsvc.running import Busy, Stopped
 from syncsvc.worker import Worker
 
 HELD = 3
+OF_SETTINGS = (ConfigurationError, DatabaseUnavailable, KeyProblem, RecordError)
 
 _ONCE = ("run", "status", "complete", "people")
 _AFTER = ("departments", "ldap_operations", "seconds")
@@ -90,10 +97,10 @@ def once(ctx: click.Context, tools: SyncTools, build: bool, as_json: bool) -> No
         ask = Ask("cli", mode=Mode.BUILD if build else None, by=_me(), progress=progress)
         try:
             report = tools.engine.run(ask)
-        except (*Commands.also, DatabaseUnavailable) as error:
+        except (*Commands.also, *OF_SETTINGS):
             if as_json:
                 print_json(_document(_nothing_done()))
-            raise Failed(_words(error)) from error
+            raise
     _conclude(ctx, report, as_json)
 
 
@@ -265,10 +272,6 @@ def _summary(report: dict[str, Any]) -> str:
         if count:
             parts.append(f"{count} departments {name}")
     return f"{report['status']}: {', '.join(parts) or 'nothing to do'} ({report['seconds']:.2f} s)"
-
-
-def _words(error: Exception) -> str:
-    return f"{error} {error.remedy}" if isinstance(error, Misconfigured) else str(error)
 
 
 def _me() -> str:

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from dirclient.errors import DirectoryError, Misconfigured
+from dirclient.errors import DirectoryError
 from dirclient.model import Snapshot
 from dirclient.ports import Finder, Progress, Reader, Resolver, Watcher
 from dirclient.profile import Profile
@@ -369,9 +369,7 @@ class Engine:
 
     def failed(self, running: Running, configured: Configured, error: Exception) -> Report:
         """Finish the run as failed; what it had applied before stays applied."""
-        words = str(error)
-        if isinstance(error, Misconfigured):
-            words = f"{words} {error.remedy}"
+        words = f"{error} {getattr(error, 'remedy', '')}".strip()
         with self.db.write() as s:
             if isinstance(error, DirectoryError):
                 directories.set_state(s, configured.id, error=words)

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-T = TypeVar("T")
+from kerauno.tables_base import LARGEST_ID
 
-LARGEST_ID = 2**31 - 1
-"""What an id column can hold (PostgreSQL's integer); a larger number in an address is nobody's."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import BadRequest, Forbidden, NotFound
 
 from authsvc.console import words
-from authsvc.console.keyset import LARGEST_ID
 from authsvc.services import services
 from authsvc.sessions import ADMIN, current, me, to_sign_in
 from kerauno import audit, directories
 from kerauno.tables import Directory
+from kerauno.tables_base import LARGEST_ID
 
 
 def blueprint(name: str) -> Blueprint:

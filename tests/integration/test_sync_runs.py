@@ -350,6 +350,8 @@ def test_a_taken_number_is_refused_saying_by_whom_and_nothing_changes(sync: Sync
     assert report["status"] == "failed"
     assert "front.desk" in report["error"]
     assert sync.state() == before
+    report = departments.import_department(sync.engine, CLI, group.dn, "7")
+    assert report["error"] == "“7” is not a ring group number. Use 2 to 10 digits."
 
 
 def test_unimport_frees_the_number_and_desyncs_those_it_alone_brought_in(sync: Sync) -> None:

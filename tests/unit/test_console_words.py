@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authsvc.console import charts, keyset, powershell, words
+from kerauno.tables_base import LARGEST_ID
 
 GUID = "1b2c3d4e-0000-4000-8000-0123456789ab"
 
@@ -97,7 +98,7 @@ def test_every_point_lies_inside_the_frame(values: list[float]) -> None:
         assert chart.top <= dot.y <= chart.bottom
 
 
-@given(st.text(st.characters(exclude_characters="\0")), st.integers(0, keyset.LARGEST_ID))
+@given(st.text(st.characters(exclude_characters="\0")), st.integers(0, LARGEST_ID))
 def test_a_cursor_comes_back_as_it_was(text: str, number: int) -> None:
     text = text.encode("utf-8", "replace").decode()
     assert keyset.unpack(keyset.pack([text, number]), (str, int)) == (text, number)

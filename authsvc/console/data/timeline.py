@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 
 from authsvc.console.data import audit
 from authsvc.console.data.runs import FieldChange, field_changes
-from authsvc.console.keyset import LARGEST_ID, Page, pack, unpack
+from authsvc.console.keyset import Page, pack, unpack
 from kerauno.tables import Link, Run, RunChange, SeenPerson, User
+from kerauno.tables_base import LARGEST_ID
 
 PAGE = 50
 

@@ -1,0 +1,65 @@
+"""`syncsvc` as an operator runs it, where it cannot do what it was asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.servers.process import loopback
+from tests.servers.web import Installation
+
+IMPOSSIBLE = "9" * 25
+"""A number of a run that no database can be asked for."""
+
+
+@pytest.fixture
+def ready(tmp_path: Path) -> Installation:
+    """An installation with tables and without a directory."""
+    made = Installation(tmp_path)
+    made.must("authsvc", "db", "upgrade")
+    return made
+
+
+def with_directory(kerauno: Installation) -> None:
+    """Set up a directory that nobody answers for."""
+    arguments = ["--server", loopback(), "--encryption", "none", "--username", "svc@company.local"]
+    arguments += ["--user-search-dn", "Staff", "--department-search-dn", "Departments"]
+    kerauno.must("authsvc", "directory", "set", *arguments, "--password-stdin", stdin="x\n")
+
+
+@pytest.mark.parametrize("command", [("plan",), ("once",), ("department", "list")])
+def test_a_fault_names_its_field_and_what_helps(
+    ready: Installation, command: tuple[str, ...]
+) -> None:
+    done = ready.run("syncsvc", *command)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("servers: No directory is set up yet.")
+    assert "authsvc directory set" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["confirm", "discard", "undo"])
+@pytest.mark.parametrize("run", ["12", IMPOSSIBLE])
+def test_a_run_that_is_none_is_said(ready: Installation, command: str, run: str) -> None:
+    with_directory(ready)
+    done = ready.run("syncsvc", command, run)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"There is no run {run}.\n"
+
+
+def test_once_prints_its_document_whatever_fails(ready: Installation, tmp_path: Path) -> None:
+    with_directory(ready)
+    for setting, value in (
+        ("KERAUNO_SECRET_KEY_FILE", str(tmp_path / "another.key")),
+        ("KERAUNO_DATABASE_URL", "mysql://x/y"),
+        ("KERAUNO_NONSENSE", "1"),
+    ):
+        was = dict(ready.environ)
+        ready.environ[setting] = value
+        done = ready.run("syncsvc", "once", "--json")
+        assert done.returncode == 1
+        assert json.loads(done.stdout)["status"] == "failed"
+        assert done.stderr.strip()
+        assert "Traceback" not in done.stderr
+        ready.environ = was
