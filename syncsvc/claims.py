@@ -224,6 +224,12 @@ def taken(
             f"If both are the same person: {CONFIRM.format(email=holder.email)}. "
             f"Otherwise change the {field} in AD or in Kerauno."
         )
+    elif not holder.active:
+        other = holder.words
+        remedy = (
+            f"If both are the same person, who came back with a new account: De-Sync "
+            f"{holder.username}, then Sync with AD. Otherwise change the {field} in AD."
+        )
     else:
         other = holder.words
         remedy = f"Change the {field} in AD, or that of {holder.username}."

@@ -135,6 +135,8 @@ def test_a_recreated_account_does_not_take_the_leavers_user() -> None:
     left = linked(1, "john.doe", active=False, reserved_until=LATER)
     made = plan([person(2, "john.doe", extension="55")], known=records(left))
     assert codes(made) == {guid(2): ["email_taken"]}
+    (conflict,) = made.conflicts
+    assert "De-Sync john.doe, then Sync with AD" in conflict.remedy
 
 
 # Who may have which value
