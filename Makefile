@@ -2,6 +2,7 @@
 # make demo    a whole company on this machine: directory, web, sync (PORT=8000)
 # make test    everything: system packages, lint, types, import contracts, every test
 # make check   the fast part: lint, types, import contracts, unit tests; no servers
+# make texts   write anew the catalogue of every message, for translators
 # make bench   the benchmarks (several minutes); bench-signin, bench-sync, bench-sso alone
 # make clean   back to a fresh checkout
 
@@ -17,7 +18,7 @@ KERBEROS := .venv/.stamp-kerberos
 CODE := authsvc syncsvc kerauno dirclient demo tests benchmarks $(wildcard wsgi.py)
 
 .NOTPARALLEL:
-.PHONY: setup demo test check bench clean lint packages
+.PHONY: setup demo test check texts bench clean lint packages
 
 setup: $(BASE)
 
@@ -36,6 +37,9 @@ lint: $(DEV)
 	.venv/bin/ruff format --check $(CODE)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+texts: $(DEV)
+	.venv/bin/python -m tests.texts.catalogue
 
 bench: bench-signin bench-sync bench-sso
 

@@ -9,7 +9,7 @@ import structlog
 from flask import Flask, Response, current_app, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from authsvc import metrics, texts
+from authsvc import metrics
 from authsvc.outcomes import (
     Attempt,
     CannotAsk,
@@ -25,6 +25,9 @@ from authsvc.outcomes import (
 from authsvc.security import allow_form_targets, safe_next
 from authsvc.services import services
 from authsvc.sessions import cookie_name, current, give_cookie, take_cookie
+from authsvc.texts import gettext as _
+from authsvc.texts import retold
+from authsvc.written import waiting
 from kerauno import audit, sessions, users
 from kerauno.errors import InvalidValue, NotFound
 
@@ -56,7 +59,7 @@ def sign_in_form() -> ResponseReturnValue:
     target = safe_next(request.args.get("next"))
     if "again" not in request.args and cookie_name() in request.cookies and current() is not None:
         return redirect(target, 303)
-    notice = Notice("ok", texts.signed_out) if "signed-out" in request.args else None
+    notice = Notice("ok", _("You are signed out.")) if "signed-out" in request.args else None
     return _form_page(target, notice=notice, username=request.args.get("username", "")[:320])
 
 
@@ -126,7 +129,7 @@ def _replace_local(right: Right, new: str) -> dict[str, str]:
             users.set_password(s, right.user.user_id, new, held.now())
     except InvalidValue as error:
         held.records.give_back(right.slot)
-        return {"new_password": f"{error} {error.remedy}"}
+        return {"new_password": retold(str(error), error.remedy)}
     return {}
 
 
@@ -140,11 +143,11 @@ def attempt_of(name: str, password: str) -> Attempt:
 def new_password_faults(old: str, new: str, again: str) -> dict[str, str]:
     """What is wrong with a new password before anybody is asked, by field."""
     if not new.strip():
-        return {"new_password": texts.new_password_missing}
+        return {"new_password": _("Type a new password.")}
     if new != again:
-        return {"new_password_again": texts.passwords_differ}
+        return {"new_password_again": _("The two new passwords are not the same.")}
     if new == old:
-        return {"new_password": texts.new_password_same}
+        return {"new_password": _("The new password is the same as the current one.")}
     return {}
 
 
@@ -158,24 +161,20 @@ def _answer(
         case Right():
             return _come_in(outcome, attempt, target, changing=changing)
         case MustChange():
-            title, words = texts.change_expired if outcome.expired else texts.change_required
-            notice = Notice("warn", title, words)
+            notice = _must_change(expired=outcome.expired)
             return _password_page(target, attempt.name, notice=notice, status=401)
         case NameIncomplete():
-            notice = Notice("warn", texts.domain_needed_title, texts.domain_needed)
-            return page(target, attempt.name, notice=notice, status=401)
+            return page(target, attempt.name, notice=_incomplete(), status=401)
         case NotLetIn():
-            notice = Notice("danger", texts.refused_title, texts.refused, outcome.code)
-            return page(target, attempt.name, notice=notice, status=401)
+            return page(target, attempt.name, notice=_refused(outcome.code), status=401)
         case TooMany():
-            words = texts.throttled(outcome.retry_after)
-            notice = Notice("warn", texts.throttled_title, words)
+            notice = _throttled(outcome.retry_after)
             response = page(target, attempt.name, notice=notice, status=429)
             response.headers["Retry-After"] = str(outcome.retry_after)
             return response
         case CannotAsk():
             _log.error("sign-in cannot ask", reason=outcome.reason.value, why=outcome.why)
-            notice = Notice("warn", texts.unavailable_title, texts.unavailable, outcome.code)
+            notice = _unavailable(outcome.code)
             response = page(target, attempt.name, notice=notice, status=503)
             response.headers["Retry-After"] = str(_RETRY_SECONDS)
             return response
@@ -232,8 +231,71 @@ def _password_page(
 
 
 def _rejected(reason: str) -> dict[str, str]:
-    words = {
-        "policy": texts.policy_refused,
-        "insecure": texts.change_insecure,
-    }.get(reason, texts.change_failed)
+    if reason == "policy":
+        words = _(
+            "Your company's password rules do not allow this password: it may be too short, too "
+            "simple, used before, or the last change may be too recent."
+        )
+    elif reason == "insecure":
+        words = _(
+            "The password cannot be changed here, because the connection to the directory is not "
+            "encrypted. Please ask your company's help desk."
+        )
+    else:
+        words = _("The directory did not change the password. Please ask your company's help desk.")
     return {"new_password": words}
+
+
+def _must_change(*, expired: bool) -> Notice:
+    if expired:
+        return Notice(
+            "warn",
+            _("Your password has expired"),
+            _("It was right, but it is too old. Choose a new one to sign in."),
+        )
+    return Notice(
+        "warn",
+        _("Your password must be changed"),
+        _("It was right, but it must be changed before you sign in. Choose a new one."),
+    )
+
+
+def _incomplete() -> Notice:
+    return Notice(
+        "warn",
+        _("Please type your full email address"),
+        _("Sign in with your email address, such as john.doe@company.com."),
+    )
+
+
+def _refused(code: str) -> Notice:
+    """The same for unknown, wrong and without access."""
+    return Notice(
+        "danger",
+        _("You could not be signed in"),
+        _("The name or the password is wrong, or this account has no access to Kerauno."),
+        code,
+    )
+
+
+def _throttled(length: int) -> Notice:
+    return Notice(
+        "warn",
+        _("Too many attempts"),
+        _(
+            "To protect your account, please wait %(time)s and then try again.",
+            time=waiting(length),
+        ),
+    )
+
+
+def _unavailable(code: str) -> Notice:
+    return Notice(
+        "warn",
+        _("Sign-in is not possible just now"),
+        _(
+            "The company directory cannot be reached, so nobody's password can be checked. "
+            "You did nothing wrong. Please try again in a minute."
+        ),
+        code,
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from authsvc.texts import gettext
+
 # The first that matches wins: Edge and Opera also say Chrome, Chrome also says Safari.
 _BROWSERS = (
     ("Edg", "Edge"),
@@ -35,4 +37,6 @@ def browser_name(user_agent: str) -> str:
             name = f"{word} {found.group(1)}"
             break
     system = next((word for token, word in _SYSTEMS if token in user_agent), "")
-    return " on ".join(part for part in (name, system) if part)
+    if name and system:
+        return gettext("%(browser)s on %(system)s", browser=name, system=system)
+    return name or system

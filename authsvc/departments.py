@@ -12,6 +12,7 @@ from authsvc.console.site import refuse_impossible
 from authsvc.pages import NavGroup, NavItem, add_navigation
 from authsvc.services import services
 from authsvc.sessions import ADMIN, MANAGER, me, require_role
+from authsvc.texts import N_
 from kerauno import departments as records
 from kerauno.tables import Membership
 
@@ -20,7 +21,7 @@ def setup_departments(app: Flask) -> None:
     """Register the pages, and their entry for managers."""
     app.add_url_rule("/departments", "own_departments", own)
     app.add_url_rule("/departments/<int:department_id>", "own_department", one)
-    entry = NavItem("My departments", "/departments", "department", frozenset({MANAGER}))
+    entry = NavItem(N_("My departments"), "/departments", "department", frozenset({MANAGER}))
     add_navigation(app, NavGroup("", (entry,)))
 
 

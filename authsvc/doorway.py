@@ -23,6 +23,7 @@ from authsvc.guard import WAY_IN, forwarded_host, host_cookie_for
 from authsvc.security import add_form_targets, safe_next
 from authsvc.services import services
 from authsvc.sessions import cookie_name, me, require_user
+from authsvc.texts import N_, gettext
 from kerauno import audit, protected
 from kerauno.clients import digest
 from kerauno.errors import InvalidValue
@@ -35,9 +36,9 @@ DENIED_PATH = "/.kerauno/denied"
 NONCE_COOKIE = "kerauno-door"
 _NONCE_SECONDS = 900
 
-_NO_HOST = "This address is not a site that people sign in to here."
-_NO_ENTRY = "Your account may not open this site. Ask your administrator if you need it."
-_TOO_LATE = "The way in was open for a minute only, or was begun in another browser."
+_NO_HOST = N_("This address is not a site that people sign in to here.")
+_NO_ENTRY = N_("Your account may not open this site. Ask your administrator if you need it.")
+_TOO_LATE = N_("The way in was open for a minute only, or was begun in another browser.")
 
 
 def setup_doorway(app: Flask) -> None:
@@ -79,7 +80,7 @@ def at_home() -> ResponseReturnValue:
     rule = _rule(request.args.get("host", ""))
     nonce = request.args.get("nonce", "")
     if rule is None or len(nonce) != 64:
-        return error_page(400, detail=_NO_HOST)
+        return error_page(400, detail=gettext(_NO_HOST))
     now = held.now()
     with held.database.fast_write() as h:
         allowed = protected.may_enter(h, person.user_id, rule)
@@ -94,7 +95,7 @@ def at_home() -> ResponseReturnValue:
             detail={"app": rule.host},
         )
         if not allowed:
-            return error_page(403, detail=_NO_ENTRY)
+            return error_page(403, detail=gettext(_NO_ENTRY))
         ticket = protected.give_ticket(h, now, handle=person.handle, host=rule.host, nonce=nonce)
     query = urlencode({"ticket": ticket, "rd": safe_next(request.args.get("rd"))})
     return redirect(f"{_origin(rule)}{BACK_PATH}?{query}", 302)
@@ -106,13 +107,13 @@ def back() -> ResponseReturnValue:
     host = forwarded_host(request.environ)
     nonce = request.cookies.get(NONCE_COOKIE, "")
     if not nonce:  # begun nowhere: a ticket for nobody's nonce would do for every browser
-        return error_page(400, detail=_TOO_LATE)
+        return error_page(400, detail=gettext(_TOO_LATE))
     with held.database.fast_write() as h:
         cookie = protected.use_ticket(
             h, held.now(), request.args.get("ticket", ""), host=host, nonce=digest(nonce)
         )
     if cookie is None:
-        return error_page(400, detail=_TOO_LATE)
+        return error_page(400, detail=gettext(_TOO_LATE))
     response = redirect(safe_next(request.args.get("rd")), 303)
     response.set_cookie(
         host_cookie_for(cookie_name()),
@@ -133,7 +134,7 @@ def out() -> ResponseReturnValue:
 
 def denied() -> Response:
     """The page that a proxy shows when a rule keeps somebody out."""
-    return error_page(403, detail=_NO_ENTRY)
+    return error_page(403, detail=gettext(_NO_ENTRY))
 
 
 def _rule(host: str) -> Rule | None:

@@ -11,11 +11,47 @@ from flask import Flask, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden, HTTPException, TooManyRequests
 
-from authsvc import texts
+from authsvc.texts import N_, gettext, retold
 from dirclient.errors import Misconfigured, Unavailable
 from kerauno.errors import DatabaseUnavailable, InvalidValue, NotFound, ReadOnly, Stale, Throttled
 
 _log = structlog.get_logger(__name__)
+
+_WORDS = {
+    400: (
+        N_("This request cannot be understood"),
+        N_("Go back, check what you typed, and try again."),
+    ),
+    401: (N_("Please sign in"), N_("This page is for people who are signed in.")),
+    403: (N_("This is not yours to open"), N_("Your role does not include this page.")),
+    404: (
+        N_("This page does not exist"),
+        N_("It may have been moved, or the address may be mistyped."),
+    ),
+    405: (
+        N_("This cannot be done here"),
+        N_("The address exists, but not for this kind of request."),
+    ),
+    409: (
+        N_("This has changed in the meantime"),
+        N_("Someone else changed it, or it belongs to the directory. Load the page again."),
+    ),
+    413: (N_("This is too large"), N_("Send less at once.")),
+    415: (N_("This kind of content is not accepted"), N_("Send what the page asks for.")),
+    429: (N_("Too many requests"), N_("Please wait a little and then try again.")),
+    500: (
+        N_("Something went wrong on our side"),
+        N_("It has been written down for the administrators. Please try again."),
+    ),
+    503: (
+        N_("Kerauno cannot answer just now"),
+        N_("You did nothing wrong. Please try again in a minute."),
+    ),
+}
+_CROSS_SITE = (
+    N_("This request came from another site"),
+    N_("It was not carried out. Open Kerauno itself and try again from there."),
+)
 
 
 class CrossSite(Forbidden):
@@ -58,16 +94,21 @@ def problem(status: int, detail: str = "", **more: object) -> Response:
 
 def error_page(status: int, title: str = "", detail: str = "") -> Response:
     """The page for an error. Without words of its own it has those of the status."""
-    default = texts.errors.get(status) or texts.errors[500 if status >= 500 else 400]
+    usual = _WORDS.get(status) or _WORDS[500 if status >= 500 else 400]
     page = render_template(
-        "error.html", status=status, heading=title or default[0], detail=detail or default[1]
+        "error.html",
+        status=status,
+        heading=title or gettext(usual[0]),
+        detail=detail or gettext(usual[1]),
     )
     return Response(page, status, content_type="text/html; charset=utf-8")
 
 
 def answer(status: int, detail: str = "", title: str = "") -> Response:
-    """The error in the form that the caller understands."""
-    return problem(status, detail) if is_api() else error_page(status, title, detail)
+    """The error in the form that the caller understands: programs read English, as it came."""
+    if is_api():
+        return problem(status, detail)
+    return error_page(status, retold(title), retold(detail))
 
 
 def _http(error: HTTPException) -> ResponseReturnValue:
@@ -75,7 +116,8 @@ def _http(error: HTTPException) -> ResponseReturnValue:
         return cast("Response", error.response)
     status = error.code or 500
     if isinstance(error, CrossSite):
-        response = answer(status, texts.cross_site[1], texts.cross_site[0])
+        title, detail = _CROSS_SITE
+        response = answer(status, detail, title)
     else:
         response = answer(status)
     for name, value in error.get_headers():
@@ -110,7 +152,7 @@ def _conflict(error: Exception) -> Response:
 def _invalid(error: InvalidValue) -> Response:
     if is_api():
         return problem(400, f"{error} {error.remedy}", field=error.field)
-    return error_page(400, detail=f"{error} {error.remedy}")
+    return error_page(400, detail=retold(str(error), error.remedy))
 
 
 def _unexpected(error: Exception) -> Response:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from flask import Flask, Response, current_app, request
 
-from authsvc import texts
 from authsvc.sessions import Me, current
+from authsvc.texts import N_, gettext, setup_texts
+from authsvc.written import setup_writing
 
 STATIC = Path(__file__).parent / "static"
 _YEAR = 365 * 24 * 3600
@@ -18,7 +19,10 @@ _YEAR = 365 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
-    """One entry of the navigation. `roles` empty: everyone. `icon` is a name of icons.svg."""
+    """One entry of the navigation. `roles` empty: everyone. `icon` is a name of icons.svg.
+
+    `label` is a message of the catalogue, as a group's title is.
+    """
 
     label: str
     href: str
@@ -53,10 +57,12 @@ class ShownGroup:
 
 
 def setup_pages(app: Flask) -> None:
-    """Give templates `t`, `asset`, `navigation` and `me`; start the navigation with home."""
+    """Let templates translate; give them `asset`, `navigation`, `me`; start the navigation."""
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals.update(t=texts, asset=asset, navigation=navigation)
+    setup_texts(app)
+    setup_writing(app)
+    app.jinja_env.globals.update(asset=asset, navigation=navigation)
     app.jinja_env.filters["initials"] = initials
     app.extensions["kerauno.navigation"] = []
     add_navigation(
@@ -64,8 +70,8 @@ def setup_pages(app: Flask) -> None:
         NavGroup(
             "",
             (
-                NavItem(texts.home, "/", "home"),
-                NavItem(texts.phone_book, "/phonebook", "book"),
+                NavItem(N_("Home"), "/", "home"),
+                NavItem(N_("Phone book"), "/phonebook", "book"),
             ),
         ),
     )
@@ -95,8 +101,8 @@ def navigation() -> tuple[ShownGroup, ...]:
     here = max(matches, key=len, default="")
     return tuple(
         ShownGroup(
-            title,
-            tuple(ShownItem(i.label, i.href, i.icon, i.href == here) for i in items),
+            gettext(title) if title else "",
+            tuple(ShownItem(gettext(i.label), i.href, i.icon, i.href == here) for i in items),
         )
         for title, items in allowed
         if items

@@ -11,11 +11,12 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import NotFound, Unauthorized
 
-from authsvc import phoneformats, texts
+from authsvc import phoneformats
 from authsvc.console.site import refuse_impossible
 from authsvc.phoneformats import Entry
 from authsvc.services import services
 from authsvc.sessions import require_user
+from authsvc.texts import PRODUCT
 from kerauno import listing, phones
 
 PHONES = "/phonebook/phones"
@@ -75,7 +76,7 @@ def for_phone(token: str = "") -> ResponseReturnValue:
             # A wrong address is not there; without one, phones that can ask for a password do.
             if token:
                 raise NotFound
-            challenge = WWWAuthenticate("basic", {"realm": texts.PRODUCT})
+            challenge = WWWAuthenticate("basic", {"realm": PRODUCT})
             raise Unauthorized(www_authenticate=challenge)
         entries = [_entry(one) for one in listing.phonebook(s)]
     now = held.now()
@@ -87,7 +88,7 @@ def for_phone(token: str = "") -> ResponseReturnValue:
 
 def _xml(kind: str, entries: list[Entry], token: str) -> bytes:
     if kind == "yealink":
-        return phoneformats.as_yealink(entries, texts.PRODUCT)
+        return phoneformats.as_yealink(entries, PRODUCT)
     if kind == "grandstream":
         return phoneformats.as_grandstream(entries)
     asked = request.args.get("start", "0")
@@ -95,7 +96,7 @@ def _xml(kind: str, entries: list[Entry], token: str) -> bytes:
     place = f"{token}/phonebook.xml" if token else "directory.xml"
     base = services().settings.public_url.rstrip("/")
     following = f"{base}{PHONES}/{place}?start={start + phoneformats.CISCO_PAGE}"
-    return phoneformats.as_cisco(entries, texts.PRODUCT, start, following)
+    return phoneformats.as_cisco(entries, PRODUCT, start, following)
 
 
 def _found() -> list[Entry]:

@@ -1,7 +1,7 @@
 """The sign-in form as nearly every browser gets it, answered in front of Flask.
 
 A browser that brings nothing along, no cookie and no query, gets a page that says nothing about
-anyone: it is rendered once and handed out as it is.
+anyone: it is rendered once for each language and handed out as it is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from authsvc.directories import Directories
+from authsvc.texts import Language, Languages, speaking
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -35,7 +36,10 @@ class PlainForm:
         self._template = app.jinja_env.get_or_select_template("login.html")
         self._directories = directories
         self._headers = headers([("Content-Type", "text/html; charset=utf-8")])
-        self._rendered: dict[bool, bytes] = {}
+        self._languages: Languages = app.extensions["kerauno.languages"]
+        if self._languages.several:
+            self._headers.append(("Vary", "Accept-Language"))
+        self._rendered: dict[tuple[bool, str], bytes] = {}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """WSGI."""
@@ -46,15 +50,18 @@ class PlainForm:
             or "HTTP_COOKIE" in environ
         ):
             return self._behind(environ, start_response)
-        page = self.page()
+        page = self.page(self._languages.for_browser(environ.get("HTTP_ACCEPT_LANGUAGE", "")))
         start_response("200 OK", [*self._headers, ("Content-Length", str(len(page)))])
         return (page,)
 
-    def page(self) -> bytes:
-        """The form; only what its first field asks for depends on the settings."""
+    def page(self, wanted: Language) -> bytes:
+        """The form; of the settings, only what its first field asks for depends on them."""
         bare_names = self._directories.bare_names()
-        page = self._rendered.get(bare_names)
+        page = self._rendered.get((bare_names, wanted.code))
         if page is None:
-            text = self._template.render(next="/", username="", notice=None, bare_names=bare_names)
-            page = self._rendered[bare_names] = text.encode()
+            with speaking(wanted):
+                text = self._template.render(
+                    next="/", username="", notice=None, bare_names=bare_names
+                )
+            page = self._rendered[bare_names, wanted.code] = text.encode()
         return page

@@ -1,180 +1,274 @@
-"""Every sentence that the sign-in pages and the common layout show, in one place.
+"""The words of every page, in the reader's language: gettext over the catalogues in `locale/`.
 
-Templates reach this module as `t`. A translation is another module with these names.
+English is the message itself, readable where it is used; the one place that holds every message
+is `locale/kerauno.pot`, written by `make texts`. A language is one file beside it, `de.po` or
+`pt_BR.po`, read when the service starts; a browser's Accept-Language chooses among those present.
+With English alone nothing is looked up and nothing is asked of a request.
+
+In a message a value stands as `%(name)s`. An `int` is a quantity and is written with its thousands
+parted; a number that names something, such as a run's or an extension, comes as text.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+import gettext as library
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 
+import structlog
+from flask import Flask, Response, request
+from markupsafe import Markup, escape
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
+
+from authsvc.catalogues import CatalogueFault, read_po
+
+LOCALE = Path(__file__).parent / "locale"
 PRODUCT = "Kerauno"
 
-# Layout
-skip = "Skip to the page"
-menu = "Menu"
-main_navigation = "Main"
-home = "Home"
-phone_book = "Phone book"
-sign_out = "Sign out"
-change_a_password = "Change password"  # noqa: S105 - a label
-signed_in_as = "Signed in as"
-optional = "(optional)"
-pages = "Pages"
-previous = "Previous"
-following = "Next"
-reference = "If you ask for help, give this code:"
-account_menu = "Account:"
-back_home = "Go to your home page"
-try_again = "Try again"
-
-# Sign-in
-sign_in = "Sign in"
-sign_in_title = "Sign in to Kerauno"
-sign_in_lead = "Use the password of your company account."
-username_or_email = "Username or email"
-email = "Email"
-back_to_sign_in = "Back to sign-in"
-email_example = "such as john.doe@company.com"
-password = "Password"  # noqa: S105 - a label
-sign_in_help = "Forgotten your password? Your company's help desk can reset it."
-
-refused_title = "You could not be signed in"
-refused = "The name or the password is wrong, or this account has no access to Kerauno."
-domain_needed_title = "Please type your full email address"
-domain_needed = "Sign in with your email address, such as john.doe@company.com."
-unavailable_title = "Sign-in is not possible just now"
-unavailable = (
-    "The company directory cannot be reached, so nobody's password can be checked. "
-    "You did nothing wrong. Please try again in a minute."
-)
-records_unavailable = (
-    "Kerauno's own records cannot be reached. You did nothing wrong. Please try again in a minute."
-)
-throttled_title = "Too many attempts"
-signed_out = "You are signed out."
-session_ended = "Please sign in to go on."
+_log = structlog.get_logger(__name__)
+_LONGEST_WISH = 200  # characters of an Accept-Language that are looked at
+_SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z“])")
+_VALUE = re.compile(r"%\((\w+)\)s")
+_FROM_RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
 
 
-def throttled(seconds: int) -> str:
-    """How long to wait before the next attempt."""
-    return f"To protect your account, please wait {duration(seconds)} and then try again."
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language that pages can be read in. `code` is its tag (BCP 47), `pt-BR`."""
+
+    code: str
+    catalogue: library.NullTranslations = field(
+        default_factory=library.NullTranslations, compare=False
+    )
+    thousands: str = ","
+    point: str = "."
+    sentences: tuple[tuple[re.Pattern[str], str], ...] = field(default=(), compare=False)
+
+    @property
+    def direction(self) -> str:
+        """Whether it is written `ltr` or `rtl`."""
+        return "rtl" if self.code.partition("-")[0] in _FROM_RIGHT_TO_LEFT else "ltr"
+
+    def written(self, figures: str) -> str:
+        """A number that Python wrote as 12,345.6, as this language writes it."""
+        if self.thousands == "," and self.point == ".":
+            return figures
+        return figures.translate({ord(","): self.thousands, ord("."): self.point})
 
 
-# Changing a password
-change_title = "Choose a new password"
-change_expired = (
-    "Your password has expired",
-    "It was right, but it is too old. Choose a new one to sign in.",
-)
-change_required = (
-    "Your password must be changed",
-    "It was right, but it must be changed before you sign in. Choose a new one.",
-)
-change_lead = "The new password replaces your company password everywhere, not only in Kerauno."
-current_password = "Current password"  # noqa: S105 - a label
-new_password = "New password"  # noqa: S105 - a label
-new_password_again = "New password again"  # noqa: S105 - a label
-change_password = "Change password and sign in"  # noqa: S105 - a label
-passwords_differ = "The two new passwords are not the same."
-new_password_missing = "Type a new password."  # noqa: S105 - a sentence
-new_password_same = "The new password is the same as the current one."  # noqa: S105 - a sentence
-policy_refused = (
-    "Your company's password rules do not allow this password: it may be too short, too simple, "
-    "used before, or the last change may be too recent."
-)
-change_insecure = (
-    "The password cannot be changed here, because the connection to the directory is not "
-    "encrypted. Please ask your company's help desk."
-)
-change_failed = "The directory did not change the password. Please ask your company's help desk."
-changed_title = "Your password is changed"
-changed = "Sign in with the new password."
-
-# Home
-extension = "Extension"
-no_extension = "You have no extension yet."
-departments = "Departments"
-no_departments = "You are in no department."
-sessions = "Where you are signed in"
-sessions_lead = "End a session that you do not recognize, then change your password."
-this_session = "This browser"
-end_session = "End session"
-end_other_sessions = "End all others"
-session_was_ended = "The session was ended."
-sessions_were_ended = "All other sessions were ended."
-your_details = "Your details"
-name = "Name"
-username = "Username"
-role = "Role"
-roles = {"user": "User", "manager": "Department manager", "admin": "System administrator"}
-managed_by_directory = "From your company's directory"
-unknown_browser = "Unknown browser"
-last_used = "Last used"
-signed_in_at = "Signed in"
-methods = {
-    "directory": "company password",
-    "local": "Kerauno password",
-    "kerberos": "automatic sign-in",
-}
-
-# Phone book
-phone_book_lead = "Everyone with an extension, and the ring groups of departments."
-phone_book_vcards = "For address books (vCard)"
-phone_book_csv = "For spreadsheets (CSV)"
-phone_book_search = "Search by name, number or department"
-search = "Search"
-phone_book_empty = "Nobody is in the phone book yet."
-phone_book_no_match = "Nobody matches your search."
-ring_group = "Ring group"
-number = "Number"
-phone_book_more = "There are more. Search to find them."
-clear_search = "Clear the search"
-
-# Errors
-errors = {
-    400: ("This request cannot be understood", "Go back, check what you typed, and try again."),
-    401: ("Please sign in", "This page is for people who are signed in."),
-    403: ("This is not yours to open", "Your role does not include this page."),
-    404: ("This page does not exist", "It may have been moved, or the address may be mistyped."),
-    405: ("This cannot be done here", "The address exists, but not for this kind of request."),
-    409: (
-        "This has changed in the meantime",
-        "Someone else changed it, or it belongs to the directory. Load the page again.",
-    ),
-    413: ("This is too large", "Send less at once."),
-    415: ("This kind of content is not accepted", "Send what the page asks for."),
-    429: ("Too many requests", "Please wait a little and then try again."),
-    500: (
-        "Something went wrong on our side",
-        "It has been written down for the administrators. Please try again.",
-    ),
-    503: (
-        "Kerauno cannot answer just now",
-        "You did nothing wrong. Please try again in a minute.",
-    ),
-}
-cross_site = (
-    "This request came from another site",
-    "It was not carried out. Open Kerauno itself and try again from there.",
-)
+ENGLISH = Language("en")
+_spoken: ContextVar[Language] = ContextVar("language", default=ENGLISH)
 
 
-def duration(seconds: int) -> str:
-    """A waiting time in words, rounded up: "1 minute", "40 seconds"."""
-    if seconds < 90:
-        return "1 second" if seconds == 1 else f"{max(seconds, 1)} seconds"
-    minutes = -(-seconds // 60)
-    return f"{minutes} minutes" if minutes < 120 else f"{-(-minutes // 60)} hours"
+def N_(message: str) -> str:  # noqa: N802 - the name that every tool of gettext knows
+    """Note a message of a table for the catalogue; `gettext` translates it where it is shown."""
+    return message
 
 
-def ago(span: timedelta) -> str:
-    """How long since, roughly."""
-    minutes = int(span.total_seconds() // 60)
-    if minutes < 1:
-        return "just now"
-    if minutes < 60:
-        return "1 minute ago" if minutes == 1 else f"{minutes} minutes ago"
-    hours = minutes // 60
-    if hours < 48:
-        return "1 hour ago" if hours == 1 else f"{hours} hours ago"
-    return f"{hours // 24} days ago"
+def language() -> Language:
+    """The language of the page that is being made."""
+    return _spoken.get()
+
+
+def gettext(message: str, /, **values: object) -> str:
+    """The message in the reader's language, as plain text that is still to be escaped."""
+    spoken = _spoken.get()
+    text = message if spoken is ENGLISH else spoken.catalogue.gettext(message)
+    return text % _written(values) if values else text
+
+
+def ngettext(one: str, several: str, n: int, /, **values: object) -> str:
+    """The form of the message that fits the count, which is the value `n` in it."""
+    return _plural(one, several, n) % _written({"n": n, **values})
+
+
+def retold(*sentences: str) -> str:
+    """Sentences that a room without pages made, in the reader's language where they are known.
+
+    Errors of the records and of the directory client, and what the sync service noted, arrive as
+    English with the values in it. The catalogue has their patterns (`msgctxt "sentence"`); what
+    fits none, and what somebody else wrote (a server's own words), stays as it came.
+    """
+    spoken = _spoken.get()
+    if spoken is not ENGLISH:
+        sentences = tuple(_retold(spoken, sentence) for sentence in sentences)
+    return " ".join(filter(None, sentences))
+
+
+def grouped(value: int) -> str:
+    """A count with its thousands parted: 12,345."""
+    return _spoken.get().written(f"{value:,}")
+
+
+def decimal(value: float, places: int) -> str:
+    """A measured number with so many digits behind its point."""
+    return _spoken.get().written(f"{value:,.{places}f}")
+
+
+def _plural(one: str, several: str, n: int) -> str:
+    spoken = _spoken.get()
+    if spoken is ENGLISH:
+        return one if n == 1 else several
+    return spoken.catalogue.ngettext(one, several, n)
+
+
+def _written(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: grouped(it) if type(it) is int else it for name, it in values.items()}
+
+
+@lru_cache(maxsize=4096)
+def _retold(spoken: Language, sentence: str) -> str:
+    several = _SENTENCE_END.split(sentence)
+    said = [_known(spoken, one) for one in several]
+    if None in said:  # a value may have a full stop in it, and a message two sentences
+        whole = _known(spoken, sentence)
+        if whole is not None:
+            return whole
+    return " ".join(one if it is None else it for one, it in zip(several, said, strict=True))
+
+
+def _known(spoken: Language, sentence: str) -> str | None:
+    if not sentence:
+        return ""
+    whole = spoken.catalogue.gettext(sentence)
+    if whole != sentence:
+        return whole
+    for pattern, translation in spoken.sentences:
+        found = pattern.fullmatch(sentence)
+        if found:
+            return translation % found.groupdict()
+    return None
+
+
+# What templates call. `_` and `_n` are text; a `trans` block may hold markup of its own, which is
+# the translator's to keep. In all of them values are escaped unless they are markup already.
+
+
+def _text(message: str, /, **values: object) -> str:
+    spoken = _spoken.get()
+    text = message if spoken is ENGLISH else spoken.catalogue.gettext(message)
+    return escape(text) % _written(values) if values else text
+
+
+def _text_plural(one: str, several: str, n: int, /, **values: object) -> Markup:
+    return escape(_plural(one, several, n)) % _written({"n": n, **values})
+
+
+def _block(message: str, /, **values: object) -> Markup:
+    spoken = _spoken.get()
+    text = message if spoken is ENGLISH else spoken.catalogue.gettext(message)
+    return Markup(text) % _written(values)  # noqa: S704 - our own markup, and the translator's
+
+
+def _block_plural(one: str, several: str, n: int, /, **values: object) -> Markup:
+    return Markup(_plural(one, several, n)) % _written(values)  # noqa: S704 - as above
+
+
+class Languages:
+    """The languages that there are. English is always among them."""
+
+    def __init__(self, others: Sequence[Language] = ()) -> None:
+        self._by_code = {one.code: one for one in (ENGLISH, *others)}
+        self.several = len(self._by_code) > 1
+        self.chosen = lru_cache(maxsize=512)(self._chosen)
+
+    def for_browser(self, wish: str) -> Language:
+        """The best for an Accept-Language (RFC 9110 12.5.4); English where none fits."""
+        return self.chosen(wish[:_LONGEST_WISH]) if self.several and wish else ENGLISH
+
+    def _chosen(self, wish: str) -> Language:
+        accepted = parse_accept_header(wish, LanguageAccept)
+        code = accepted.best_match(self._by_code.keys(), default=ENGLISH.code)
+        return self._by_code[code or ENGLISH.code]
+
+
+def load(folder: Path) -> Languages:
+    """English and every language with a file in the folder; one that cannot be read is logged."""
+    found = []
+    for path in sorted(folder.glob("*.po")):
+        try:
+            found.append(_language(path))
+        except CatalogueFault as fault:
+            _log.error("language left out", file=path.name, error=str(fault))
+    return Languages(found)
+
+
+def _language(path: Path) -> Language:
+    catalogue = read_po(path.read_bytes())
+    for message in catalogue.left_out:
+        _log.warning("translation left out: its values or markup differ", message=message)
+    translations = catalogue.translations
+    sentences = catalogue.in_context("sentence")
+    return Language(
+        path.stem.replace("_", "-"),
+        translations,
+        translations.pgettext("between thousands", ","),
+        translations.pgettext("decimal point", "."),
+        tuple(
+            (_pattern(message), sentences[message])
+            for message in sorted(sentences, key=_words_of_its_own, reverse=True)
+        ),
+    )
+
+
+def _pattern(message: str) -> re.Pattern[str]:
+    """What finds the values in a sentence that was made from this message."""
+    parts, known = [], set()
+    for index, part in enumerate(_VALUE.split(message)):
+        if not index % 2:
+            parts.append(re.escape(part.replace("%%", "%")))
+        else:
+            parts.append(f"(?P={part})" if part in known else f"(?P<{part}>.+?)")
+            known.add(part)
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def _words_of_its_own(message: str) -> int:
+    return len(_VALUE.sub("", message))
+
+
+@contextmanager
+def speaking(wanted: Language) -> Iterator[None]:
+    """Everything within is said in this language."""
+    before = _spoken.set(wanted)
+    try:
+        yield
+    finally:
+        _spoken.reset(before)
+
+
+def setup_texts(app: Flask) -> None:
+    """Let templates translate; where there are several languages, ask each request for its own."""
+    env = app.jinja_env
+    env.add_extension("jinja2.ext.i18n")
+    env.newstyle_gettext = True  # type: ignore[attr-defined]
+    env.policies["ext.i18n.trimmed"] = True
+    env.globals.update(_=_text, _n=_text_plural, gettext=_block, ngettext=_block_plural)
+    env.globals["language"] = language
+    env.filters.update(grouped=grouped, retold=retold)
+    languages = app.extensions["kerauno.languages"] = load(LOCALE)
+    if languages.several:
+        _follow_requests(app, languages)
+
+
+def _follow_requests(app: Flask, languages: Languages) -> None:
+    def choose() -> None:
+        _spoken.set(languages.for_browser(request.headers.get("Accept-Language", "")))
+
+    def say_that_it_varies(response: Response) -> Response:
+        if response.mimetype == "text/html":
+            response.vary.add("Accept-Language")
+        return response
+
+    def forget(_: BaseException | None) -> None:
+        _spoken.set(ENGLISH)
+
+    app.before_request(choose)
+    app.after_request(say_that_it_varies)
+    app.teardown_request(forget)

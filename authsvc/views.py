@@ -10,10 +10,12 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
 
-from authsvc import own, texts
+from authsvc import own
 from authsvc.browsers import browser_name
 from authsvc.services import services
 from authsvc.sessions import Me, me, require_user, take_cookie
+from authsvc.texts import N_, gettext
+from authsvc.written import ago
 from kerauno import audit, links, listing, numbers, sessions
 from kerauno.tables import WebSession
 
@@ -52,13 +54,14 @@ def home() -> ResponseReturnValue:
         open_sessions = sessions.list_for(s, person.user_id, now)
         departments = own.departments_of(s, person.user_id)
         synced = links.of_user(s, person.user_id) is not None
+    done = _NOTICES.get(request.args.get("done", ""))
     return render_template(
         "home.html",
         extension=number.number if number and number.reserved_until is None else None,
         departments=departments,
         sessions=[_shown(row, person, now) for row in open_sessions],
         synced=synced,
-        notice=_NOTICES.get(request.args.get("done", "")),
+        notice=gettext(done) if done else "",
     )
 
 
@@ -100,17 +103,20 @@ def phone_book() -> ResponseReturnValue:
     )
 
 
-_NOTICES = {"session": texts.session_was_ended, "sessions": texts.sessions_were_ended}
+_NOTICES = {
+    "session": N_("The session was ended."),
+    "sessions": N_("All other sessions were ended."),
+}
 
 
 def _shown(row: WebSession, person: Me, now: datetime) -> ShownSession:
     return ShownSession(
         handle=row.handle,
-        browser=browser_name(row.user_agent) or texts.unknown_browser,
+        browser=browser_name(row.user_agent) or gettext("Unknown browser"),
         address=row.address,
         method=row.method,
         created_at=row.created_at,
-        seen=texts.ago(now - row.seen_at),
+        seen=ago(now - row.seen_at),
         here=row.handle == person.handle,
     )
 

@@ -9,6 +9,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from authsvc.texts import gettext as _
+from authsvc.written import figure
+
 WIDTH, HEIGHT = 480, 200
 LEFT, RIGHT, TOP, BOTTOM = 48, 14, 14, 30
 
@@ -73,15 +76,6 @@ def _step(highest: float) -> float:
     return next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
 
 
-def figure(value: float | None) -> str:
-    """A number for people: no noise behind the point, an en dash where there is none."""
-    if value is None:
-        return "–"
-    if value == int(value):
-        return f"{int(value):,}"
-    return f"{value:,.2f}" if value < 10 else f"{value:,.1f}"
-
-
 def line_chart(title: str, unit: str, labels: Sequence[str], series: Sequence[Series]) -> Chart:
     """Lay out a line chart from zero upwards. Raises ValueError when a series does not fit."""
     if any(len(one.values) != len(labels) for one in series):
@@ -100,7 +94,7 @@ def line_chart(title: str, unit: str, labels: Sequence[str], series: Sequence[Se
 
     def drawn(one: Series) -> Line:
         dots = tuple(
-            Dot(x_at(i), y_at(v), f"{labels[i]}: {one.name} {figure(v)} {unit}".strip())
+            Dot(x_at(i), y_at(v), _dot(labels[i], one.name, figure(v), unit))
             for i, v in enumerate(one.values)
             if v is not None
         )
@@ -121,6 +115,14 @@ def line_chart(title: str, unit: str, labels: Sequence[str], series: Sequence[Se
         ),
         empty=not any(v is not None for one in series for v in one.values),
     )
+
+
+def _dot(label: str, name: str, value: str, unit: str) -> str:
+    if unit:
+        return _(
+            "%(day)s: %(name)s %(value)s %(unit)s", day=label, name=name, value=value, unit=unit
+        )
+    return _("%(day)s: %(name)s %(value)s", day=label, name=name, value=value)
 
 
 def _path(

@@ -11,7 +11,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authsvc.console import recipes, site
+from authsvc.console.words import in_words
 from authsvc.services import services
+from authsvc.texts import N_, gettext
 from kerauno import clients, consents, logouts
 from kerauno.registration import (
     ALGORITHMS,
@@ -28,15 +30,15 @@ from kerauno.tables_oidc import Client, Consent
 bp = site.blueprint("clients")
 
 METHODS = {
-    "client_secret_basic": "A server: it keeps a secret",
-    "private_key_jwt": "A server: it signs with a key of its own",
-    "none": "An app on people's devices or in their browser: no secret",
+    "client_secret_basic": N_("A server: it keeps a secret"),
+    "private_key_jwt": N_("A server: it signs with a key of its own"),
+    "none": N_("An app on people's devices or in their browser: no secret"),
 }
 GRANT_NAMES = {
-    "authorization_code": "Sign people in",
-    "refresh_token": "Stay signed in (offline_access)",
-    "client_credentials": "Act for itself",
-    "urn:ietf:params:oauth:grant-type:device_code": "Sign in devices without a keyboard",
+    "authorization_code": N_("Sign people in"),
+    "refresh_token": N_("Stay signed in (offline_access)"),
+    "client_credentials": N_("Act for itself"),
+    "urn:ietf:params:oauth:grant-type:device_code": N_("Sign in devices without a keyboard"),
 }
 
 
@@ -46,7 +48,7 @@ def table() -> ResponseReturnValue:
     with site.reading() as s:
         rows = clients.all_clients(s)
         waiting = logouts.pending(s)
-    return site.page("clients.html", rows=rows, waiting=waiting, methods=METHODS)
+    return site.page("clients.html", rows=rows, waiting=waiting, methods=in_words(METHODS))
 
 
 @bp.get("/clients/new")
@@ -140,8 +142,8 @@ def _one(row: Client, secret: str | None = None) -> ResponseReturnValue:
         row=row,
         secret=secret,
         agreed=agreed,
-        method=METHODS[row.auth_method],
-        grant_names=GRANT_NAMES,
+        method=gettext(METHODS[row.auth_method]),
+        grant_names=in_words(GRANT_NAMES),
         recipes=recipes.for_client(issuer, row, secret),
     )
 
@@ -173,8 +175,8 @@ def _form(
         faults=faults,
         row=row,
         new=new,
-        methods=METHODS,
-        grant_names=GRANT_NAMES,
+        methods=in_words(METHODS),
+        grant_names=in_words(GRANT_NAMES),
         algorithms=ALGORITHMS,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,9 +15,11 @@ from werkzeug.exceptions import NotFound
 from authsvc.console import credentials_form as forms
 from authsvc.console import site
 from authsvc.console.data import plans, requests
+from authsvc.console.words import in_words
 from authsvc.directories import Client
 from authsvc.services import services
 from authsvc.sessions import me
+from authsvc.texts import gettext as _
 from dirclient.errors import DirectoryError, Misconfigured, Unavailable
 from dirclient.model import Step
 from dirclient.presets import of as preset_of
@@ -28,10 +30,6 @@ from kerauno.tables import Department, Directory, Link, SeenDepartment
 
 bp = site.blueprint("credentials")
 HERE = "/console/directory/credentials"
-_FORGOTTEN = (
-    "The stored password is used only for the server and account it was stored for.",
-    "Type the password again.",
-)
 
 
 @bp.get("/directory/credentials")
@@ -40,7 +38,7 @@ def show() -> ResponseReturnValue:
     with site.reading() as s:
         directory = site.directory_or_none(s)
         draft = forms.stored(directory)
-        saved = "Sign-in uses them from now on." if request.args.get("saved") else ""
+        saved = _("Sign-in uses them from now on.") if request.args.get("saved") else ""
         return _form(s, directory, draft, saved=saved)
 
 
@@ -96,13 +94,13 @@ def test() -> ResponseReturnValue:
     settings = _understood(draft, directory)
     template = "console/_steps.html" if site.part_only() else "console/test.html"
     steps = _audited(_probe(settings.profile)) if settings else iter(())
-    faults = {forms.LABELS.get(name, name): fault for name, fault in draft.faults.items()}
+    faults = _labelled(draft.faults)
     page = stream_template(
         template,
         steps=steps,
         faults=faults,
         inline=site.part_only(),
-        labels=forms.LABELS,
+        labels=in_words(forms.LABELS),
         places=forms.ERROR_PLACES,
     )
     response = Response(page)
@@ -115,7 +113,10 @@ def advanced() -> ResponseReturnValue:
     """What Advanced Search DN adds and removes: both ways, asked of the directory itself."""
     draft = _posted()
     found: list[tuple[str, list[Step]]] = []
-    for value, label in (("no", "Off"), ("yes", "On")):
+    for value, label in (
+        ("no", _("Advanced Search DN Off")),
+        ("yes", _("Advanced Search DN On")),
+    ):
         draft.typed["advanced"] = value
         with site.reading() as s:
             settings = _understood(draft, site.directory_or_none(s))
@@ -126,7 +127,7 @@ def advanced() -> ResponseReturnValue:
             if step.name in wanted or not step.ok
         ]
         found.append((label, steps))
-    faults = {forms.LABELS.get(name, name): fault for name, fault in draft.faults.items()}
+    faults = _labelled(draft.faults)
     return site.page(
         "_advanced.html" if site.part_only() else "advanced.html", found=found, faults=faults
     )
@@ -165,7 +166,7 @@ def find() -> ResponseReturnValue:
         for step in (_probe(settings.profile) if settings else ())
         if step.name in wanted or not step.ok
     ]
-    faults = {forms.LABELS.get(name, name): fault for name, fault in draft.faults.items()}
+    faults = _labelled(draft.faults)
     template = "_found.html" if site.part_only() else "test.html"
     return site.page(template, steps=steps, faults=faults)
 
@@ -177,18 +178,28 @@ def _posted() -> forms.Draft:
     return forms.posted(request.form, octets, dict(pairs))
 
 
+def _labelled(faults: Mapping[str, forms.Fault]) -> dict[str, forms.Fault]:
+    """The faults under the names that the form gives its fields."""
+    labels = in_words(forms.LABELS)
+    return {labels.get(name, name): fault for name, fault in faults.items()}
+
+
 def _password(draft: forms.Draft, directory: Directory | None) -> str:
     """The typed password, else the stored one if it may go where the form points."""
     typed = request.form.get("password", "")
     if typed or directory is None or not directory.sealed_password:
         return typed
     if not forms.password_may_go(Profile.from_stored(directory.profile, ""), draft):
-        draft.fault("password", *_FORGOTTEN)
+        draft.fault(
+            "password",
+            _("The stored password is used only for the server and account it was stored for."),
+            _("Type the password again."),
+        )
         return ""
     try:
         return services().sealer.open(directory.sealed_password)
     except KeyProblem as problem:
-        draft.fault("password", str(problem), "Type the password again.")
+        draft.fault("password", str(problem), _("Type the password again."))
         return ""
 
 
@@ -302,7 +313,7 @@ def _form(
         roles=draft.roles,
         role_groups=groups,
         errors=draft.faults,
-        labels=forms.LABELS,
+        labels=in_words(forms.LABELS),
         certificates=forms.certificates(draft.typed["ca_certificates"], site.now()),
         stored=directory,
         password_stored=directory is not None and bool(directory.sealed_password),

@@ -14,6 +14,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from authsvc.texts import N_, gettext, ngettext
 from dirclient.profile import Encryption, PresetName, Profile
 from kerauno.errors import InvalidValue
 from kerauno.numbers import parse_range
@@ -30,33 +31,33 @@ _NUMBERS = {
     "guard_percent": (0, 100, 10),
 }
 LABELS: Mapping[str, str] = {
-    "preset": "Directory type",
-    "servers": "AD Server",
-    "port": "AD Port",
-    "encryption": "Encryption",
-    "plaintext_accepted": "Passwords readable on the network",
-    "tls_name": "TLS name",
-    "ca_file": "CA certificate",
-    "ca_certificates": "CA certificate",
-    "username": "AD Username",
-    "password": "Password",
-    "user_search_dn": "AD User Search DN",
-    "department_search_dn": "AD Department Search DN",
-    "advanced": "Advanced Search DN?",
-    "user_filter": "Filter for people",
-    "department_filter": "Filter for departments",
-    "auto_sync": "Auto-Synchronization",
-    "login_without_domain": "Login Without Email Domain",
-    "ring_group_range": "Ring group numbers",
-    "map_login": "Attribute of username/email",
-    "map_first_name": "Attribute of first name",
-    "map_last_name": "Attribute of last name",
-    "map_extension": "Attribute of extension",
-    "sync_minutes": "Complete read every (minutes)",
-    "reserve_days": "Keep a leaver's number for (days)",
-    "guard_count": "Hold a run: people",
-    "guard_percent": "Hold a run: percent",
-    "role_groups": "Roles from AD groups",
+    "preset": N_("Directory type"),
+    "servers": N_("AD Server"),
+    "port": N_("AD Port"),
+    "encryption": N_("Encryption"),
+    "plaintext_accepted": N_("Passwords readable on the network"),
+    "tls_name": N_("TLS name"),
+    "ca_file": N_("CA certificate"),
+    "ca_certificates": N_("CA certificate"),
+    "username": N_("AD Username"),
+    "password": N_("Password"),
+    "user_search_dn": N_("AD User Search DN"),
+    "department_search_dn": N_("AD Department Search DN"),
+    "advanced": N_("Advanced Search DN?"),
+    "user_filter": N_("Filter for people"),
+    "department_filter": N_("Filter for departments"),
+    "auto_sync": N_("Auto-Synchronization"),
+    "login_without_domain": N_("Login Without Email Domain"),
+    "ring_group_range": N_("Ring group numbers"),
+    "map_login": N_("Attribute of username/email"),
+    "map_first_name": N_("Attribute of first name"),
+    "map_last_name": N_("Attribute of last name"),
+    "map_extension": N_("Attribute of extension"),
+    "sync_minutes": N_("Complete read every (minutes)"),
+    "reserve_days": N_("Keep a leaver's number for (days)"),
+    "guard_count": N_("Hold a run: people"),
+    "guard_percent": N_("Hold a run: percent"),
+    "role_groups": N_("Roles from AD groups"),
 }
 ERROR_PLACES = {"attributes": "map_login", "ca_certificates": "ca_file"}
 """Where the form shows what is wrong with a setting that has no box of its name."""
@@ -161,8 +162,10 @@ def posted(form: Mapping[str, str], upload: bytes | None, roles: Mapping[str, st
         except ValueError:
             draft.fault(
                 "ca_file",
-                "This file holds no certificate in PEM form.",
-                "Export it as Base-64 encoded X.509; the text begins with BEGIN CERTIFICATE.",
+                gettext("This file holds no certificate in PEM form."),
+                gettext(
+                    "Export it as Base-64 encoded X.509; the text begins with BEGIN CERTIFICATE."
+                ),
             )
         else:
             draft.typed["ca_certificates"] = text
@@ -311,7 +314,9 @@ class Difference:
 def differences(theirs: Draft, mine: Draft) -> tuple[Difference, ...]:
     """Where the form differs from what is stored now, for the second of two administrators."""
     found = [
-        Difference(name, LABELS[name], _shown(name, theirs.typed[name]), _shown(name, text))
+        Difference(
+            name, gettext(LABELS[name]), _shown(name, theirs.typed[name]), _shown(name, text)
+        )
         for name, text in mine.typed.items()
         if _normal(theirs.typed[name]) != _normal(text)
     ]
@@ -319,9 +324,9 @@ def differences(theirs: Draft, mine: Draft) -> tuple[Difference, ...]:
         found.append(
             Difference(
                 "role_groups",
-                LABELS["role_groups"],
-                f"{len(theirs.roles)} groups",
-                f"{len(mine.roles)} groups",
+                gettext(LABELS["role_groups"]),
+                _groups(theirs),
+                _groups(mine),
             )
         )
     return tuple(found)
@@ -333,8 +338,13 @@ def _normal(text: str) -> str:
 
 def _shown(name: str, text: str) -> str:
     if name == "ca_certificates":
-        return f"{text.count('BEGIN CERTIFICATE')} certificates"
+        count = text.count("BEGIN CERTIFICATE")
+        return ngettext("%(n)s certificate", "%(n)s certificates", count)
     return text
+
+
+def _groups(draft: Draft) -> str:
+    return ngettext("%(n)s group", "%(n)s groups", len(draft.roles))
 
 
 def _yes(value: bool) -> str:
@@ -355,7 +365,12 @@ def _number(draft: Draft, name: str) -> int:
     if not text:
         return usual
     if not re.fullmatch(r"[0-9]{1,7}", text) or not lowest <= int(text) <= highest:
-        draft.fault(name, f"This must be a number from {lowest} to {highest}.")
+        message = gettext(
+            "This must be a number from %(lowest)s to %(highest)s.",
+            lowest=str(lowest),
+            highest=str(highest),
+        )
+        draft.fault(name, message)
         return usual
     return int(text)
 

@@ -10,6 +10,7 @@ from werkzeug.exceptions import NotFound
 from authsvc.console import site
 from authsvc.console.data import departments, requests
 from authsvc.sessions import me
+from authsvc.texts import retold
 from kerauno import departments as records
 from kerauno.errors import InvalidValue
 from kerauno.tables import Directory
@@ -146,7 +147,7 @@ def set_number(guid: str) -> ResponseReturnValue:
                 members=departments.members(s, directory, guid),
                 effect=departments.import_effect(s, directory, guid),
                 offered=departments.offered_number(s, directory, site.now()),
-                refused=f"{refused} {refused.remedy}",
+                refused=retold(str(refused), refused.remedy),
                 number=number,
             )
     return redirect(f"{HERE}/{guid}", 303)

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from authsvc.console import site
+from authsvc.texts import retold
 from kerauno import protected
 from kerauno.errors import InvalidValue, NotFound
 from kerauno.tables import Department
@@ -32,7 +33,7 @@ def save() -> ResponseReturnValue:
             site.note(s, "protected-host", outcome="saved", detail=detail)
     except (InvalidValue, NotFound) as refused:
         remedy = refused.remedy if isinstance(refused, InvalidValue) else ""
-        return _page(422, error=f"{refused} {remedy}".strip(), host=host, chosen=chosen)
+        return _page(422, error=retold(str(refused), remedy), host=host, chosen=chosen)
     return redirect("/console/hosts?saved=1", 303)
 
 

@@ -9,6 +9,7 @@ from authsvc.console import site
 from authsvc.phonebook import PHONES
 from authsvc.services import services
 from authsvc.sessions import me
+from authsvc.texts import retold
 from kerauno import phones
 from kerauno.errors import InvalidValue
 
@@ -32,7 +33,7 @@ def add() -> ResponseReturnValue:
             detail = {"name": made.name, "kind": made.kind}
             site.note(s, "phone-access-added", outcome="ok", detail=detail)
     except InvalidValue as refused:
-        return _page(422, error=f"{refused} {refused.remedy}", name=name, kind=kind)
+        return _page(422, error=retold(str(refused), refused.remedy), name=name, kind=kind)
     base = services().settings.public_url.rstrip("/")
     folder = f"{base}{PHONES}/{token}"
     # A Grandstream phone is given the folder and asks for phonebook.xml itself.

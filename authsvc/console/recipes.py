@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from authsvc.texts import N_
+from authsvc.texts import gettext as _
 from kerauno.tables_oidc import Client
 
-_SECRET = "(the client secret)"  # noqa: S105 - stands where one goes
+_SECRET = N_("(the client secret)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Recipe:
 
 def for_client(issuer: str, row: Client, secret: str | None) -> list[Recipe]:
     """The recipes that fit this app; those for servers only where it keeps a secret."""
-    shown = secret or _SECRET
+    shown = secret or _(_SECRET)
     made = [_anything(issuer, row, shown)]
     if row.auth_method == "client_secret_basic" and row.redirect_uris:
         site = _site(row.redirect_uris[0])
@@ -42,18 +44,18 @@ def _site(uri: str) -> str:
 
 def _anything(issuer: str, row: Client, secret: str) -> Recipe:
     lines = [
-        ("Issuer", issuer),
-        ("Discovery", f"{issuer}/.well-known/openid-configuration"),
-        ("Client ID", row.id),
-        ("Client secret", secret if row.auth_method == "client_secret_basic" else "none"),
-        ("Scopes", " ".join(row.scopes)),
-        ("PKCE", "S256 (required)"),
-        ("Username claim", "preferred_username"),
-        ("Groups claim", "groups"),
+        (_("Issuer"), issuer),
+        (_("Discovery"), f"{issuer}/.well-known/openid-configuration"),
+        (_("Client ID"), row.id),
+        (_("Client secret"), secret if row.auth_method == "client_secret_basic" else _("none")),
+        (_("Scopes"), " ".join(row.scopes)),
+        ("PKCE", _("S256 (required)")),
+        (_("Username claim"), "preferred_username"),
+        (_("Groups claim"), "groups"),
     ]
     width = max(len(name) for name, _ in lines)
     text = "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
-    return Recipe("any", "Any app", "Most apps ask for these.", text)
+    return Recipe("any", _("Any app"), _("Most apps ask for these."), text)
 
 
 def _apache(issuer: str, row: Client, secret: str, site: str) -> Recipe:
@@ -65,9 +67,10 @@ def _apache(issuer: str, row: Client, secret: str, site: str) -> Recipe:
         f"OIDCClientSecret {secret}\n"
         "Include /etc/apache2/kerauno.conf"
     )
-    where = (
-        "In the site's virtual host, with config/apache/kerauno.conf beside it. "
-        f"Its redirect address is {site}/.oidc/callback."
+    where = _(
+        "In the site's virtual host, with %(file)s beside it. Its redirect address is %(address)s.",
+        file="config/apache/kerauno.conf",
+        address=f"{site}/.oidc/callback",
     )
     return Recipe("apache", "Apache (mod_auth_openidc)", where, text)
 
@@ -88,7 +91,11 @@ def _grafana(issuer: str, row: Client, secret: str) -> Recipe:
         "login_attribute_path = preferred_username\n"
         "groups_attribute_path = groups"
     )
-    where = "In grafana.ini. The redirect address ends in /login/generic_oauth."
+    where = _(
+        "In %(file)s. The redirect address ends in %(end)s.",
+        file="grafana.ini",
+        end="/login/generic_oauth",
+    )
     return Recipe("grafana", "Grafana", where, text)
 
 
@@ -107,7 +114,11 @@ def _gitlab(issuer: str, row: Client, secret: str) -> Recipe:
         "  }\n"
         "}]"
     )
-    where = "In gitlab.rb. The redirect address ends in /users/auth/openid_connect/callback."
+    where = _(
+        "In %(file)s. The redirect address ends in %(end)s.",
+        file="gitlab.rb",
+        end="/users/auth/openid_connect/callback",
+    )
     return Recipe("gitlab", "GitLab", where, text)
 
 
@@ -118,7 +129,9 @@ def _nextcloud(issuer: str, row: Client, secret: str) -> Recipe:
         '--scope="openid profile email groups" --mapping-uid=sub '
         "--mapping-display-name=name --mapping-groups=groups"
     )
-    where = (
-        "On the server, with the app user_oidc. The redirect address ends in /apps/user_oidc/code."
+    where = _(
+        "On the server, with the app %(app)s. The redirect address ends in %(end)s.",
+        app="user_oidc",
+        end="/apps/user_oidc/code",
     )
     return Recipe("nextcloud", "Nextcloud", where, text)

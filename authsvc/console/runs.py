@@ -42,8 +42,8 @@ def history() -> ResponseReturnValue:
             wanted=status,
             trigger=trigger,
             changed=changed,
-            statuses=words.RUN_STATUSES,
-            triggers=words.TRIGGERS,
+            statuses=words.in_words(words.RUN_STATUSES),
+            triggers=words.in_words(words.TRIGGERS),
             service=requests.service(s, directory.id, site.now()) if directory else None,
         )
 

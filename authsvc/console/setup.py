@@ -24,6 +24,7 @@ from authsvc.departments import setup_departments
 from authsvc.pages import NavGroup, NavItem, add_navigation
 from authsvc.phonebook import setup_phonebook
 from authsvc.sessions import ADMIN
+from authsvc.texts import N_
 
 PARTS = (
     dashboard.bp,
@@ -57,31 +58,31 @@ def setup_console(app: Flask) -> None:
 
 NAVIGATION = (
     (
-        "Administration",
-        (("Dashboard", "/console", "gauge"),),
+        N_("Administration"),
+        ((N_("Dashboard"), "/console", "gauge"),),
     ),
     (
-        "Workflow Tools",
+        N_("Workflow Tools"),
         (
-            ("AD Credentials", "/console/directory/credentials", "server"),
-            ("AD Users", "/console/directory/users", "users"),
-            ("AD Departments", "/console/directory/departments", "department"),
-            ("Runs", "/console/runs", "sync"),
+            (N_("AD Credentials"), "/console/directory/credentials", "server"),
+            (N_("AD Users"), "/console/directory/users", "users"),
+            (N_("AD Departments"), "/console/directory/departments", "department"),
+            (N_("Runs"), "/console/runs", "sync"),
         ),
     ),
     (
-        "Users & Devices",
+        N_("Users & Devices"),
         (
-            ("Users", "/console/users", "user"),
-            ("Phone access", "/console/phones", "device"),
+            (N_("Users"), "/console/users", "user"),
+            (N_("Phone access"), "/console/phones", "device"),
         ),
     ),
     (
-        "Security",
+        N_("Security"),
         (
-            ("Apps", "/console/clients", "app"),
-            ("Protected sites", "/console/hosts", "lock"),
-            ("Audit", "/console/audit", "shield"),
+            (N_("Apps"), "/console/clients", "app"),
+            (N_("Protected sites"), "/console/hosts", "lock"),
+            (N_("Audit"), "/console/audit", "shield"),
         ),
     ),
 )

@@ -49,9 +49,8 @@ def refuse_impossible() -> None:
 
 
 def setup_templates(app: Flask) -> None:
-    """Give templates the console's words and ways of writing."""
+    """Give templates the words for codes, and the way to this page's other parts."""
     app.jinja_env.globals.update(words=words, said=words.said, changed_url=changed_url)
-    app.jinja_env.filters.update(seconds=seconds, grouped=grouped, many=many)
 
 
 def changed_url(**changes: Any) -> str:
@@ -59,31 +58,6 @@ def changed_url(**changes: Any) -> str:
     query = {name: value for name, value in request.args.items() if name not in changes}
     query.update({name: str(value) for name, value in changes.items() if value not in ("", None)})
     return f"{request.path}?{urlencode(query)}" if query else request.path
-
-
-def seconds(value: float | None) -> str:
-    """A duration for people: "0.4 s", "3 min 20 s", an en dash for none."""
-    if value is None:
-        return "–"
-    if value < 1:
-        return f"{value * 1000:.0f} ms"
-    if value < 60:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"
-
-
-def grouped(value: int) -> str:
-    """A count with its thousands parted: 12,345."""
-    return f"{value:,}"
-
-
-def many(count: int, one: str, several: str = "") -> str:
-    """A count with its noun: 1 person, 12,345 people."""
-    return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
 def now() -> datetime:

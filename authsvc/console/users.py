@@ -11,9 +11,10 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound as PageNotFound
 
-from authsvc.console import site
+from authsvc.console import site, words
 from authsvc.console.data import timeline
 from authsvc.console.data import users as data
+from authsvc.texts import gettext, retold
 from kerauno import leaving, numbers, sessions, users
 from kerauno.errors import InvalidValue, ReadOnly, RecordError, Stale
 
@@ -39,7 +40,12 @@ def table() -> ResponseReturnValue:
         reserved = len(data.reservations(s))
     template = "_users.html" if site.part_only() else "users.html"
     return site.page(
-        template, rows=rows, text=text, state=state, filters=data.FILTERS, reserved=reserved
+        template,
+        rows=rows,
+        text=text,
+        state=state,
+        filters=words.in_words(data.FILTERS),
+        reserved=reserved,
     )
 
 
@@ -71,7 +77,7 @@ def add() -> ResponseReturnValue:
             site.note(s, "user-created", outcome="ok", user_id=made.id)
             user_id = made.id
     except InvalidValue as refused:
-        errors = {refused.field: f"{refused} {refused.remedy}"}
+        errors = {refused.field: _sentence(refused)}
         typed["role"] = request.form.get("role", "user")
         return site.page("user_new.html", 422, f=typed, errors=errors)
     return redirect(f"{HERE}/{user_id}?saved=1", 303)
@@ -120,7 +126,7 @@ def password(user_id: int) -> ResponseReturnValue:
     """Set a local password; what the user was signed in with ends."""
     new = request.form.get("password", "")
     if new != request.form.get("again", ""):
-        return _refused(user_id, "password", "The two passwords are not the same.")
+        return _refused(user_id, "password", gettext("The two passwords are not the same."))
 
     def work(s: Session) -> None:
         users.set_password(s, user_id, new, site.now())
@@ -260,8 +266,8 @@ def _detail(before: data.UserView, s: Session) -> dict[str, Any]:
 
 
 def _sentence(refused: RecordError) -> str:
-    remedy = f" {refused.remedy}" if isinstance(refused, InvalidValue) else ""
-    return f"{refused}{remedy}"
+    remedy = refused.remedy if isinstance(refused, InvalidValue) else ""
+    return retold(str(refused), remedy)
 
 
 def _form(

@@ -6,10 +6,11 @@ from flask import Flask, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
-from authsvc.oidc import texts
 from authsvc.oidc.provider import provider
+from authsvc.oidc.wishes import known
 from authsvc.pages import NavItem, add_to_first_group
 from authsvc.sessions import me, require_user
+from authsvc.texts import N_
 from kerauno import audit, clients, consents
 
 APPS_PATH = "/apps"
@@ -21,7 +22,7 @@ def setup_apps(app: Flask) -> None:
     app.add_url_rule(
         f"{APPS_PATH}/<client_id>/disconnect", "oidc.disconnect", disconnect, methods=["POST"]
     )
-    add_to_first_group(app, NavItem(texts.apps_title, APPS_PATH, "app"))
+    add_to_first_group(app, NavItem(N_("Connected apps"), APPS_PATH, "app"))
 
 
 @require_user
@@ -30,7 +31,7 @@ def apps() -> ResponseReturnValue:
     with provider().database.read() as s:
         connected = consents.connected(s, me().user_id)
     return render_template(
-        "oidc/apps.html", w=texts, apps=connected, done="disconnected" in request.args
+        "oidc/apps.html", known=known, apps=connected, done="disconnected" in request.args
     )
 
 

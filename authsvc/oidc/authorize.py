@@ -19,13 +19,14 @@ from flask.typing import ResponseReturnValue
 
 from authsvc.errors import error_page
 from authsvc.oidc import request as asking
-from authsvc.oidc import texts
 from authsvc.oidc.endpoints import AUTHORIZE_PATH
 from authsvc.oidc.keyring import NotOurs
 from authsvc.oidc.provider import Provider, provider
 from authsvc.oidc.request import AuthorizationRequest, Faulty, Untrusted
+from authsvc.oidc.wishes import wishes
 from authsvc.security import add_form_targets, lead_forms_to, serves_other_sites
 from authsvc.sessions import Me, current, me, require_user
+from authsvc.texts import gettext as _
 from kerauno import app_requests, audit, consents, tokens
 from kerauno.hot import Hot
 from kerauno.tokens import SignIn
@@ -58,7 +59,7 @@ def authorize() -> ResponseReturnValue:
     try:
         arrived = _arrive(here)
     except Untrusted as error:
-        return error_page(400, texts.untrusted, str(error))
+        return error_page(400, _("This sign-in link does not work"), str(error))
     except Faulty as faulty:
         return _send_error(here, faulty.error, faulty.redirect_uri, faulty.state)
     if request.method == "POST":  # sent by another site: the session's cookie came not along
@@ -90,8 +91,8 @@ def consent() -> ResponseReturnValue:
     except (Untrusted, Faulty):
         return error_page(
             400,
-            "This took too long",
-            "The app's request is not waiting any more. Start again there.",
+            _("This took too long"),
+            _("The app's request is not waiting any more. Start again there."),
         )
     asked, person = arrived.request, me()
     if request.form.get("decision") != "allow":
@@ -123,7 +124,9 @@ def _recalled(here: Provider, handle: str, now: datetime, client_id: str | None 
     with here.database.fast() as h:
         kept = app_requests.recall(h, now, handle)
     if kept is None or client_id not in (None, kept[0]):
-        raise Untrusted("The app's request is not known any more. Please start again at the app.")
+        raise Untrusted(
+            _("The app's request is not known any more. Please start again at the app.")
+        )
     owner, params, since = kept
     client, redirect_uri = asking.identify(params | {"client_id": owner}, (), here.client)
     return _Arrived(asking.check(params, (), client, redirect_uri), params, since)
@@ -198,10 +201,9 @@ def _consent_page(here: Provider, arrived: _Arrived) -> ResponseReturnValue:
         "oidc/consent.html",
         app_name=asked.client.name,
         host=urlsplit(asked.redirect_uri).hostname or asked.redirect_uri,
-        wishes=[texts.wishes.get(scope, scope) for scope in asked.scopes if scope != "openid"],
+        wishes=wishes(asked.scopes),
         request_uri=dict(parse_qsl(urlsplit(target).query))["request_uri"],
         action=CONSENT_PATH,
-        w=texts,
     )
 
 

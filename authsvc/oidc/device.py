@@ -16,10 +16,11 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
 
-from authsvc.oidc import texts
 from authsvc.oidc.endpoints import DEVICE_PATH, QR_PATH
 from authsvc.oidc.provider import Provider, provider
+from authsvc.oidc.wishes import wishes
 from authsvc.sessions import Me, me, require_user
+from authsvc.texts import gettext as _
 from kerauno import audit, devices, throttle
 from kerauno.devices import Asking
 from kerauno.throttle import Budget
@@ -99,12 +100,11 @@ def _look_up(code: str) -> ResponseReturnValue:
     if asking is None:
         return _form(code, wrong=True)
     plain = devices.normal_code(code)
-    scopes = asking.scope.split()
     return _page(
         "oidc/device_confirm.html",
         asking=asking,
         code=f"{plain[:4]}-{plain[4:]}",
-        wishes=[texts.wishes.get(scope, scope) for scope in scopes if scope != "openid"],
+        wishes=wishes(asking.scope.split()),
         action=CONFIRM_PATH,
     )
 
@@ -133,12 +133,12 @@ def _find(here: Provider, person: Me, code: str) -> Asking | None:
 
 
 def _form(code: str = "", *, wrong: bool = False) -> ResponseReturnValue:
-    error = texts.device_wrong if wrong else ""
+    error = _("This code is not known. Check the device: codes last ten minutes.") if wrong else ""
     return _page("oidc/device.html", 400 if wrong else 200, code=code[:20], error=error)
 
 
 def _page(template: str, status: int = 200, **context: object) -> Response:
-    page = render_template(template, w=texts, **context)
+    page = render_template(template, **context)
     return Response(page, status, content_type="text/html; charset=utf-8")
 
 

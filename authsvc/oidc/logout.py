@@ -16,13 +16,13 @@ from flask import Flask, Response, g, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from authsvc.errors import error_page
-from authsvc.oidc import texts
 from authsvc.oidc.authorize import origin_of
 from authsvc.oidc.endpoints import LOGOUT_PATH
 from authsvc.oidc.keyring import NotOurs
 from authsvc.oidc.provider import Provider, provider
 from authsvc.security import lead_forms_to, serves_other_sites
 from authsvc.sessions import Me, current, take_cookie
+from authsvc.texts import gettext as _
 from kerauno import audit, sessions
 from kerauno.clients import ClientInfo
 
@@ -58,7 +58,7 @@ def logout() -> ResponseReturnValue:
     try:
         asked = read(here, params)
     except Refused as error:
-        return error_page(400, texts.untrusted, str(error))
+        return error_page(400, _("This sign-in link does not work"), str(error))
     if request.method == "POST":  # sent by another site: the session's cookie came not along
         return redirect(f"{LOGOUT_PATH}?{urlencode(params)}", 303)
     person = current()
@@ -76,7 +76,7 @@ def confirm() -> ResponseReturnValue:
     try:
         asked = read(here, _params(request.form))
     except Refused as error:
-        return error_page(400, texts.untrusted, str(error))
+        return error_page(400, _("This sign-in link does not work"), str(error))
     person = current()
     if person is not None:
         _end(here, person, asked)
@@ -91,15 +91,15 @@ def read(here: Provider, params: Mapping[str, str]) -> LogoutRequest:
         try:
             claims = here.keyring.verify(hint)
         except NotOurs:
-            raise Refused("The app's proof of sign-in is not one of ours.") from None
+            raise Refused(_("The app's proof of sign-in is not one of ours.")) from None
         if claims.get("iss") != here.issuer or client_id not in ("", claims.get("aud")):
-            raise Refused("The app's proof of sign-in is not its own.")
+            raise Refused(_("The app's proof of sign-in is not its own."))
         client_id, subject = str(claims.get("aud", "")), str(claims.get("sub", ""))
     client = here.client(client_id[:64]) if client_id else None
     target = params.get("post_logout_redirect_uri", "")
     if target:
         if client is None or target not in client.post_logout_redirect_uris:
-            raise Refused("The app asked to go on at an address it has not registered.")
+            raise Refused(_("The app asked to go on at an address it has not registered."))
         if "state" in params:
             target = add_params_to_uri(target, [("state", params["state"])])
     return LogoutRequest(client, subject, target)
@@ -114,7 +114,6 @@ def _ask(asked: LogoutRequest, params: Mapping[str, str]) -> ResponseReturnValue
         lead_forms_to(origin_of(asked.target))
     return render_template(
         "oidc/logout.html",
-        w=texts,
         app_name=asked.client.name if asked.client else "",
         action=CONFIRM_PATH,
         params={name: params[name] for name in params if name != "id_token_hint"},
@@ -142,7 +141,7 @@ def _done(target: str) -> ResponseReturnValue:
         redirect(target, 303)
         if target
         else Response(
-            render_template("oidc/signed_out.html", w=texts),
+            render_template("oidc/signed_out.html"),
             content_type="text/html; charset=utf-8",
         )
     )

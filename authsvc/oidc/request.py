@@ -24,6 +24,7 @@ from authlib.oidc.core.errors import (
     RequestURINotSupportedError,
 )
 
+from authsvc.texts import gettext as _
 from kerauno.clients import ClientInfo
 from kerauno.registration import CODE
 
@@ -110,13 +111,15 @@ def identify(
     """The app and the address to answer at. Raises Untrusted when either is not proven."""
     for name in ("client_id", "redirect_uri"):
         if name in doubled:
-            raise Untrusted(f"The parameter {name} is there more than once.")
+            raise Untrusted(_("The parameter %(name)s is there more than once.", name=name))
     client = find(params.get("client_id", "")[:64])
     if client is None:
-        raise Untrusted("The app that sent you here is not registered.")
+        raise Untrusted(_("The app that sent you here is not registered."))
     redirect_uri = params.get("redirect_uri", "")
     if redirect_uri not in client.redirect_uris:  # to the letter, RFC 9700 2.1
-        raise Untrusted(f"{client.name} asked to be answered at an address it has not registered.")
+        raise Untrusted(
+            _("%(app)s asked to be answered at an address it has not registered.", app=client.name)
+        )
     return client, redirect_uri
 
 

@@ -10,10 +10,10 @@ import pytest
 from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
-from authsvc import texts
 from dirclient import errors
 from dirclient.model import LockoutPolicy
 from kerauno.tables import Department, Membership, Number, RingGroup
+from tests import said
 from tests.integration.site import LOCAL_PASSWORD, PASSWORD, Site, make_site
 from tests.servers.process import free_port, loopback
 
@@ -126,10 +126,10 @@ def test_the_sign_in_page(view: Page, served: Served, axe: Axe) -> None:
 def test_a_refusal_can_be_read_and_heard(view: Page, served: Served, axe: Axe) -> None:
     sign_in(view, served, secret="nope")
     alert = view.get_by_role("alert")
-    assert texts.refused in alert.inner_text()
+    assert said.REFUSED in alert.inner_text()
     assert alert.locator("code").inner_text() == served.site.audited()[-1].code
     await_focus(view, "password")
-    assert view.get_by_label(texts.username_or_email).input_value() == "john.doe"
+    assert view.get_by_label(said.USERNAME_OR_EMAIL).input_value() == "john.doe"
     assert (axe(view), fits(view)) == ([], True)
 
 
@@ -148,14 +148,14 @@ def test_the_phone_book(view: Page, served: Served, axe: Axe) -> None:
     assert (axe(view), fits(view)) == ([], True)
     view.get_by_role("searchbox").fill("nobody at all")
     submit(view)
-    assert view.get_by_text(texts.phone_book_no_match).is_visible()
+    assert view.get_by_text(said.PHONE_BOOK_NO_MATCH).is_visible()
     assert (axe(view), fits(view)) == ([], True)
 
 
 def test_an_expired_password_is_changed_by_keyboard(view: Page, served: Served, axe: Axe) -> None:
     served.expire_password()
     sign_in(view, served)
-    assert texts.change_expired[0] in view.get_by_role("alert").inner_text()
+    assert said.CHANGE_EXPIRED[0] in view.get_by_role("alert").inner_text()
     await_focus(view, "password")
     assert (axe(view), fits(view)) == ([], True)
     for text in (PASSWORD, "Another!2027", "Different!1"):
@@ -163,9 +163,9 @@ def test_an_expired_password_is_changed_by_keyboard(view: Page, served: Served, 
         view.keyboard.press("Tab")
     view.keyboard.press("Shift+Tab")
     submit(view)
-    again = view.get_by_label(texts.new_password_again)
+    again = view.get_by_label(said.NEW_PASSWORD_AGAIN)
     assert again.get_attribute("aria-invalid") == "true"
-    assert view.get_by_text(texts.passwords_differ).is_visible()
+    assert view.get_by_text(said.PASSWORDS_DIFFER).is_visible()
     assert (axe(view), fits(view)) == ([], True)
     await_focus(view, "password")
     for text in (PASSWORD, "Another!2027", "Another!2027"):
@@ -179,7 +179,7 @@ def test_an_expired_password_is_changed_by_keyboard(view: Page, served: Served, 
 def test_a_full_address_is_asked_for(view: Page, served: Served, axe: Axe) -> None:
     served.site.configure(login_without_domain=False)
     sign_in(view, served)
-    assert texts.domain_needed in view.get_by_role("alert").inner_text()
+    assert said.DOMAIN_NEEDED in view.get_by_role("alert").inner_text()
     assert (axe(view), fits(view)) == ([], True)
 
 
@@ -187,14 +187,14 @@ def test_too_many_attempts(view: Page, served: Served, axe: Axe) -> None:
     served.site.directory.policy = LockoutPolicy(2, 1800, 1800)
     sign_in(view, served, secret="nope")
     sign_in(view, served)
-    assert texts.throttled_title in view.get_by_role("alert").inner_text()
+    assert said.THROTTLED_TITLE in view.get_by_role("alert").inner_text()
     assert (axe(view), fits(view)) == ([], True)
 
 
 def test_an_outage(view: Page, served: Served, axe: Axe) -> None:
     served.site.directory.down = True
     sign_in(view, served)
-    assert texts.unavailable_title in view.get_by_role("alert").inner_text()
+    assert said.UNAVAILABLE_TITLE in view.get_by_role("alert").inner_text()
     assert (axe(view), fits(view)) == ([], True)
 
 
@@ -209,7 +209,7 @@ def test_error_pages(view: Page, served: Served, axe: Axe, path: str) -> None:
 def test_everything_by_keyboard(page: Page, served: Served, axe: Axe) -> None:
     sign_in(page, served)
     page.keyboard.press("Tab")
-    assert focused(page) == texts.skip
+    assert focused(page) == said.SKIP
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "page"
     page.goto(served.url)
@@ -223,11 +223,11 @@ def test_everything_by_keyboard(page: Page, served: Served, axe: Axe) -> None:
     assert menu.get_attribute("open") is None
     page.keyboard.press("Enter")
     for _ in range(8):
-        if focused(page) == texts.sign_out:
+        if focused(page) == said.SIGN_OUT:
             break
         page.keyboard.press("Tab")
     submit(page)
-    assert texts.signed_out in page.get_by_role("status").inner_text()
+    assert said.SIGNED_OUT in page.get_by_role("status").inner_text()
     page.goto(served.url)
     assert page.url == f"{served.url}/login"
 
@@ -236,13 +236,13 @@ def test_the_menu_of_a_narrow_screen(browser: Browser, served: Served, axe: Axe)
     context = browser.new_context(viewport={"width": 400, "height": 800})
     page = context.new_page()
     sign_in(page, served)
-    navigation = page.get_by_role("navigation", name=texts.main_navigation)
+    navigation = page.get_by_role("navigation", name=said.MAIN_NAVIGATION)
     assert not navigation.is_visible()
-    page.get_by_text(texts.menu, exact=True).click()
+    page.get_by_text(said.MENU, exact=True).click()
     assert navigation.is_visible()
     assert axe(page) == []
     with page.expect_navigation():
-        navigation.get_by_role("link", name=texts.phone_book).click()
+        navigation.get_by_role("link", name=said.PHONE_BOOK).click()
     assert page.url == f"{served.url}/phonebook"
     context.close()
 
@@ -256,18 +256,18 @@ def test_without_scripts_everything_works(browser: Browser, served: Served) -> N
     submit(page)
     page.locator("details.person summary").click()
     with page.expect_navigation():
-        page.get_by_role("button", name=texts.sign_out).click()
-    assert page.get_by_text(texts.signed_out).is_visible()
+        page.get_by_role("button", name=said.SIGN_OUT).click()
+    assert page.get_by_text(said.SIGNED_OUT).is_visible()
     context.close()
 
 
 def test_another_browsers_session_is_ended_here(page: Page, served: Served) -> None:
     other, _ = served.site.sign_in()
     sign_in(page, served)
-    button = page.get_by_role("button", name=f"{texts.end_session}: {texts.unknown_browser}")
+    button = page.get_by_role("button", name=f"{said.END_SESSION}: {said.UNKNOWN_BROWSER}")
     with page.expect_navigation():
         button.click()
-    assert page.get_by_text(texts.session_was_ended).is_visible()
+    assert page.get_by_text(said.SESSION_WAS_ENDED).is_visible()
     assert other.get("/auth/verify").status_code == 401
 
 

@@ -172,9 +172,9 @@ class TestDepartments:
         department = site.seen_department(60, "Sales", [person, *others])
         client = site.client()
         page = client.get(f"/console/directory/departments/{department}/import").text
-        assert "1 members are Kerauno users already" in page
-        assert "1 members are recognized but not synced yet" in page
-        assert "1 members have an import conflict" in page
+        assert "1 member is a Kerauno user already" in page
+        assert "1 member is recognized but not synced yet" in page
+        assert "1 member has an import conflict" in page
         assert 'value="700"' in page
         answer = client.post(
             f"/console/directory/departments/{department}/import", data={"number": "700"}

@@ -105,7 +105,7 @@ class TestUsers:
             s.add(LinkProposal(directory_id=directory_id, guid=person, user_id=site.admin_id,
                                proposed_at=NOW))  # fmt: skip
         client = site.client()
-        assert "links to confirm" in client.get("/console").text
+        assert "1 administrator&#39;s link to confirm" in client.get("/console").text
         page = client.get(f"/console/users/{site.admin_id}/directory").text
         assert "This link waits for your word" in page
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from authsvc import texts
 from dirclient import errors
 from dirclient.model import LockoutPolicy
 from kerauno import directories, leaving, users
 from kerauno.tables import Link, LinkProposal, WebSession
+from tests import said
 from tests.integration.site import (
     LOCAL_PASSWORD,
     PASSWORD,
@@ -21,7 +21,7 @@ from tests.integration.site import (
     notice,
 )
 
-REFUSED = f"{texts.refused_title} {texts.refused} {texts.reference}"
+REFUSED = f"{said.REFUSED_TITLE} {said.REFUSED} {said.REFERENCE}"
 
 
 def test_a_right_password_opens_a_session(any_site: Site) -> None:
@@ -114,7 +114,7 @@ def test_a_bare_name_is_told_to_be_completed(site: Site) -> None:
     site.linked()
     _, response = site.sign_in("john.doe")
     assert response.status_code == 401
-    assert notice(response) == f"{texts.domain_needed_title} {texts.domain_needed}"
+    assert notice(response) == f"{said.DOMAIN_NEEDED_TITLE} {said.DOMAIN_NEEDED}"
     assert site.directory.operations == 0
 
 
@@ -335,7 +335,7 @@ def test_an_outage_is_nobodys_fault(any_site: Site) -> None:
     for name in ("john.doe@company.com", "nobody@company.com"):
         _, response = any_site.sign_in(name)
         assert (response.status_code, response.headers["Retry-After"]) == (503, "10")
-        assert notice(response).startswith(f"{texts.unavailable_title} {texts.unavailable}")
+        assert notice(response).startswith(f"{said.UNAVAILABLE_TITLE} {said.UNAVAILABLE}")
 
 
 def test_local_users_sign_in_during_an_outage(site: Site) -> None:
@@ -347,8 +347,8 @@ def test_local_users_sign_in_during_an_outage(site: Site) -> None:
 @pytest.mark.parametrize(
     ("refusal", "words"),
     [
-        (errors.PasswordExpired, texts.change_expired),
-        (errors.MustChangePassword, texts.change_required),
+        (errors.PasswordExpired, said.CHANGE_EXPIRED),
+        (errors.MustChangePassword, said.CHANGE_REQUIRED),
     ],
 )
 def test_an_expired_password_is_changed_here(
@@ -371,10 +371,10 @@ def test_an_expired_password_is_changed_here(
 @pytest.mark.parametrize(
     ("new", "again", "words"),
     [
-        ("", "", texts.new_password_missing),
-        ("Another!2027", "Different!1", texts.passwords_differ),
-        (PASSWORD, PASSWORD, texts.new_password_same),
-        ("short", "short", texts.policy_refused),
+        ("", "", said.NEW_PASSWORD_MISSING),
+        ("Another!2027", "Different!1", said.PASSWORDS_DIFFER),
+        (PASSWORD, PASSWORD, said.NEW_PASSWORD_SAME),
+        ("short", "short", said.POLICY_REFUSED),
     ],
 )
 def test_a_new_password_that_cannot_be_taken(site: Site, new: str, again: str, words: str) -> None:

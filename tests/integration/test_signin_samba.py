@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from authsvc import texts
 from demo import company
 from dirclient.client import DirectoryClient
 from kerauno import directories
 from kerauno.tables import Link
+from tests import said
 from tests.integration.site import Site, make_real_site, notice
 from tests.servers import company as domain
 from tests.servers.samba import SambaDC, Scratch
@@ -129,7 +129,7 @@ def test_who_may_not_sign_in_is_refused_alike(
     getattr(fresh_ou.dc, change)(dn)
     refused = site.sign_in(name, PASSWORD)[1]
     assert refused.status_code == 401
-    assert notice(refused).startswith(texts.refused_title)
+    assert notice(refused).startswith(said.REFUSED_TITLE)
     assert site.audited()[-1].outcome == outcome
 
 
@@ -171,8 +171,8 @@ def test_who_is_outside_the_scope_does_not_come_in(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("must_change_password", texts.change_required),
-        ("expire_password", texts.change_expired),
+        ("must_change_password", said.CHANGE_REQUIRED),
+        ("expire_password", said.CHANGE_EXPIRED),
     ],
 )
 def test_a_password_is_changed_where_it_must_be(
@@ -187,7 +187,7 @@ def test_a_password_is_changed_where_it_must_be(
     site.user(name)
     getattr(fresh_ou.dc, change)(dn)
     wrong = site.sign_in(name, "nope")[1]
-    assert notice(wrong).startswith(texts.refused_title)
+    assert notice(wrong).startswith(said.REFUSED_TITLE)
     explained = site.sign_in(name, PASSWORD)[1]
     assert notice(explained) == " ".join(words)
     assert changed(site.browser(), name, PASSWORD, "x") == 400
@@ -282,7 +282,7 @@ def test_a_server_that_goes_and_comes(samba_fresh: SambaDC, ad_site: Callable[..
     for name in ("john.doe@company.com", "nobody@company.com"):
         away = site.sign_in(name, PASSWORD)[1]
         assert away.status_code == 503
-        assert notice(away).startswith(texts.unavailable_title)
+        assert notice(away).startswith(said.UNAVAILABLE_TITLE)
     samba_fresh.start()
     site.pass_time(hours=1)
     samba_fresh.freeze()
@@ -307,7 +307,7 @@ def test_a_connection_that_cannot_work_is_nobodys_fault(
     site.user()
     response = site.sign_in("john.doe@company.com", PASSWORD)[1]
     assert response.status_code == 503
-    assert notice(response).startswith(texts.unavailable_title)
+    assert notice(response).startswith(said.UNAVAILABLE_TITLE)
 
 
 def test_a_wrong_service_password_is_nobodys_fault(ad_site: Callable[..., Site]) -> None:

@@ -12,6 +12,9 @@ from sqlalchemy.orm import Session
 from authsvc.console import credentials_form as forms
 from authsvc.console import words
 from authsvc.console.data import people, requests, runs
+from authsvc.texts import gettext as _
+from authsvc.texts import ngettext, retold
+from authsvc.written import day
 from kerauno.tables import Audit, Directory, LinkProposal, Number, User, WebSession
 
 RECENT = timedelta(hours=24)
@@ -96,12 +99,13 @@ def overview(s: Session, now: datetime, *, event: str) -> Overview:
     )
 
 
-_UNSET = Waiting(
-    "Connect Active Directory",
-    "Nobody can sign in with AD and nothing is synchronized yet.",
-    "/console/directory/credentials",
-    "Open AD Credentials",
-)
+def _unset() -> Waiting:
+    return Waiting(
+        _("Connect Active Directory"),
+        _("Nobody can sign in with AD and nothing is synchronized yet."),
+        "/console/directory/credentials",
+        _("Open AD Credentials"),
+    )
 
 
 def _waiting(
@@ -113,7 +117,7 @@ def _waiting(
 ) -> list[Waiting]:
     """What is most urgent first."""
     if directory is None or service is None:
-        return [_UNSET]
+        return [_unset()]
     return [
         *_of_the_service(service),
         *_held_runs(s),
@@ -128,27 +132,27 @@ def _waiting(
 def _of_the_service(service: requests.Service) -> Iterator[Waiting]:
     if not service.running:
         yield Waiting(
-            "The sync service does not answer",
-            "Changes in AD do not arrive. Start it with: syncsvc serve",
+            _("The sync service does not answer"),
+            _("Changes in AD do not arrive. Start it with: syncsvc serve"),
             "/console/runs",
-            "Open Runs",
+            _("Open Runs"),
         )
     if service.error:
         yield Waiting(
-            "The last read of AD failed",
-            service.error,
+            _("The last read of AD failed"),
+            retold(service.error),
             "/console/directory/credentials",
-            "Test it",
+            _("Test it"),
         )
 
 
 def _held_runs(s: Session) -> Iterator[Waiting]:
     for run in runs.held(s):
         yield Waiting(
-            f"Run {run.id} is held",
-            run.error or "It would deactivate many people, or empty a ring group.",
+            _("Run %(run)s is held", run=str(run.id)),
+            retold(run.error) or _("It would deactivate many people, or empty a ring group."),
             f"/console/runs/{run.id}",
-            "Look at the list",
+            _("Look at the list"),
         )
 
 
@@ -157,20 +161,24 @@ def _proposals(s: Session) -> Iterator[Waiting]:
     if count:
         user_id = s.scalar(select(LinkProposal.user_id).limit(1))
         yield Waiting(
-            f"{count} administrators' links to confirm",
-            "An administrator's account is never linked by name alone.",
+            ngettext(
+                "%(n)s administrator's link to confirm",
+                "%(n)s administrators' links to confirm",
+                count,
+            ),
+            _("An administrator's account is never linked by name alone."),
             f"/console/users/{user_id}/directory",
-            "Look at it",
+            _("Look at it"),
         )
 
 
 def _conflicts(conflicts: Mapping[str, int]) -> Iterator[Waiting]:
     for code, count in conflicts.items():
         yield Waiting(
-            f"{count:,} × {words.CONFLICTS[code]}",
-            words.REMEDIES[code],
+            _("%(n)s × %(conflict)s", n=count, conflict=words.said(words.CONFLICTS, code)),
+            words.said(words.REMEDIES, code),
             f"/console/directory/users?state=conflict&conflict={code}",
-            "Show them",
+            _("Show them"),
         )
 
 
@@ -182,10 +190,15 @@ def _reservations(s: Session, now: datetime) -> Iterator[Waiting]:
     )
     if count:
         yield Waiting(
-            f"{count} reserved numbers become free within {SOON_FREE.days} days",
-            "They were kept for people who left.",
+            ngettext(
+                "%(n)s reserved number becomes free within %(days)s days",
+                "%(n)s reserved numbers become free within %(days)s days",
+                count,
+                days=SOON_FREE.days,
+            ),
+            _("They were kept for people who left."),
             "/console/users/reservations",
-            "Show them",
+            _("Show them"),
         )
 
 
@@ -197,10 +210,10 @@ def _remarks(s: Session) -> list[Waiting]:
     remarks = last.detail.get("remarks", []) if last is not None else []
     return [
         Waiting(
-            "The service account: " + str(one.get("said", "")),
-            str(one.get("remedy", "")),
+            _("The service account: %(remark)s", remark=retold(str(one.get("said", "")))),
+            retold(str(one.get("remedy", ""))),
             "/console/directory/credentials",
-            "Test again",
+            _("Test again"),
         )
         for one in remarks
         if isinstance(one, dict) and one.get("step") in ("rights", "bind")
@@ -211,11 +224,12 @@ def _certificates(directory: Directory, now: datetime) -> list[Waiting]:
     pem = str(directory.profile.get("ca_certificates") or "")
     return [
         Waiting(
-            f"CA certificate {one.subject} "
-            + ("has expired" if one.until <= now else "expires within 30 days"),
-            f"Valid until {one.until:%Y-%m-%d}. Upload its successor.",
+            _("CA certificate %(subject)s has expired", subject=one.subject)
+            if one.until <= now
+            else _("CA certificate %(subject)s expires within 30 days", subject=one.subject),
+            _("Valid until %(day)s. Upload its successor.", day=day(one.until)),
             "/console/directory/credentials",
-            "Open AD Credentials",
+            _("Open AD Credentials"),
         )
         for one in forms.certificates(pem, now)
         if one.soon

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from authsvc.console.data.people import ConflictView, conflicts_of, name_of
 from authsvc.console.keyset import Page, pack, unpack
+from authsvc.texts import gettext, retold
 from dirclient.profile import Profile
 from kerauno import departments as records
 from kerauno import numbers
@@ -271,14 +272,19 @@ def check_number(s: Session, text: str, now: datetime) -> NumberSaid:
     """Whether a ring group could have this number now, and if not, who has it."""
     text = text.strip()
     if not text:
-        return NumberSaid(False, "Type 2 to 10 digits.")
+        return NumberSaid(False, gettext("Type 2 to 10 digits."))
     try:
         number = numbers.parse_extension(text) if text.isascii() and text.isdigit() else ""
     except InvalidValue:
         number = ""
     if not number:
-        return NumberSaid(False, "A ring group number has 2 to 10 digits.")
+        return NumberSaid(False, gettext("A ring group number has 2 to 10 digits."))
     if numbers.is_free(s, number, now):
-        return NumberSaid(True, f"{number} is free.")
+        return NumberSaid(True, gettext("%(number)s is free.", number=number))
     holder = numbers.holder(s, number)
-    return NumberSaid(False, f"{number} is used by {holder.words if holder else 'somebody'}.")
+    if holder is None:
+        return NumberSaid(False, gettext("%(number)s is used by somebody.", number=number))
+    return NumberSaid(
+        False,
+        gettext("%(number)s is used by %(holder)s.", number=number, holder=retold(holder.words)),
+    )

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from authsvc.console.charts import Chart, Series, line_chart
+from authsvc.texts import gettext as _
 from kerauno.tables import Audit, Run
 
 DAYS = 30
@@ -42,13 +43,13 @@ def delays(s: Session, now: datetime, days: int = DAYS) -> Chart:
     for started, delay in s.execute(query):
         by_day[started.date().isoformat()].append(float(delay or 0.0))
     return line_chart(
-        "From an edit in Active Directory to its being visible here",
-        "s",
+        _("From an edit in Active Directory to its being visible here"),
+        _("s"),
         labels,
         [
             Series("p50", tuple(percentile(by_day[day], 0.5) for day in labels)),
             Series("p99", tuple(percentile(by_day[day], 0.99) for day in labels)),
-            Series("worst", tuple(max(by_day[day], default=None) for day in labels)),
+            Series(_("worst"), tuple(max(by_day[day], default=None) for day in labels)),
         ],
     )
 
@@ -66,12 +67,12 @@ def people(s: Session, now: datetime, days: int = DAYS) -> Chart:
         for run in s.scalars(select(Run).where(Run.id.in_(last)))
     }
     return line_chart(
-        "People recognized and import conflicts",
+        _("People recognized and import conflicts"),
         "",
         labels,
         [
-            Series("people", tuple(_of(by_day.get(day), "people") for day in labels)),
-            Series("conflicts", tuple(_of(by_day.get(day), "conflicts") for day in labels)),
+            Series(_("people"), tuple(_of(by_day.get(day), "people") for day in labels)),
+            Series(_("conflicts"), tuple(_of(by_day.get(day), "conflicts") for day in labels)),
         ],
     )
 
@@ -96,11 +97,11 @@ def sign_ins(s: Session, now: datetime, *, event: str, good: str, days: int = DA
     for when, outcome, count in s.execute(query):
         (succeeded if outcome == good else refused)[str(when)] += count
     return line_chart(
-        "Sign-ins",
+        _("Sign-ins"),
         "",
         labels,
         [
-            Series("succeeded", tuple(float(succeeded[d]) for d in labels)),
-            Series("refused", tuple(float(refused[d]) for d in labels)),
+            Series(_("succeeded"), tuple(float(succeeded[d]) for d in labels)),
+            Series(_("refused"), tuple(float(refused[d]) for d in labels)),
         ],
     )

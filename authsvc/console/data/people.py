@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from authsvc.console import powershell, words
 from authsvc.console.keyset import Page, pack, unpack
+from authsvc.texts import gettext
 from dirclient.profile import PresetName, Profile
 from kerauno import mirror, numbers
 from kerauno.errors import InvalidValue
@@ -271,24 +272,29 @@ def _values(person: SeenPerson, profile: Profile) -> tuple[Value, ...]:
             extension = ""
     account = "sAMAccountName" if active_directory else "uid"
     found = [
-        Value("First name", person.first_name or "", first),
-        Value("Last name", person.last_name or "", last),
-        Value("Username", login.partition("@")[0], person.login_attribute),
-        Value("Email", login, person.login_attribute),
-        Value("Extension", extension, person.extension_attribute, raw if raw != extension else ""),
-        Value("AD account", person.account_name or "", account),
+        Value(gettext("First name"), person.first_name or "", first),
+        Value(gettext("Last name"), person.last_name or "", last),
+        Value(gettext("Username"), login.partition("@")[0], person.login_attribute),
+        Value(gettext("Email"), login, person.login_attribute),
+        Value(
+            gettext("Extension"),
+            extension,
+            person.extension_attribute,
+            raw if raw != extension else "",
+        ),
+        Value(gettext("AD account"), person.account_name or "", account),
     ]
     if person.principal_name:
-        found.append(Value("User logon name", person.principal_name, "userPrincipalName"))
+        found.append(Value(gettext("User logon name"), person.principal_name, "userPrincipalName"))
     return tuple(found)
 
 
 def _account(person: SeenPerson) -> tuple[str, ...]:
     found = [words.said(words.ACCOUNT_STATES, person.account_state)]
     if person.locked:
-        found.append("Locked after too many wrong passwords")
+        found.append(gettext("Locked after too many wrong passwords"))
     if person.must_change_password:
-        found.append("Must change the password at the next sign-in")
+        found.append(gettext("Must change the password at the next sign-in"))
     return tuple(found)
 
 

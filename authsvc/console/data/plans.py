@@ -80,6 +80,11 @@ class PlanView:
         """How many people it would change."""
         return sum(group.count for group in self.groups)
 
+    @property
+    def deactivations(self) -> int:
+        """How many people would lose access."""
+        return self.count("deactivate")
+
     def count(self, action: str) -> int:
         """How many people would undergo this."""
         return next((group.count for group in self.groups if group.action == action), 0)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from authsvc.console import words
 from authsvc.console.keyset import Page, pack, unpack
+from authsvc.texts import gettext
 from kerauno.tables import Run, RunChange
 
 PAGE = 50
@@ -197,7 +198,7 @@ def spoken(value: object) -> str:
     if value is None or value == "" or value == []:
         return "–"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return gettext("yes") if value else gettext("no")
     if isinstance(value, list):
         return ", ".join(spoken(one) for one in value)
     if isinstance(value, dict):

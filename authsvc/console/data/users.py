@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from authsvc.browsers import browser_name
 from authsvc.console.data.people import ConflictView, conflicts_of, name_of
 from authsvc.console.keyset import Page, pack, unpack
+from authsvc.texts import N_, gettext
 from dirclient.profile import Profile
 from kerauno import listing, numbers, sessions, users
 from kerauno.keys import lookup_key
@@ -19,14 +20,14 @@ from kerauno.tables import Directory, HeldOut, Link, LinkProposal, SeenPerson, U
 
 PAGE = 50
 FILTERS: Mapping[str, str] = {
-    "": "All",
-    "active": "Active",
-    "inactive": "Inactive",
-    "blocked": "Blocked",
-    "synced": "Synced",
-    "local": "Local password",
-    "manager": "Managers",
-    "admin": "Administrators",
+    "": N_("All"),
+    "active": N_("Active"),
+    "inactive": N_("Inactive"),
+    "blocked": N_("Blocked"),
+    "synced": N_("Synced"),
+    "local": N_("Local password"),
+    "manager": N_("Managers"),
+    "admin": N_("Administrators"),
 }
 
 
@@ -153,7 +154,7 @@ def sessions_of(s: Session, user_id: int, now: datetime) -> tuple[SessionRow, ..
     return tuple(
         SessionRow(
             row.handle,
-            browser_name(row.user_agent) or "Unknown browser",
+            browser_name(row.user_agent) or gettext("Unknown browser"),
             row.address,
             row.method,
             row.created_at,
