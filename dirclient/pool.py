@@ -227,6 +227,8 @@ class Pool:
 
     def give_back(self, side: _Side, connection: Connection) -> None:
         """For `_Loan`: keep it for the next borrower unless it is closed."""
+        if connection.busy:  # the rest of an answer that nobody wants is still on its way
+            connection.close(goodbye=False)
         stale = None
         with self._lock:
             side.lent -= 1

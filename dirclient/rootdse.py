@@ -33,7 +33,8 @@ class RootDse:
 
     `server_id` and `usn` are meant as in `Cursor`; `csn` is OpenLDAP's contextCSN, empty where
     there is none; `offset` is the directory's clock minus ours in seconds, None where it does not
-    tell; `level` the domain's functional level, -1 where there is none.
+    tell; `level` the domain's functional level, -1 where there is none. `samba` tells Samba's DCs
+    from Windows', which limit an answer to a page (MaxPageSize) where Samba does not.
     """
 
     server_id: str
@@ -44,6 +45,7 @@ class RootDse:
     domain: str
     contexts: tuple[str, ...]
     controls: frozenset[str]
+    samba: bool
 
     @property
     def trackable(self) -> bool:
@@ -119,6 +121,7 @@ class Roots:
             domain=domain,
             contexts=contexts,
             controls=frozenset(entry.texts("supportedControl")),
+            samba=(entry.text("vendorName") or "").startswith("Samba"),
         )
 
     def _server_id(self, connection: Connection, service: str | None) -> str:

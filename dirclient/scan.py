@@ -55,8 +55,7 @@ class Scan(searches.Searches):
 
     def people_below(self, picture: Picture, base: str, count: Count = uncounted) -> None:
         """Admit everyone below a place."""
-        pages = self.pages(base, self.person_filter(), self.person_attributes, searches.PEOPLE_PAGE)
-        for entries in pages:
+        for entries in self.pages(base, self.person_filter(), self.person_attributes):
             for entry in entries:
                 self.admit(picture, entry)
             count(len(picture.people))

@@ -6,6 +6,7 @@ matters whose it is.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
@@ -19,7 +20,7 @@ from dirclient.people import PersonReader, department_filter, person_filter
 from dirclient.picture import Picture
 from dirclient.profile import Profile
 from dirclient.rootdse import RootDse
-from dirclient.transport import Connection
+from dirclient.transport import Connection, TooLarge
 from dirclient.wire import Control, Entry
 
 PEOPLE_PAGE = 1000
@@ -114,11 +115,9 @@ class Searches:
         size: int = 0,
         controls: Sequence[Control] = (),
     ) -> Iterator[Entry]:
-        """Entries of the whole domain, wherever the search DNs are; `size` of a page as given."""
+        """Entries of the whole domain, wherever the search DNs are; `size` as for `pages`."""
         for context in self.contexts(picture):
-            for entries in self.pages(
-                context, wanted, attributes, size or PEOPLE_PAGE, (*controls, *self.within)
-            ):
+            for entries in self.pages(context, wanted, attributes, size, (*controls, *self.within)):
                 yield from entries
 
     def identities(self, picture: Picture, wanted: Filter) -> set[str]:
@@ -139,11 +138,21 @@ class Searches:
         base: str,
         wanted: Filter,
         attributes: Sequence[str],
-        size: int,
+        size: int = 0,
         controls: Sequence[Control] = (),
     ) -> Iterator[list[Entry]]:
-        """Every page of a search of a subtree. Raises `Incomplete`."""
-        return self.connection.paged(base, wanted, attributes, "subtree", controls, size)
+        """Every entry of a subtree, in pages of this size. Raises `Incomplete`.
+
+        Size 0: what is fastest; nothing else may be asked on the connection meanwhile. That is
+        one whole answer of Samba, which reads every entry twice when asked for pages. Where it
+        is too large, entries already told come again in pages.
+        """
+        if not size and self.root.samba:
+            with contextlib.suppress(TooLarge):
+                yield from self.connection.whole(base, wanted, attributes, controls, PEOPLE_PAGE)
+                return
+        size = size or PEOPLE_PAGE
+        yield from self.connection.paged(base, wanted, attributes, "subtree", controls, size)
 
     def identity(self, entry: Entry) -> Guid:
         """The GUID of an entry. Raises `Incomplete` where the service account may not read it."""

@@ -19,7 +19,6 @@ from dirclient.reader import utc_now
 from dirclient.resolve import BaseKind
 from dirclient.rootdse import RootDse, Roots
 from dirclient.scan import Scan
-from dirclient.searches import PEOPLE_PAGE
 from dirclient.transport import Connection
 
 UNCOUNTED_EVERY = 60
@@ -145,12 +144,7 @@ def _everyone(scan: Scan, picture: Picture) -> set[str]:
     """Identities of the people whom the User Search DN may still hold."""
     if picture.users.kind is not BaseKind.GROUP:
         found: set[str] = set()
-        for entries in scan.pages(
-            picture.users.dn,
-            scan.preset.person_filter,
-            (scan.preset.identity_attribute,),
-            PEOPLE_PAGE,
-        ):
+        for entries in scan.pages(picture.users.dn, scan.preset.person_filter, scan.identity_alone):
             found.update(filter(None, map(scan.preset.guid, entries)))
         return found
     groups = [picture.groups[guid] for guid in sorted(picture.scope_groups())]

@@ -14,7 +14,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dirclient import adcodes, wire
@@ -30,6 +30,7 @@ __all__ = [
     "Result",
     "SearchResult",
     "TimedOut",
+    "TooLarge",
     "remaining",
     "time_limit",
 ]
@@ -85,6 +86,10 @@ def remaining(seconds: float) -> float:
     return seconds if end is None else max(0.0, min(seconds, end - time.monotonic()))
 
 
+class TooLarge(Incomplete):
+    """The server gave only a part: it limits what one answer may hold. Pages get beyond that."""
+
+
 @dataclass(slots=True)
 class SearchResult:
     """What one search request brought, whatever its result code says."""
@@ -104,6 +109,11 @@ class _Operation:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._busy = threading.Lock()
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether one has begun and not ended."""
+        return self._busy.locked()
 
     def __enter__(self) -> int:
         if not self._busy.acquire(blocking=False):
@@ -156,6 +166,11 @@ class Connection:
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN | select.POLLHUP | select.POLLERR)
 
+    @property
+    def busy(self) -> bool:
+        """Whether an operation is in flight: its answer has not been read to its end."""
+        return self._operation.in_flight
+
     # -- operations
 
     def bind(self, name: str, password: str) -> None:
@@ -205,7 +220,9 @@ class Connection:
                 ),
                 end,
             )
-            return self._collect(number, end)
+            gathered = SearchResult()
+            self._collect(number, end, gathered)
+            return gathered
 
     def paged(
         self,
@@ -247,6 +264,36 @@ class Connection:
             yield page.entries
             if not cookie:
                 return
+
+    def whole(
+        self,
+        base: str,
+        filter: Filter,
+        attributes: Iterable[str],
+        controls: Sequence[Control] = (),
+        portion: int = 1000,
+    ) -> Generator[list[Entry]]:
+        """A subtree in one answer without pages, in portions of about this size as it arrives.
+
+        Nothing else can be asked on this connection before its end. Raises `TooLarge` where the
+        server's size limit was reached, `Incomplete` for any other end than success.
+        """
+        gathered, read = SearchResult(), 0
+        names, encoded = tuple(attributes), filter.encode()
+        try:
+            with self._operation as number:
+                request = wire.search_request(number, base, "subtree", encoded, names, controls)
+                self._send(request, self._end())
+                while not self._collect(number, self._end(), gathered, portion):
+                    read += len(gathered.entries)
+                    yield gathered.entries
+                    gathered.entries = []
+        except Unavailable as gone:
+            raise Incomplete(f"The read of {base!r} was cut short. {gone}", read=read) from gone
+        if gathered.code != adcodes.SUCCESS:
+            kind = TooLarge if gathered.code == adcodes.SIZE_LIMIT else Incomplete
+            raise kind(_code_sentence(base, gathered.code, gathered.message), read=read)
+        yield gathered.entries
 
     def modify(self, dn: str, changes: Sequence[tuple[str, str, Sequence[bytes]]]) -> Result:
         """One modification: (add | delete | replace, attribute, values) in order."""
@@ -411,12 +458,18 @@ class Connection:
             if found.operation != wire.INTERMEDIATE_RESPONSE:
                 raise Malformed(f"a response of kind {found.operation:#x}")
 
-    def _collect(self, number: int, end: float) -> SearchResult:
-        """Entries and references up to the result of the search."""
-        gathered = SearchResult()
+    def _collect(
+        self, number: int, end: float, gathered: SearchResult, portion: float = math.inf
+    ) -> bool:
+        """Gather entries and references up to the result of the search.
+
+        Stops before it where a portion has come together; whether it was reached.
+        """
         entries = gathered.entries
         while True:
             self._at = wire.entries(self._data, self._at, number, entries)
+            if len(entries) >= portion:
+                return False
             found = self._message(end)
             if found.id != number:
                 self._expect(number, found)
@@ -427,7 +480,7 @@ class Connection:
                 gathered.code, gathered.message = done.code, done.message
                 gathered.controls = done.controls
                 self.referrals += gathered.referrals
-                return gathered
+                return True
             elif found.operation == wire.SEARCH_REFERENCE:
                 gathered.referrals += bool(wire.references(self._data, found))
             elif found.operation != wire.INTERMEDIATE_RESPONSE:

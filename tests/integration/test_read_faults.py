@@ -83,6 +83,43 @@ def test_a_read_that_does_not_reach_its_end_raises(
     assert len(client.read().people) == 42
 
 
+@pytest.mark.parametrize(
+    "quirk",
+    [
+        *(quirks.TornInsideEntry(entries) for entries in (0, 5, 60)),
+        *(quirks.EndsWithCode(code, 20) for code in (3, 4, 11, 51)),
+    ],
+    ids=lambda quirk: type(quirk).__name__,
+)
+@pytest.mark.usefixtures("small_pages")
+def test_a_whole_answer_that_does_not_reach_its_end_raises(
+    clients: Clients, quirky: QuirkyServer, samba_dc: SambaDC, quirk: quirks.Quirk
+) -> None:
+    """Samba, known for what it is, is asked without pages."""
+    for scope in (samba_dc.users_dn, samba_dc.phone_users_dn):
+        client = clients(user_search_dn=scope)
+        quirky.quirk = copy.copy(quirk)
+        quirky.quirk.disguised = False
+        with pytest.raises(Incomplete):
+            client.read()
+        quirky.quirk = quirks.Quirk()
+        assert len(client.read().people) == 42
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_an_answer_that_is_too_large_comes_again_in_pages(
+    clients: Clients, quirky: QuirkyServer, samba_dc: SambaDC
+) -> None:
+    for scope in (samba_dc.users_dn, samba_dc.phone_users_dn):
+        client = clients(user_search_dn=scope)
+        in_pages = client.read()
+        quirky.quirk = limits = quirks.LimitsAnswers(20)
+        limits.disguised = False
+        assert same(client.read(), in_pages)
+        assert limits.limited == 2  # containers and people
+        quirky.quirk = quirks.Quirk()
+
+
 @pytest.mark.usefixtures("small_pages")
 def test_catching_up_and_sweeping_raise_too(
     clients: Clients, quirky: QuirkyServer, fresh_ou: Scratch
@@ -268,10 +305,16 @@ def test_rights_lost_on_half_the_tree_make_nobody_a_leaver(fresh_ou: Scratch) ->
     group_client.close()
 
 
-def test_somebody_who_moves_between_two_pages_is_not_missed(
-    fresh_ou: Scratch, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("disguised", [True, False], ids=["pages", "one answer"])
+def test_somebody_who_moves_meanwhile_is_not_missed(
+    clients: Clients,
+    quirky: QuirkyServer,
+    fresh_ou: Scratch,
+    monkeypatch: pytest.MonkeyPatch,
+    disguised: bool,
 ) -> None:
-    """Between the pages an administrator edits; the snapshot is of the end of the read."""
+    """An administrator edits during the read; the snapshot is of its end."""
+    quirky.quirk.disguised = disguised
     monkeypatch.setattr("dirclient.searches.PEOPLE_PAGE", 2)
     dc = fresh_ou.dc
     early, late = fresh_ou.ou("A Early"), fresh_ou.ou("Z Late")
@@ -279,7 +322,7 @@ def test_somebody_who_moves_between_two_pages_is_not_missed(
         fresh_ou.user(f"p{number}", early)
     mover = fresh_ou.user("mover", late)
     guid = dc.guid(mover)
-    client = DirectoryClient(Profile.model_validate(dc.profile(user_search_dn=fresh_ou.dn)))
+    client = clients(user_search_dn=fresh_ou.dn)
     edits = iter([lambda: dc.move(mover, early), lambda: dc.add_user(fresh_ou.name("new"), late)])
     admit = Scan.admit
 
@@ -296,4 +339,3 @@ def test_somebody_who_moves_between_two_pages_is_not_missed(
     assert same(snapshot, client.read())
     assert snapshot.people[guid].dn == f"CN={fresh_ou.name('mover')},{early}"
     assert len(snapshot.people) == 8
-    client.close()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dirclient import wire
+from dirclient.ber import element
 from dirclient.groups import plain_dn
 from dirclient.wire import Message
 from tests.servers.process import loopback
@@ -58,18 +59,24 @@ def reference(number: int, url: str) -> bytes:
 class Quirk:
     """Passes everything on. Each kind of misbehaviour is a subclass.
 
-    `searches` counts the search requests that passed.
+    `searches` counts the search requests that passed. Samba shows itself as another maker's
+    server, and so is asked for pages as Windows is; with `disguised` off it is not.
     """
+
+    disguised = True
 
     def __init__(self) -> None:
         self.searches = 0
         self.paged = False  # whether the search under way asked for a page
+        self.subtree = False  # or at least for everything below a place
 
     def request(self, data: bytes, found: Message) -> bytes:
         """A request on its way to the server."""
         if found.operation == SEARCH:
             self.searches += 1
             self.paged = wire.PAGED_RESULTS.encode() in data
+            _, _, scope = element(data, found.start, found.stop)  # it comes after the base
+            self.subtree = data[scope : scope + 3] == b"\x0a\x01\x02"
         return data
 
     def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
@@ -100,7 +107,7 @@ class TornInsideEntry(Quirk):
         self.whole = whole
 
     def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
-        if found.operation == wire.SEARCH_ENTRY and self.paged:
+        if found.operation == wire.SEARCH_ENTRY and self.subtree:
             if self.whole == 0:
                 raise Broken(data[: len(data) // 2])
             self.whole -= 1
@@ -108,7 +115,7 @@ class TornInsideEntry(Quirk):
 
 
 class EndsWithCode(Quirk):
-    """A paged search ends with a result code after so many entries, as limits do."""
+    """A search of a subtree ends with a result code after so many entries, as limits do."""
 
     def __init__(self, code: int, entries: int) -> None:
         super().__init__()
@@ -116,12 +123,38 @@ class EndsWithCode(Quirk):
         self.entries = entries
 
     def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
-        if found.operation == wire.SEARCH_ENTRY and self.paged:
+        if found.operation == wire.SEARCH_ENTRY and self.subtree:
             self.entries -= 1
             if self.entries < 0:
                 return
-        if found.operation == wire.SEARCH_DONE and self.entries < 0 and self.paged:
+        if found.operation == wire.SEARCH_DONE and self.entries < 0 and self.subtree:
             yield done(found.id, self.code, "limit reached")
+            return
+        yield data
+
+
+class LimitsAnswers(Quirk):
+    """Gives at most so many entries that were not asked for in pages (size limit)."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+        self.limited = 0  # answers that were cut
+        self._left = most
+
+    def request(self, data: bytes, found: Message) -> bytes:
+        self._left = self.most
+        return super().request(data, found)
+
+    def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
+        cut = self.subtree and not self.paged
+        if cut and found.operation == wire.SEARCH_ENTRY:
+            self._left -= 1
+            if self._left < 0:
+                return
+        if cut and found.operation == wire.SEARCH_DONE and self._left < 0:
+            self.limited += 1
+            yield done(found.id, 4, "size limit reached")
             return
         yield data
 
@@ -269,6 +302,8 @@ class QuirkyServer:
             server.sendall(self.quirk.request(data, found))
             while True:
                 data, found = next(answers)
+                if self.quirk.disguised:
+                    data = data.replace(b"Samba Team", b"Other Team")
                 try:
                     for changed in self.quirk.answer(data, found):
                         client.sendall(changed)

@@ -14,18 +14,31 @@ from dirclient.authenticate import LdapAuthenticator
 from dirclient.dial import open_connection
 from dirclient.errors import (
     BadCredentials,
+    Incomplete,
     Locked,
     Misconfigured,
     PasswordRejected,
     Unavailable,
 )
+from dirclient.filters import EVERYTHING
 from dirclient.model import Guid
 from dirclient.pool import Pool
 from dirclient.ports import Identity
 from dirclient.profile import Profile
 from dirclient.transport import Connection, TimedOut, time_limit
 from tests.servers.process import wait_until
-from tests.unit.ldap_peer import BIND, CLOSE, MODIFY, SEARCH, SILENCE, Peer, Request, polite, result
+from tests.unit.ldap_peer import (
+    BIND,
+    CLOSE,
+    MODIFY,
+    SEARCH,
+    SILENCE,
+    Peer,
+    Request,
+    entry,
+    polite,
+    result,
+)
 
 GUID = Guid.parse("11223344-5566-7788-99aa-bbccddeeff00")
 JOHN = Identity(GUID, "CN=John Doe,DC=x")
@@ -620,6 +633,29 @@ def test_an_incomplete_service_account_is_never_bound(
     directory = directories(**{missing: ""})
     assert ask(directory).field == missing
     assert directory.binds() == [[]]
+
+
+# -- answers left unread
+
+
+def test_a_connection_with_an_answer_under_way_is_not_lent_again(directory: Directory) -> None:
+    def many(request: Request) -> bytes:
+        entries = [entry(request.number, f"CN={n}", {}) for n in range(20_000)]
+        return b"".join(entries) + result(request.number, wire.SEARCH_DONE)
+
+    directory.script(lambda r: many(r) if r.kind == SEARCH else polite(r))
+    begun = []
+
+    def give_up(connection: Connection) -> None:
+        portions = connection.whole("DC=x", EVERYTHING, (), (), 100)
+        begun.append((portions, next(portions)))
+        raise Incomplete("an entry cannot be read")
+
+    with pytest.raises(Incomplete):
+        directory.pool.ask(give_up)
+    directory.script(polite)
+    directory.pool.ask(lambda connection: connection.search("DC=x"))
+    assert directory.peers[0].accepted == 2
 
 
 # -- the end

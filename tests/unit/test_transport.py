@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from dirclient.dial import addresses, open_connection
 from dirclient.errors import BadCredentials, Incomplete, Misconfigured, Unavailable
 from dirclient.filters import EVERYTHING
 from dirclient.profile import Encryption, Profile
-from dirclient.transport import Connection, NotSent, TimedOut, time_limit
+from dirclient.transport import Connection, NotSent, TimedOut, TooLarge, time_limit
+from dirclient.wire import Entry
 from tests.servers.pki import CertificateAuthority
 from tests.unit import ldap_peer
 from tests.unit.ldap_peer import CLOSE, SEARCH, SILENCE, Peer, Request, result
@@ -194,6 +195,61 @@ def test_a_page_that_never_comes_is_incomplete(peer: Peer, end: object) -> None:
     next(pages)
     with pytest.raises(Incomplete):
         next(pages)
+
+
+# -- whole answers
+
+
+def giving(entries: int, code: int = 0) -> ldap_peer.Script:
+    """Answers with so many entries and this result code."""
+
+    def script(request: Request) -> bytes:
+        found = [ldap_peer.entry(request.number, f"CN={n}", {}) for n in range(entries)]
+        return b"".join(found) + result(request.number, wire.SEARCH_DONE, code)
+
+    return script
+
+
+def whole(connection: Connection, portion: int = 1000) -> Generator[list[Entry]]:
+    return connection.whole("DC=x", EVERYTHING, ["mail"], (), portion)
+
+
+def test_a_whole_answer_costs_one_request_and_comes_in_portions(peer: Peer) -> None:
+    peer.script = giving(20_000)
+    connection = connect(peer, operation_timeout=10)
+    portions = list(whole(connection, 500))
+    assert [one.dn for part in portions for one in part] == [f"CN={n}" for n in range(20_000)]
+    assert len(portions) > 4
+    assert connection.operations == 1
+    assert connection.alive()
+
+
+@pytest.mark.parametrize("code", [1, 3, 4, 10, 11, 32, 50, 51, 52, 53, 80])
+def test_a_whole_answer_with_another_result_code_is_incomplete(peer: Peer, code: int) -> None:
+    peer.script = giving(3, code)
+    with pytest.raises(Incomplete) as caught:
+        list(whole(connect(peer)))
+    assert isinstance(caught.value, TooLarge) is (code == 4)
+
+
+@pytest.mark.parametrize("end", [CLOSE, SILENCE])
+def test_a_whole_answer_that_never_comes_is_incomplete(peer: Peer, end: object) -> None:
+    peer.script = lambda _: end
+    with pytest.raises(Incomplete):
+        list(whole(connect(peer)))
+
+
+def test_nothing_else_is_asked_before_the_end_of_a_whole_answer(peer: Peer) -> None:
+    peer.script = giving(20_000)
+    connection = connect(peer, operation_timeout=10)
+    portions = whole(connection, 500)
+    next(portions)
+    assert connection.busy
+    with pytest.raises(RuntimeError):
+        connection.search("DC=x")
+    portions.close()
+    assert not connection.busy
+    assert connection.closed
 
 
 # -- servers that go wrong
