@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import ldap3
@@ -13,6 +15,7 @@ from demo import company
 from kerauno.db import Database
 from tests.servers.process import listening
 from tests.servers.slapd import Slapd
+from tests.servers.web import Installation, inherited
 
 
 @pytest.mark.slapd
@@ -51,3 +54,32 @@ def test_the_same_table_again(database: Database) -> None:
 def test_chromium_and_axe(page: Page, axe: Callable[[Page], list[str]]) -> None:
     page.set_content("<html lang='en'><title>t</title><main><h1>Hi</h1><img src='x'></main>")
     assert [one.split(":")[0] for one in axe(page)] == ["image-alt"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("authsvc", "user", "list", "--json"),
+        ("authsvc", "admin", "create", "ada@company.com"),  # says how it is used: exit code 2
+        ("authsvc", "check"),
+        ("syncsvc", "runs", "--json"),
+        ("syncsvc", "once", "--json"),  # no directory is set up: exit code 1
+    ],
+)
+def test_a_command_forked_is_the_command_started(
+    installation: Installation, arguments: tuple[str, ...]
+) -> None:
+    program, *rest = arguments
+    started = subprocess.run(
+        [sys.executable, "-m", f"{program}.cli", *rest],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=inherited() | installation.environ,
+        cwd=installation.folder,
+        check=False,
+    )
+    forked = installation.run(*arguments)
+    assert forked.returncode == started.returncode
+    assert forked.stdout == started.stdout
+    assert forked.stderr == started.stderr.replace(f"python -m {program}.cli", program)

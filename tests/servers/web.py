@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.servers import commands
 from tests.servers.process import PROJECT, Server, free_port, loopback
 
 
-def _inherited() -> dict[str, str]:
+def inherited() -> dict[str, str]:
     """This process's environment without settings of the product."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KERAUNO_")}
     return kept | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
@@ -49,17 +50,8 @@ class Installation:
         self, *arguments: str, stdin: str = "", timeout: float = 60
     ) -> subprocess.CompletedProcess[str]:
         """Run a command, such as run("authsvc", "db", "upgrade"). Never raises on its exit code."""
-        program, *rest = arguments
-        return subprocess.run(
-            [sys.executable, "-m", f"{program}.cli", *rest],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            env=_inherited() | self.environ,
-            cwd=self.folder,
-            check=False,
-        )
+        env = inherited() | self.environ
+        return commands.run(arguments, stdin=stdin, env=env, cwd=self.folder, timeout=timeout)
 
     def must(self, *arguments: str, stdin: str = "") -> str:
         """Run a command that has to succeed; returns what it printed."""
@@ -77,7 +69,7 @@ class Installation:
         return Server(
             [sys.executable, "-m", f"{program}.cli", *rest],
             log=self.folder / log,
-            env=_inherited() | self.environ,
+            env=inherited() | self.environ,
             cwd=self.folder,
         )
 
