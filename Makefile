@@ -27,7 +27,7 @@ demo: $(BASE)
 
 test: packages
 	@$(MAKE) --no-print-directory $(DEV) $(KERBEROS) lint
-	.venv/bin/python -m pytest -n 2 --dist loadgroup -q
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 
 check: $(DEV) lint
 	.venv/bin/python -m pytest -q tests/unit

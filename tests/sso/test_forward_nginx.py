@@ -21,7 +21,7 @@ from tests.servers.nginx import Nginx
 from tests.servers.process import wait_until
 from tests.servers.web import Installation
 
-pytestmark = [pytest.mark.relying_party, pytest.mark.xdist_group("nginx")]
+pytestmark = pytest.mark.relying_party
 
 PASSWORD = "Passw0rd!Local"
 JOHN = "john.doe@goodcompany.local"

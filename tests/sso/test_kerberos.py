@@ -22,7 +22,7 @@ from tests.servers.company import SSO_HOST
 from tests.servers.samba import SambaDC
 from tests.servers.web import Installation
 
-pytestmark = [pytest.mark.samba, pytest.mark.xdist_group("kerberos")]
+pytestmark = pytest.mark.samba
 
 ACCOUNT = "silent.sam"
 MAKE_TOKEN = f"""

@@ -24,7 +24,6 @@ pytestmark = [
     pytest.mark.relying_party,
     pytest.mark.samba,
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("relying parties"),
 ]
 
 SECONDS = 10.0
