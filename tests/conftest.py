@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from kerauno.db import Database
 from tests.servers import chromium
@@ -159,13 +159,24 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page in a browser profile of its own."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
-    context.set_default_timeout(10_000)
-    yield context.new_page()
+@pytest.fixture(scope="session")
+def _profile(browser: Browser) -> Iterator[BrowserContext]:
+    """The browser profile that the tests' pages share; the page kept open keeps it warm."""
+    context = browser.new_context(locale="en-GB")
+    context.new_page()
+    yield context
     context.close()
+
+
+@pytest.fixture
+def page(_profile: BrowserContext) -> Iterator[Page]:
+    """A page whose browser holds no cookie, of a site that it has never seen."""
+    page = _profile.new_page()
+    page.set_default_timeout(10_000)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    yield page
+    page.close()
+    _profile.clear_cookies()
 
 
 @pytest.fixture(scope="session")

@@ -135,21 +135,19 @@ EMPTY = (
     "dashboard", "servers", "credentials", "people", "departments", "users", "reservations",
     "runs", "audit", "phones", "own-departments", "phone-book",
 )  # fmt: skip
-LOOKS = (
-    {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"},
-    {"viewport": {"width": 400, "height": 800}, "color_scheme": "dark"},
-)
+LOOKS: tuple[chromium.Look, ...] = ((1440, "light"), (chromium.NARROW, "dark"))
 
 
 def look_at(site: ConsoleSite, browser: Browser, paths: dict[str, str]) -> list[str]:
     """What is wrong with these pages, in light on a wide screen and in dark on a phone."""
     wrong: list[str] = []
-    for look in LOOKS:
-        with site.opened(browser, **look) as page:
-            listen(page, wrong)
-            for name, path in paths.items():
-                page.goto(path)
-                wrong += [f"{name} {look['color_scheme']}: {one}" for one in faults(page)]
+    looks = LOOKS
+    with site.opened(browser) as page:
+        listen(page, wrong)
+        for name, path in paths.items():
+            page.goto(path)
+            wrong += [f"{name} {one}" for one in chromium.faults(page, looks)]
+            looks = looks[::-1]  # the next page is loaded in the look that this one is left in
     return wrong
 
 
@@ -160,13 +158,6 @@ def listen(page: Page, wrong: list[str]) -> None:
     page.on(
         "console", lambda one: wrong.append(one.text) if "Content Security" in one.text else None
     )
-
-
-def faults(page: Page) -> list[str]:
-    """Accessibility faults, and whether the page scrolls sideways."""
-    found = chromium.violations(page)
-    wide, room = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    return found + ([f"scrolls sideways: {wide} > {room}"] if wide > room else [])
 
 
 def test_every_page_while_nothing_is_set_up(site: ConsoleSite, browser: Browser) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from demo import company
 from kerauno.db import Database
+from tests.servers import chromium
 from tests.servers.process import listening
 from tests.servers.slapd import Slapd
 from tests.servers.web import Installation, inherited
@@ -56,13 +57,25 @@ def test_chromium_and_axe(page: Page, axe: Callable[[Page], list[str]]) -> None:
     assert [one.split(":")[0] for one in axe(page)] == ["image-alt"]
 
 
+@pytest.mark.browser
+def test_a_page_is_looked_at_in_every_look(page: Page) -> None:
+    page.set_content(
+        """<html lang='en'><title>t</title><style>
+        p { transition: color 1s }
+        @media (prefers-color-scheme: dark) { p { color: #333; background: #222 } }
+        @media (prefers-reduced-motion: reduce) { p { transition: none } }
+        </style><main><h1>Hi</h1><p style='width: 600px'>Words</p></main>"""
+    )
+    looks: list[chromium.Look] = [(1280, "light"), (1280, "dark"), (400, "light")]
+    found = [one[: one.index(":")] for one in chromium.faults(page, looks)]
+    assert found == ["1280 dark", "400 light"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ("authsvc", "user", "list", "--json"),
         ("authsvc", "admin", "create", "ada@company.com"),  # says how it is used: exit code 2
-        ("authsvc", "check"),
-        ("syncsvc", "runs", "--json"),
         ("syncsvc", "once", "--json"),  # no directory is set up: exit code 1
     ],
 )
