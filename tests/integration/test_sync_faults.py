@@ -166,23 +166,12 @@ def test_a_locked_database_fails_the_run_and_the_next_one_works(
     assert path
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with sqlite_database.read() as s:
-        s.connection().exec_driver_sql("PRAGMA busy_timeout=50")
-    monkeypatch.setattr("kerauno.db._set_up_sqlite", _impatient)
-    impatient = Database(str(sqlite_database.url))
-    sync.db = sync.engine.db = impatient
+    monkeypatch.setattr("kerauno.db.LOCK_SECONDS", 0.05)
     with pytest.raises(DatabaseUnavailable):
         sync.build()
     other.execute("ROLLBACK")
     other.close()
     assert sync.build()["created"] == 3
-    impatient.close()
-
-
-def _impatient(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None
-    connection.execute("PRAGMA busy_timeout=50")
-    connection.execute("PRAGMA foreign_keys=ON")
 
 
 def test_two_services_never_run_at_once(sync: Sync) -> None:
