@@ -290,6 +290,8 @@ class QuirkyServer:
     def _serve(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError, StopIteration), client:
             plain = socket.create_connection(self._upstream, 10)
+            for one in (client, plain):  # else small messages wait for the other side's word
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._context.wrap_socket(plain, server_hostname=self._tls_name) as server:
                 self._converse(client, server)
 
