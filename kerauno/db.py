@@ -56,6 +56,7 @@ class Database:
         # Writers of one process queue here, in order: SQLite's own busy handler polls and sleeps.
         self._turn = threading.Lock()
         self._turn_of: int | None = None
+        self._kept_writer: Hot | None = None  # of SQLite; whoever has the turn has it
         _databases.add(self)
 
     def _engine(self) -> Engine:
@@ -126,7 +127,7 @@ class Database:
         Without `patient`, it does not wait for another writer of a SQLite database but raises
         DatabaseUnavailable at once: for notes that can as well be taken next time.
         """
-        with self._own_turn(patient=patient), self.fast() as hot:
+        with self._own_turn(patient=patient), self._writer() as hot:
             connection = hot.connection
             if self.sqlite:
                 _begin_writing(connection, LOCK_SECONDS if patient else 0)
@@ -138,6 +139,34 @@ class Database:
             except BaseException:
                 _roll_back(connection)
                 raise
+
+    @contextmanager
+    def _writer(self) -> Iterator[Hot]:
+        """On SQLite the one connection on which this process writes fast, whoever has the turn.
+
+        One alone, because each keeps its own pages in memory and forgets them when another
+        writes; and it never waits inside SQLite, see `_begin_writing`.
+        """
+        if not self.sqlite:
+            with self.fast() as hot:
+                yield hot
+            return
+        hot = self._kept_writer or self._borrow()
+        if self._kept_writer is None:
+            hot.connection.execute("PRAGMA busy_timeout=0")
+        self._kept_writer = None
+        try:
+            yield hot
+        except BaseException as error:
+            if not isinstance(error, sqlite3.Error):
+                self._kept_writer = hot
+                raise
+            hot.connection.close()
+            translated = translate(error)
+            if translated is None:
+                raise
+            raise translated from error
+        self._kept_writer = hot
 
     @contextmanager
     def counting(self) -> Iterator[Counts]:
@@ -153,6 +182,9 @@ class Database:
         """Close every connection; the next use opens new ones."""
         while self._idle:
             self._idle.pop()[0].connection.close()
+        if self._kept_writer is not None:
+            self._kept_writer.connection.close()
+            self._kept_writer = None
         self.engine.dispose()
 
     def _borrow(self) -> Hot:
@@ -259,33 +291,33 @@ def _begin_sqlite(connection: Connection) -> None:
     if connection.get_execution_options().get("kerauno_write"):
         driver = connection.connection.driver_connection
         assert driver is not None
-        _begin_writing(driver, LOCK_SECONDS)
+        driver.execute("PRAGMA busy_timeout=0")
+        try:
+            _begin_writing(driver, LOCK_SECONDS)
+        finally:
+            driver.execute(f"PRAGMA busy_timeout={LOCK_SECONDS * 1000:.0f}")
     else:
         connection.exec_driver_sql("BEGIN")
 
 
 def _begin_writing(connection: Driver, seconds: float) -> None:
-    """Get the write lock, waiting so long for writers in other processes.
+    """Get the write lock, waiting so long for writers in other processes. Its own timeout is 0.
 
     SQLite's own handler waits ever longer between looks, up to a tenth of a second, while the
     other process's threads hand the lock to each other. At sign-in's rate a look each millisecond
     or so finds the lock free nearly at once; for a long writer the looks become rarer.
     """
-    connection.execute("PRAGMA busy_timeout=0")
     until = time.monotonic() + seconds
     pause = 0.0005
-    try:
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                    raise
-            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads, hides nothing
-            pause = min(pause * 1.2, 0.01)
-    finally:
-        connection.execute(f"PRAGMA busy_timeout={LOCK_SECONDS * 1000:.0f}")
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads, hides nothing
+        pause = min(pause * 1.2, 0.01)
 
 
 def _note_idle(_connection: Any, record: Any) -> None:
@@ -323,8 +355,9 @@ _inherited: list[object] = []  # kept so that they are never finalized in the ch
 def _forget_connections() -> None:
     """After a fork the child must not use, nor close, connections its parent has open."""
     for database in _databases:
-        _inherited.extend(database._idle)
+        _inherited.extend((database._idle, database._kept_writer))
         database._idle = deque()
+        database._kept_writer = None
         database.engine.dispose(close=False)
         database._turn = threading.Lock()
         database._turn_of = None

@@ -17,6 +17,7 @@ import ipaddress
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Boolean, bindparam, case, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -128,36 +129,35 @@ def _taking(dialect: type[sqlite.Insert] | type[postgresql.Insert]) -> Statement
 
 _TAKE = {"sqlite": _taking(sqlite.Insert), "postgresql": _taking(postgresql.Insert)}
 _COUNTED_FROM = Statement(select(Attempt.counted_from).where(Attempt.key == bindparam("of")))
-_FAIL = Statement(
-    update(Attempt)
-    .where(Attempt.key == bindparam("of"), Attempt.pending > 0)
-    .values(pending=Attempt.pending - 1, failures=Attempt.failures + 1)
-)
-_FAIL_LATER = Statement(
-    update(Attempt)
-    .where(Attempt.key == bindparam("of"), Attempt.pending > 0)
-    .values(
-        pending=Attempt.pending - 1,
-        failures=Attempt.failures + 1,
-        counted_from=bindparam("now"),
+_IS_ACCOUNT = Attempt.key == bindparam("account")
+
+
+def _settling(**changes: Any) -> dict[str, Statement]:
+    """Settle an attempt's counts: both in one statement, or the one of `key`."""
+    change = (
+        update(Attempt).where(Attempt.pending > 0).values(pending=Attempt.pending - 1, **changes)
     )
+    both = Attempt.key.in_((bindparam("account"), bindparam("address")))
+    return {
+        "sqlite": Statement(change.where(both)),
+        "postgresql": Statement(change.where(Attempt.key == bindparam("of"))),
+    }
+
+
+_FAIL = _settling(
+    failures=Attempt.failures + 1,
+    counted_from=case((_IS_ACCOUNT, _NOW), else_=Attempt.counted_from),
 )
-_GIVE_BACK = Statement(
-    update(Attempt)
-    .where(Attempt.key == bindparam("of"), Attempt.pending > 0)
-    .values(pending=Attempt.pending - 1)
-)
-_FORGIVE = Statement(
-    update(Attempt)
-    .where(Attempt.key == bindparam("of"), Attempt.pending > 0)
-    .values(
-        pending=Attempt.pending - 1,
-        failures=case(
-            (Attempt.generation == bindparam("generation"), Attempt.failures - bindparam("seen")),
-            else_=Attempt.failures,
+_GIVE_BACK = _settling()
+_FORGIVE = _settling(
+    failures=case(
+        (
+            _IS_ACCOUNT & (Attempt.generation == bindparam("of_generation")),
+            Attempt.failures - bindparam("seen"),
         ),
-        generation=Attempt.generation + 1,
-    )
+        else_=Attempt.failures,
+    ),
+    generation=case((_IS_ACCOUNT, Attempt.generation + 1), else_=Attempt.generation),
 )
 _CLEAR = Statement(delete(Attempt).where(Attempt.key == bindparam("of")))
 _PRUNE = Statement(delete(Attempt).where(Attempt.counted_from <= bindparam("before")))
@@ -175,23 +175,24 @@ def take(
 
 def succeed(s: Session | Hot, slot: Slot) -> None:
     """The password was right: forgive the account what came before; the address loses nothing."""
-    hot = of(s)
-    hot.run(_FORGIVE, of=slot.account, seen=slot.seen, generation=slot.generation)
-    hot.run(_GIVE_BACK, of=slot.address)
+    _settle(
+        of(s),
+        _FORGIVE,
+        slot,
+        account=slot.account,
+        seen=slot.seen,
+        of_generation=slot.generation,
+    )
 
 
 def fail(s: Session | Hot, slot: Slot, now: datetime) -> None:
     """The password was wrong, or nobody knows whether the directory counted it."""
-    hot = of(s)
-    hot.run(_FAIL_LATER, of=slot.account, now=now)
-    hot.run(_FAIL, of=slot.address)
+    _settle(of(s), _FAIL, slot, account=slot.account, now=now)
 
 
 def give_back(s: Session | Hot, slot: Slot) -> None:
     """Nothing was asked of anybody, so nothing is counted."""
-    hot = of(s)
-    hot.run(_GIVE_BACK, of=slot.account)
-    hot.run(_GIVE_BACK, of=slot.address)
+    _settle(of(s), _GIVE_BACK, slot)
 
 
 def clear(s: Session | Hot, key: str) -> None:
@@ -202,6 +203,17 @@ def clear(s: Session | Hot, key: str) -> None:
 def prune(s: Session | Hot, now: datetime) -> int:
     """Forget counts older than any window (two days); gives how many."""
     return of(s).run(_PRUNE, before=now - timedelta(days=2))
+
+
+def _settle(hot: Hot, statements: dict[str, Statement], slot: Slot, **values: Any) -> None:
+    statement = statements[hot.dialect.name]
+    if hot.dialect.name == "sqlite":
+        hot.run(statement, **{"account": slot.account, "address": slot.address, **values})
+        return
+    # PostgreSQL locks row by row: always the account's first, as `take` does, so that two
+    # attempts of one person never wait for each other.
+    for key in (slot.account, slot.address):
+        hot.run(statement, of=key, **values)
 
 
 def _take(hot: Hot, key: str, budget: Budget, now: datetime, scope: str) -> tuple[int, int]:
