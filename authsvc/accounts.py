@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import structlog
@@ -10,16 +9,15 @@ from flask import Flask, Response, current_app, redirect, render_template, reque
 from flask.typing import ResponseReturnValue
 
 from authsvc import metrics
+from authsvc.entry import attempt_of, come_in, tried
 from authsvc.outcomes import (
     Attempt,
     CannotAsk,
     MustChange,
     NameIncomplete,
+    NoEntry,
     NotLetIn,
-    Outcome,
-    Reason,
     Right,
-    Settled,
     TooMany,
 )
 from authsvc.security import allow_form_targets, safe_next
@@ -29,7 +27,8 @@ from authsvc.texts import gettext as _
 from authsvc.texts import retold
 from authsvc.written import waiting
 from kerauno import audit, sessions, users
-from kerauno.errors import InvalidValue, NotFound
+from kerauno.errors import InvalidValue
+from kerauno.sessions import NewSession
 
 _log = structlog.get_logger(__name__)
 _RETRY_SECONDS = 10  # when no directory can be asked
@@ -64,15 +63,9 @@ def sign_in_form() -> ResponseReturnValue:
 
 
 def sign_in() -> ResponseReturnValue:
-    """Try a name and a password."""
-    began = time.perf_counter()
-    form = request.form
-    target = safe_next(form.get("next"))
-    attempt = attempt_of(form.get("username", ""), form.get("password", ""))
-    outcome = services().sign_in.decide(attempt)
-    response = _answer(outcome, attempt, target)
-    metrics.signin_seconds.observe(time.perf_counter() - began)
-    return response
+    """What an attempt came to that opened no session, see `authsvc.entry`."""
+    found = tried(request.environ)
+    return _answer(found.result, found.attempt, found.target)
 
 
 def sign_out() -> ResponseReturnValue:
@@ -106,7 +99,8 @@ def change_password() -> ResponseReturnValue:
     """Change a password, then sign in with the new one."""
     form = request.form
     target = safe_next(form.get("next"))
-    attempt = attempt_of(form.get("username", ""), form.get("password", ""))
+    name, password = form.get("username", ""), form.get("password", "")
+    attempt = attempt_of(request, cookie_name(), name, password)
     new = form.get("new_password", "")
     faults = new_password_faults(attempt.password, new, form.get("new_password_again", ""))
     if faults:
@@ -118,7 +112,8 @@ def change_password() -> ResponseReturnValue:
         refused = _replace_local(outcome, new)
         if refused:
             return _password_page(target, attempt.name, faults=refused, status=400)
-    return _answer(outcome, attempt, target, changing=True)
+    metrics.signins.labels(type(outcome).__name__).inc()
+    return _answer(come_in(services(), attempt, outcome), attempt, target, changing=True)
 
 
 def _replace_local(right: Right, new: str) -> dict[str, str]:
@@ -133,13 +128,6 @@ def _replace_local(right: Right, new: str) -> dict[str, str]:
     return {}
 
 
-def attempt_of(name: str, password: str) -> Attempt:
-    """What this request tries."""
-    agent = request.headers.get("User-Agent", "")
-    cookie = request.cookies.get(cookie_name(), "")
-    return Attempt(name, password, request.remote_addr or "", agent[:255], cookie)
-
-
 def new_password_faults(old: str, new: str, again: str) -> dict[str, str]:
     """What is wrong with a new password before anybody is asked, by field."""
     if not new.strip():
@@ -152,52 +140,31 @@ def new_password_faults(old: str, new: str, again: str) -> dict[str, str]:
 
 
 def _answer(
-    outcome: Outcome, attempt: Attempt, target: str, *, changing: bool = False
+    result: NewSession | NoEntry, attempt: Attempt, target: str, *, changing: bool = False
 ) -> ResponseReturnValue:
     """The page or the redirect for what a sign-in came to."""
-    metrics.signins.labels(type(outcome).__name__).inc()
     page = _password_page if changing else _form_page
-    match outcome:
-        case Right():
-            return _come_in(outcome, attempt, target, changing=changing)
+    match result:
+        case NewSession():
+            return give_cookie(Response(status=303, headers={"Location": target}), result.cookie)
         case MustChange():
-            notice = _must_change(expired=outcome.expired)
+            notice = _must_change(expired=result.expired)
             return _password_page(target, attempt.name, notice=notice, status=401)
         case NameIncomplete():
             return page(target, attempt.name, notice=_incomplete(), status=401)
         case NotLetIn():
-            return page(target, attempt.name, notice=_refused(outcome.code), status=401)
+            return page(target, attempt.name, notice=_refused(result.code), status=401)
         case TooMany():
-            notice = _throttled(outcome.retry_after)
+            notice = _throttled(result.retry_after)
             response = page(target, attempt.name, notice=notice, status=429)
-            response.headers["Retry-After"] = str(outcome.retry_after)
+            response.headers["Retry-After"] = str(result.retry_after)
             return response
         case CannotAsk():
-            _log.error("sign-in cannot ask", reason=outcome.reason.value, why=outcome.why)
-            notice = _unavailable(outcome.code)
+            _log.error("sign-in cannot ask", reason=result.reason.value, why=result.why)
+            notice = _unavailable(result.code)
             response = page(target, attempt.name, notice=notice, status=503)
             response.headers["Retry-After"] = str(_RETRY_SECONDS)
             return response
-
-
-def _come_in(right: Right, attempt: Attempt, target: str, *, changing: bool) -> ResponseReturnValue:
-    held = services()
-    try:
-        made = held.records.admit(attempt, right)
-    except (InvalidValue, NotFound):
-        # The account or the user was linked to somebody else in this very moment.
-        code = held.records.refuse(
-            attempt,
-            Reason.NO_MATCH,
-            None,
-            Settled.NOT_ASKED,
-            user=right.user,
-            guid=None,
-            note="the link could not be made",
-        )
-        return _answer(NotLetIn(Reason.NO_MATCH, code), attempt, target, changing=changing)
-    assert made is not None
-    return give_cookie(Response(status=303, headers={"Location": target}), made.cookie)
 
 
 def _form_page(

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from authsvc import metrics, own
-from authsvc.accounts import attempt_of
+from authsvc.entry import attempt_of
 from authsvc.errors import problem
 from authsvc.outcomes import CannotAsk, MustChange, NameIncomplete, Outcome, Right, TooMany
 from authsvc.security import serves_other_sites
@@ -64,7 +64,7 @@ def authenticate() -> ResponseReturnValue:
     if not isinstance(name, str) or not isinstance(password, str):
         return problem(400, "username and password must both be texts.")
     held = services()
-    attempt = attempt_of(name, password)
+    attempt = attempt_of(request, "", name, password)
     outcome = held.sign_in.decide(attempt)
     metrics.signins.labels(type(outcome).__name__).inc()
     if not isinstance(outcome, Right):

@@ -10,6 +10,7 @@ from authsvc.api import setup_api
 from authsvc.background import setup_background
 from authsvc.console.setup import setup_console
 from authsvc.doorway import setup_doorway
+from authsvc.entry import Entry
 from authsvc.errors import setup_errors
 from authsvc.forward import Front
 from authsvc.health import setup_health
@@ -32,6 +33,9 @@ def create_app(collaborators: Services) -> Flask:
     app = Flask("authsvc")
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST
     setup_services(app, collaborators)
+    app.wsgi_app = Entry(  # type: ignore[method-assign]
+        app.wsgi_app, collaborators, cookie=cookie_for(settings), max_length=MAX_REQUEST
+    )
     setup_proxies(app, settings.trusted_proxies)
     setup_security(app, public_url=settings.public_url)
     setup_sessions(app, settings)

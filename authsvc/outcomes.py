@@ -114,4 +114,5 @@ class TooMany:
     retry_after: int
 
 
-Outcome = Right | NotLetIn | MustChange | NameIncomplete | CannotAsk | TooMany
+NoEntry = NotLetIn | MustChange | NameIncomplete | CannotAsk | TooMany
+Outcome = Right | NoEntry

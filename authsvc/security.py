@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask, current_app, request
+from werkzeug.wrappers import Request
 
 from authsvc.errors import CrossSite
 
@@ -47,7 +48,7 @@ def setup_security(app: Flask, *, public_url: str) -> None:
     app.extensions["kerauno.form_targets"] = []
 
     def refuse_other_sites() -> None:
-        if request.method not in _SAFE and is_cross_site(public_url):
+        if request.method not in _SAFE and is_cross_site(request, public_url):
             view = app.view_functions.get(request.endpoint or "")
             if not getattr(view, "_serves_other_sites", False):
                 raise CrossSite
@@ -90,7 +91,7 @@ class SecureHeaders:
         return headers + more
 
 
-def is_cross_site(public_url: str) -> bool:
+def is_cross_site(request: Request, public_url: str) -> bool:
     """Whether a browser says that another site caused this request."""
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:

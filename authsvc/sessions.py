@@ -19,6 +19,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user
 from werkzeug.exceptions import Forbidden, Unauthorized
 
+from authsvc.entry import cookie_field
 from authsvc.errors import is_api
 from authsvc.services import lifetime_for, services
 from kerauno import sessions as records
@@ -88,9 +89,8 @@ def current() -> Me | None:
 
 
 def give_cookie(response: Response, token: str) -> Response:
-    """Put the session's token into the browser's keeping: url-safe letters, nothing to escape."""
-    secure = "; Secure" if services().settings.secure else ""
-    cookie = f"{cookie_name()}={token}; HttpOnly; Path=/; SameSite=Lax{secure}"
+    """Put the session's token into the browser's keeping."""
+    cookie = cookie_field(cookie_name(), token, secure=services().settings.secure)
     response.headers.add("Set-Cookie", cookie)
     return response
 

@@ -1,0 +1,135 @@
+"""The sign-in form as it is sent in, tried in front of Flask.
+
+Nearly every attempt proves its password, and is answered by a redirect and a cookie: that needs
+nothing of what Flask prepares for a page. What else an attempt comes to goes on to the view
+`authsvc.accounts.sign_in`, which shows it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.urls import iri_to_uri
+from werkzeug.wrappers import Request
+
+from authsvc import metrics
+from authsvc.outcomes import Attempt, NoEntry, NotLetIn, Outcome, Reason, Right, Settled
+from authsvc.security import is_cross_site, safe_next
+from authsvc.services import Services
+from kerauno.errors import InvalidValue, NotFound
+from kerauno.sessions import NewSession
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+FORM = "/login"
+_TRIED = "kerauno.tried"
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An attempt, where it was to lead, and what it came to."""
+
+    attempt: Attempt
+    target: str
+    result: NewSession | NoEntry
+
+
+class Entry:
+    """Tries what is posted to `/login`; everything else it passes on.
+
+    `cookie` is the session cookie's name, `max_length` the octets that a form may have.
+    """
+
+    def __init__(
+        self, behind: WSGIApplication, held: Services, *, cookie: str, max_length: int
+    ) -> None:
+        self._behind = behind
+        self._held = held
+        self._cookie = cookie
+        self._public_url = held.settings.public_url
+        self._secure = held.settings.secure
+        self._max_length = max_length
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """WSGI."""
+        if environ["PATH_INFO"] != FORM or environ["REQUEST_METHOD"] != "POST":
+            return self._behind(environ, start_response)
+        request = Request(environ)
+        request.max_content_length = self._max_length
+        if is_cross_site(request, self._public_url):
+            return self._behind(environ, start_response)  # which refuses it
+        tried: Tried | Exception
+        try:
+            tried = self._try(request)
+        except Exception as error:
+            tried = error
+        if isinstance(tried, Tried) and isinstance(tried.result, NewSession):
+            cookie = cookie_field(self._cookie, tried.result.cookie, secure=self._secure)
+            location = iri_to_uri(tried.target)
+            headers = [("Location", location), ("Set-Cookie", cookie), ("Content-Length", "0")]
+            start_response("303 See Other", headers)
+            return ()
+        environ[_TRIED] = tried
+        return self._behind(environ, start_response)
+
+    def _try(self, request: Request) -> Tried:
+        began = time.perf_counter()
+        form = request.form
+        attempt = attempt_of(
+            request, self._cookie, form.get("username", ""), form.get("password", "")
+        )
+        outcome = self._held.sign_in.decide(attempt)
+        metrics.signins.labels(type(outcome).__name__).inc()
+        result = come_in(self._held, attempt, outcome)
+        metrics.signin_seconds.observe(time.perf_counter() - began)
+        return Tried(attempt, safe_next(form.get("next")), result)
+
+
+def tried(environ: dict[str, Any]) -> Tried:
+    """What the attempt of this request came to, for the view. Raises what it raised."""
+    found: Tried | Exception = environ[_TRIED]
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def attempt_of(request: Request, cookie: str, name: str, password: str) -> Attempt:
+    """What this request tries; `cookie` is the session cookie's name."""
+    return Attempt(
+        name,
+        password,
+        request.remote_addr or "",
+        request.headers.get("User-Agent", "")[:255],
+        request.cookies.get(cookie, ""),
+    )
+
+
+def come_in(held: Services, attempt: Attempt, outcome: Outcome) -> NewSession | NoEntry:
+    """Act on a proven password: a session. What else an attempt came to stays as it is."""
+    if not isinstance(outcome, Right):
+        return outcome
+    try:
+        made = held.records.admit(attempt, outcome)
+    except (InvalidValue, NotFound):
+        # The account or the user was linked to somebody else in this very moment.
+        code = held.records.refuse(
+            attempt,
+            Reason.NO_MATCH,
+            None,
+            Settled.NOT_ASKED,
+            user=outcome.user,
+            guid=None,
+            note="the link could not be made",
+        )
+        return NotLetIn(Reason.NO_MATCH, code)
+    assert made is not None
+    return made
+
+
+def cookie_field(name: str, token: str, *, secure: bool) -> str:
+    """`Set-Cookie` for the session's token: url-safe letters, nothing to escape."""
+    return f"{name}={token}; HttpOnly; Path=/; SameSite=Lax{'; Secure' if secure else ''}"
