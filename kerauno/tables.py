@@ -283,7 +283,7 @@ class WebSession(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
     created_at: Mapped[datetime]
     seen_at: Mapped[datetime]
-    expires_at: Mapped[datetime] = mapped_column(index=True)
+    expires_at: Mapped[datetime]
     method: Mapped[str] = mapped_column(String(16))  # directory local kerberos
     address: Mapped[str] = mapped_column(String(64), default="")
     user_agent: Mapped[str] = mapped_column(String(255), default="")
@@ -299,12 +299,13 @@ class Attempt(Base):
     """
 
     __tablename__ = "attempt"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - as SQLAlchemy wants it
 
     key: Mapped[str] = mapped_column(String(96), primary_key=True)
     failures: Mapped[int] = mapped_column(default=0)
     pending: Mapped[int] = mapped_column(default=0)
     generation: Mapped[int] = mapped_column(default=0)
-    counted_from: Mapped[datetime] = mapped_column(index=True)
+    counted_from: Mapped[datetime]
 
 
 def _only(condition: str) -> dict[str, Any]:
