@@ -1,7 +1,7 @@
 """When an HTTP/1.1 request has arrived whole, told from its octets alone (RFC 9112).
 
-This decides only when a request is handed on; what it says is the HTTP parser's to judge. Whatever
-is not understood here counts as whole, so that the parser refuses it.
+This decides only when a request is handed on; what it says is the HTTP parser's to judge. A length
+that is not understood counts as none, so that the parser refuses it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Arrived(enum.Enum):
     AWAITED = enum.auto()
     """The client waits to be told to go on (`Expect: 100-continue`). Told once for a request."""
     WHOLE = enum.auto()
+    MALFORMED = enum.auto()
     HEAD_TOO_LARGE = enum.auto()
     BODY_TOO_LARGE = enum.auto()
 
@@ -96,15 +97,17 @@ class Arrival:
             stop = octets.find(b"\r\n", self._at, self._at + _LONGEST_SIZE_LINE)
             if stop < 0:
                 long = len(octets) - self._at >= _LONGEST_SIZE_LINE
-                return Arrived.WHOLE if long else Arrived.IN_PART
+                return Arrived.MALFORMED if long else Arrived.IN_PART
             size = _SIZE.match(octets, self._at, stop)
             if size is None:
-                return Arrived.WHOLE
+                return Arrived.MALFORMED
             length = int(size[1], 16)
             if not length:  # trailers, if any, and an empty line
                 done = octets.find(b"\r\n\r\n", stop) >= 0
                 long = len(octets) - stop > HEAD_LIMIT
-                return Arrived.WHOLE if done or long else Arrived.IN_PART
+                if long:
+                    return Arrived.MALFORMED
+                return Arrived.WHOLE if done else Arrived.IN_PART
             if stop + length > BODY_LIMIT + HEAD_LIMIT:
                 return Arrived.BODY_TOO_LARGE
             self._at = stop + 2 + length + 2

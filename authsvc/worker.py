@@ -55,6 +55,7 @@ def _last_words(status: str) -> bytes:
 
 _LATE = _last_words("408 Request Timeout")
 _REFUSALS = {
+    Arrived.MALFORMED: _last_words("400 Bad Request"),
     Arrived.HEAD_TOO_LARGE: _last_words("431 Request Header Fields Too Large"),
     Arrived.BODY_TOO_LARGE: _last_words("413 Content Too Large"),
 }
@@ -336,8 +337,9 @@ class EvenThreadWorker(ThreadWorker):  # type: ignore[misc]
 
     def _count(self, conn: Connection, octets: bytes) -> None:
         """Hand the request on when it is whole with these octets."""
-        self.held += len(octets)
+        before = len(conn.arrival)
         arrived = conn.arrival.add(octets)
+        self.held += len(conn.arrival) - before
         if arrived is Arrived.WHOLE:
             self._hand_on(conn)
         elif arrived in _REFUSALS:

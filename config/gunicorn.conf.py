@@ -3,7 +3,7 @@
 import os
 import shutil
 
-# gthread, whose workers share new connections evenly.
+# Receives in its loop and answers in threads, see docs/decisions/0010-answering.md.
 worker_class = "authsvc.worker.EvenThreadWorker"
 # Loaded once, then forked: a fault of the settings is told once, and workers share their memory.
 preload_app = True
