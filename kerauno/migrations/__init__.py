@@ -23,8 +23,8 @@ _LOCK = 0x6B657261756E6F  # "kerauno": the advisory lock that upgrades share on 
 _PATIENCE = 60_000  # milliseconds that one upgrade waits for another
 
 
-def upgrade(db: Database) -> bool:
-    """Bring the tables to this version; gives whether anything had to be done.
+def upgrade(db: Database, to: str = "head") -> bool:
+    """Bring the tables to this version, or to an older one; gives whether there was anything to do.
 
     All or nothing, on both databases. Raises DatabaseUnavailable, and SchemaOutdated when the
     database is newer than this version.
@@ -36,7 +36,7 @@ def upgrade(db: Database) -> bool:
         config = _config()
         _refuse_newer(config, before)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
         return _revision(connection) != before
 
 

@@ -7,15 +7,16 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from kerauno import migrations, tables_oidc  # noqa: F401 - its tables join the others
 from kerauno.db import Database
 from kerauno.errors import SchemaOutdated
-from kerauno.tables import Base
+from kerauno.tables import Attempt, Base
 from tests.servers.postgres import Postgres
 
 _DESCRIBE_POSTGRES = """
@@ -124,4 +125,22 @@ def test_an_upgrade_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with database.read() as s:
         names = s.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars()
         assert list(names) == ["session"]
+    database.close()
+
+
+def test_counts_of_the_throttle_outlive_the_move_of_their_table(empty: str) -> None:
+    database = Database(empty)
+    migrations.upgrade(database, to="0004")
+    with database.write() as s:
+        s.execute(
+            text(
+                "INSERT INTO attempt (key, failures, pending, generation, counted_from) "
+                "VALUES ('user:1', 3, 1, 2, '2026-01-02 03:04:05.000000')"
+            )
+        )
+    assert migrations.upgrade(database)
+    with database.read() as s:
+        kept = s.execute(select(Attempt)).scalar_one()
+        assert (kept.key, kept.failures, kept.pending, kept.generation) == ("user:1", 3, 1, 2)
+        assert kept.counted_from == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     database.close()
