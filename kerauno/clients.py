@@ -17,7 +17,12 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from kerauno.errors import NotFound, Stale
-from kerauno.registration import ClientFault, Registration, RegistrationRefused
+from kerauno.registration import (
+    ClientFault,
+    Registration,
+    RegistrationRefused,
+    without_loopback_port,
+)
 from kerauno.tables_oidc import Client
 
 
@@ -42,6 +47,21 @@ class ClientInfo:
     def confidential(self) -> bool:
         """Whether the app can keep a secret (RFC 6749 2.1)."""
         return self.auth_method != "none"
+
+    def answers_at(self, uri: str) -> bool:
+        """Whether the app may be answered at this address: as registered, to the letter.
+
+        The port alone of an installed app's address on its own machine is free: the app takes
+        what the system gives it at that moment (RFC 8252 7.3, RFC 9700 2.1).
+        """
+        if uri in self.redirect_uris:
+            return True
+        if self.confidential or not uri.startswith("http://"):
+            return False
+        wanted = without_loopback_port(uri)
+        return wanted is not None and any(
+            without_loopback_port(known) == wanted for known in self.redirect_uris
+        )
 
     def secret_is(self, secret: str) -> bool:
         """Whether this is the app's secret, in time that does not tell how much of it is right."""

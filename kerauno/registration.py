@@ -193,21 +193,12 @@ def uri_problem(uri: str, *, confidential: bool, web_only: bool = False) -> str:
     if parts.scheme in ("http", "https"):
         if not host or not _HOST.fullmatch(host):
             return "has no host."
-        if parts.scheme == "http" and not confidential and not _loopback(host):
+        if parts.scheme == "http" and not confidential and not is_loopback(host):
             return "is not https."
         return ""
     if web_only or confidential or not _SCHEME.fullmatch(parts.scheme):
         return "does not begin with https://."
     return ""
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _jwks_problem(jwks: dict[str, Any] | None) -> str:
@@ -226,3 +217,26 @@ def _jwks_problem(jwks: dict[str, Any] | None) -> str:
 
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value.strip() for value in values if value.strip()))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is the machine itself, whose name or address it is."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def without_loopback_port(uri: str) -> str | None:
+    """An http address on the machine itself, without its port; None for every other address."""
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port
+    except ValueError:
+        return None
+    host = parts.hostname or ""
+    if parts.scheme != "http" or "@" in parts.netloc or not is_loopback(host):
+        return None
+    return parts._replace(netloc=f"[{host}]" if ":" in host else host).geturl()

@@ -282,7 +282,7 @@ def _targets(next_url: str) -> Iterable[str]:
         query = kept[1] | {"client_id": kept[0]} if kept else {}
     client = here.client(query.get("client_id", "")[:64])
     redirect_uri = query.get("redirect_uri", "")
-    if client is None or redirect_uri not in client.redirect_uris:
+    if client is None or not client.answers_at(redirect_uri):
         return []
     return [origin_of(redirect_uri)]
 

@@ -270,7 +270,7 @@ def push() -> Response:
         raise InvalidRequestError("A pushed request has no request_uri.")
     params["client_id"] = client.id
     redirect_uri = params.get("redirect_uri", "")
-    if redirect_uri not in client.redirect_uris:
+    if not client.answers_at(redirect_uri):
         raise InvalidRequestError("The redirect_uri is not registered.")
     try:
         asking.check(params, doubled, client, redirect_uri)

@@ -116,7 +116,7 @@ def identify(
     if client is None:
         raise Untrusted(_("The app that sent you here is not registered."))
     redirect_uri = params.get("redirect_uri", "")
-    if redirect_uri not in client.redirect_uris:  # to the letter, RFC 9700 2.1
+    if not client.answers_at(redirect_uri):
         raise Untrusted(
             _("%(app)s asked to be answered at an address it has not registered.", app=client.name)
         )

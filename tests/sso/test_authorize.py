@@ -10,7 +10,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from kerauno import audit
-from tests.servers.sso import REDIRECT, Person, RegisteredApp, Sso, answered
+from tests.servers.sso import REDIRECT, Person, RegisteredApp, Sso, answered, error_of
 
 NATIVE = "com.goodcompany.desk:/callback"
 
@@ -221,6 +221,52 @@ def test_an_installed_app_is_answered_at_its_own_scheme(sso: Sso) -> None:
     assert "form-action 'self' com.goodcompany.desk:" in page.headers["Content-Security-Policy"]
     answer = answered(_decide(person, page), NATIVE)
     assert sso.redeem(app, answer["code"], redirect_uri=NATIVE).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("registered", "asked"),
+    [
+        ("http://127.0.0.1/callback", "http://127.0.0.1:51004/callback"),
+        ("http://[::1]:1/callback", "http://[::1]:51004/callback"),
+    ],
+)
+def test_an_installed_app_takes_the_port_it_is_given(sso: Sso, registered: str, asked: str) -> None:
+    """RFC 8252 7.3: the port of a loopback address is free."""
+    person = sso.person()
+    app = sso.register(auth_method="none", redirect_uris=(registered,))
+    page = sso.authorize(person.browser, app, redirect_uri=asked)
+    answer = answered(page, asked)
+    refused = sso.redeem(app, answer["code"], redirect_uri=registered)
+    assert error_of(refused) == (400, "invalid_grant")  # one code, one address
+    answer = answered(sso.authorize(person.browser, app, redirect_uri=asked), asked)
+    assert sso.redeem(app, answer["code"], redirect_uri=asked).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "http://127.0.0.1:51004/elsewhere",
+        "http://127.0.0.1:51004/callback?x=1",
+        "https://127.0.0.1:51004/callback",
+        "http://127.0.0.2:51004/callback",
+        "http://localhost:51004/callback",
+        "http://evil@127.0.0.1:51004/callback",
+        "http://127.0.0.1:51004@evil.example/callback",
+        "http://127.0.0.1.evil.example/callback",
+        "http://127.0.0.1:x/callback",
+    ],
+)
+def test_nothing_but_the_port_is_free(sso: Sso, asked: str) -> None:
+    person = sso.person()
+    app = sso.register(auth_method="none", redirect_uris=("http://127.0.0.1/callback",))
+    assert sso.authorize(person.browser, app, redirect_uri=asked).status_code == 400
+
+
+def test_the_port_of_an_app_with_a_secret_is_not_free(sso: Sso) -> None:
+    person = sso.person()
+    app = sso.register(redirect_uris=("http://127.0.0.1/callback",))
+    page = sso.authorize(person.browser, app, redirect_uri="http://127.0.0.1:51004/callback")
+    assert page.status_code == 400
 
 
 def test_query_parameters_of_a_redirect_address_are_kept(sso: Sso) -> None:
