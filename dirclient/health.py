@@ -101,7 +101,9 @@ class Health:
             return Misconfigured(
                 "No directory server is configured.", field="servers", remedy="Enter AD Server."
             )
-        return Unavailable("No directory server can be reached.", tried=self.tried())
+        found = [str(server.why) for server in self.servers if server.why]
+        words = " ".join(("No directory server can be reached.", *found))
+        return Unavailable(words, tried=self.tried())
 
     def stop(self) -> None:
         """Knock no more."""

@@ -232,7 +232,8 @@ def _probe(profile: Profile) -> Iterator[Step]:
     except Misconfigured as wrong:
         yield Step("settings", False, str(wrong), 0.0, field=wrong.field, remedy=wrong.remedy)
     except Unavailable as away:
-        yield Step("tcp", False, str(away), 0.0, remedy="; ".join(away.tried))
+        remedy = "Check the address, the port and the firewalls on the way."
+        yield Step("tcp", False, str(away), 0.0, field="servers", remedy=remedy)
     finally:
         client.close()
 

@@ -132,6 +132,7 @@ def test_the_other_port_is_told(
     with pytest.raises(Unavailable) as caught:
         client.find(parse("john.doe"))
     assert said in caught.value.tried[0]
+    assert said in str(caught.value)
     client.close()
 
 
