@@ -186,6 +186,7 @@ class EvenThreadWorker(ThreadWorker):  # type: ignore[misc]
 
     def init_process(self) -> None:
         """After the fork: what new connections inherit from the listening sockets; then run."""
+        self._names = {listener: listener.getsockname() for listener in self.sockets}
         for listener in self.sockets:
             sock = listener.sock
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
@@ -245,15 +246,16 @@ class EvenThreadWorker(ThreadWorker):  # type: ignore[misc]
                 raise
             return
         self.nr_conns += 1
-        conn = Connection(self.cfg, sock, address, listener.getsockname())
+        conn = Connection(self.cfg, sock, address, self._names[listener])
         self.receiving.add(conn)
         self._watch(conn)
         self._receive(conn)
 
     def has_most(self) -> bool:
-        """Whether another worker has fewer connections than this one."""
+        """Whether another worker has fewer connections than this one, by more than comes and goes."""
         self._tell()
-        return any(_FREE < held < self.nr_conns for held in self.connections)
+        fair = self.nr_conns - 1
+        return any(_FREE < held < fair for held in self.connections)
 
     def release_slot(self) -> None:
         """The worker has ended: nobody waits for it any more."""
