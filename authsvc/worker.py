@@ -46,6 +46,8 @@ _READ_WITHIN = 5  # seconds; only where the parser wants more than a whole reque
 _SEND_BUFFER = 256 * 1024  # octets: nearly every page fits, so that no thread waits for a reader
 _HELD_LIMIT = 64 * 1024 * 1024  # octets of requests that are not whole, in one process
 
+_OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
 _GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -148,6 +150,10 @@ class Waiting:
             del self._ends[conn]
             yield conn
 
+    def first(self) -> Connection | None:
+        """The one that waits longest."""
+        return next(iter(self._ends), None)
+
     def all(self) -> list[Connection]:
         """Every one, in a list of its own."""
         return list(self._ends)
@@ -242,17 +248,33 @@ class EvenThreadWorker(ThreadWorker):  # type: ignore[misc]
         try:
             sock, address = listener.accept()
         except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
+            if error.errno in _OUT_OF_FILES:
+                self._make_room()
+            elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
                 raise
             return
         self.nr_conns += 1
+        if self.nr_conns >= self.worker_connections:
+            self._make_room()
         conn = Connection(self.cfg, sock, address, self._names[listener])
         self.receiving.add(conn)
         self._watch(conn)
         self._receive(conn)
 
+    def _make_room(self) -> None:
+        """Hang up on who has been silent longest, rather than keep somebody new out."""
+        if self.keepalived_conns:
+            self._drop(self.keepalived_conns.popleft())
+            return
+        conn = self.receiving.first()
+        if conn is None:
+            time.sleep(_LEAVE_IT_FOR)  # every connection is being answered: one ends soon
+            return
+        conn.tell(_LATE)
+        self._drop(conn)
+
     def has_most(self) -> bool:
-        """Whether another worker has fewer connections than this one, by more than comes and goes."""
+        """Whether another worker has clearly fewer connections than this one."""
         self._tell()
         fair = self.nr_conns - 1
         return any(_FREE < held < fair for held in self.connections)
@@ -268,6 +290,8 @@ class EvenThreadWorker(ThreadWorker):  # type: ignore[misc]
 
     def on_client_socket_readable(self, conn: Connection, _sock: Any = None) -> None:
         """A client has sent something, or has hung up."""
+        if not conn.watched:  # dropped a moment ago, in this same turn of the loop
+            return
         if conn.busy:  # the next request already: it has its turn after the answer
             self._look_away(conn)
             self._watch_unless_busy(conn)  # the thread may have answered in this very moment
@@ -286,7 +310,7 @@ class EvenThreadWorker(ThreadWorker):  # type: ignore[misc]
             self.poller.register(conn.sock, selectors.EVENT_READ, told)
 
     def _watch_unless_busy(self, conn: Connection) -> None:
-        if not conn.busy:
+        if not conn.busy and conn.sock.fileno() >= 0:
             self._watch(conn)
 
     def _look_away(self, conn: Connection) -> None:
@@ -385,7 +409,7 @@ class EvenThreadWorker(ThreadWorker):  # type: ignore[misc]
         self.keepalived_conns.append(conn)
         conn.busy = False  # from here on it is the loop's
         if not conn.watched:
-            self.method_queue.defer(self._watch, conn)
+            self.method_queue.defer(self._watch_unless_busy, conn)
 
     def _go_on(self, conn: Connection, octets: bytes) -> None:
         """The next request came along with the last one."""

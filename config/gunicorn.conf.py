@@ -1,6 +1,7 @@
 """gunicorn for authsvc. `authsvc serve` runs it and sets bind, workers and threads."""
 
 import os
+import resource
 import shutil
 
 # Receives in its loop and answers in threads, see docs/decisions/0010-answering.md.
@@ -27,6 +28,14 @@ accesslog = None
 errorlog = "-"
 loglevel = "warning"
 proc_name = "authsvc"
+
+
+def on_starting(_server):  # type: ignore[no-untyped-def]
+    """Each connection is an open file: allow as many as the system lets us."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65536 if most == resource.RLIM_INFINITY else min(most, 65536)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def post_worker_init(_worker):  # type: ignore[no-untyped-def]

@@ -185,3 +185,14 @@ def test_a_silent_client_does_not_keep_the_service_from_stopping(
         made.server.signal(signal.SIGTERM)
         assert made.server.process.wait(PATIENCE) == 0
     made.stop()
+
+
+def test_more_silent_clients_than_a_worker_has_room_for_keep_nobody_out(
+    server: Installation,
+) -> None:
+    """1,000 connections is what a worker has room for; each of these has begun a request."""
+    with ExitStack() as stack:
+        for _ in range(1100):
+            stack.enter_context(connect(server)).sendall(b"GET /")
+        assert is_served(server)
+    assert is_served(server)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import selectors
 import socket
 import threading
@@ -174,6 +175,37 @@ def test_what_comes_while_a_thread_answers_waits_for_its_turn(held: Held) -> Non
     held.worker.on_client_socket_readable(held.conn)
     assert len(held.conn.arrival) == 3
     assert list(held.worker.keepalived_conns) == []
+
+
+def test_room_is_made_by_hanging_up_on_the_longest_silent(held: Held, config: Config) -> None:
+    ours, other = socket.socketpair()
+    younger = Connection(config, ours, ("192.0.2.1", 50001), ("192.0.2.2", 80))
+    held.worker.nr_conns = 2
+    held.worker.receiving.add(younger)
+    held.worker._watch(younger)
+    held.worker._make_room()
+    assert held.told().startswith(b"HTTP/1.1 408 ")
+    held.worker.on_client_socket_readable(held.conn)  # seen in the same turn: nothing happens
+    assert held.worker.receiving.all() == [younger]
+    held.worker.receiving.discard(younger)
+    held.worker.keepalived_conns.append(younger)
+    held.worker._make_room()
+    assert other.recv(1) == b""
+    held.worker._watch_unless_busy(younger)  # its thread was about to have it watched again
+    assert (held.worker.nr_conns, len(held.worker.poller.get_map())) == (0, 0)
+    held.worker._make_room()
+    other.close()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_no_file_left_for_a_new_connection_costs_an_old_one(held: Held, number: int) -> None:
+    class Listener:
+        def accept(self) -> None:
+            raise OSError(number, "too many open files")
+
+    held.worker.accept(Listener())
+    assert held.told().startswith(b"HTTP/1.1 408 ")
+    assert held.worker.nr_conns == 0
 
 
 def test_a_thread_survives_what_its_job_raises() -> None:
