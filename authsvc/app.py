@@ -21,6 +21,7 @@ from authsvc.plainform import PlainForm
 from authsvc.security import SecureHeaders, setup_security
 from authsvc.services import Services, lifetime_for, setup_services
 from authsvc.sessions import cookie_for, setup_sessions
+from authsvc.texts import setup_texts
 from authsvc.views import setup_views
 
 MAX_REQUEST = 2 * 1024 * 1024
@@ -33,6 +34,7 @@ def create_app(collaborators: Services) -> Flask:
     app = Flask("authsvc")
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST
     setup_services(app, collaborators)
+    setup_texts(app)  # before what may refuse a request, and says so in words
     app.wsgi_app = Entry(  # type: ignore[method-assign]
         app.wsgi_app, collaborators, cookie=cookie_for(settings), max_length=MAX_REQUEST
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from flask import Flask, Response, current_app, request
 
 from authsvc.sessions import Me, current
-from authsvc.texts import N_, gettext, setup_texts
+from authsvc.texts import N_, gettext
 from authsvc.written import setup_writing
 
 STATIC = Path(__file__).parent / "static"
@@ -57,10 +57,9 @@ class ShownGroup:
 
 
 def setup_pages(app: Flask) -> None:
-    """Let templates translate; give them `asset`, `navigation`, `me`; start the navigation."""
+    """Give templates `asset`, `navigation` and `me`; start the navigation with home."""
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
-    setup_texts(app)
     setup_writing(app)
     app.jinja_env.globals.update(asset=asset, navigation=navigation)
     app.jinja_env.filters["initials"] = initials

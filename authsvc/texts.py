@@ -33,6 +33,7 @@ PRODUCT = "Kerauno"
 
 _log = structlog.get_logger(__name__)
 _LONGEST_WISH = 200  # characters of an Accept-Language that are looked at
+_LONGEST_RETOLD = 2000  # characters; nothing we make is so long, what others send may be
 _SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z“])")
 _VALUE = re.compile(r"%\((\w+)\)s")
 _FROM_RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
@@ -124,6 +125,8 @@ def _written(values: Mapping[str, object]) -> dict[str, object]:
 
 @lru_cache(maxsize=4096)
 def _retold(spoken: Language, sentence: str) -> str:
+    if len(sentence) > _LONGEST_RETOLD:
+        return sentence
     several = _SENTENCE_END.split(sentence)
     said = [_known(spoken, one) for one in several]
     if None in said:  # a value may have a full stop in it, and a message two sentences
@@ -137,12 +140,17 @@ def _known(spoken: Language, sentence: str) -> str | None:
     if not sentence:
         return ""
     whole = spoken.catalogue.gettext(sentence)
-    if whole != sentence:
-        return whole
+    return whole if whole != sentence else _made_elsewhere(spoken, sentence)
+
+
+def _made_elsewhere(spoken: Language, sentence: str) -> str | None:
     for pattern, translation in spoken.sentences:
         found = pattern.fullmatch(sentence)
         if found:
-            return translation % found.groupdict()
+            values = found.groupdict()  # one may be such a text, too: ring group Sales
+            return translation % {
+                name: _made_elsewhere(spoken, value) or value for name, value in values.items()
+            }
     return None
 
 
@@ -231,6 +239,24 @@ def _pattern(message: str) -> re.Pattern[str]:
 
 def _words_of_its_own(message: str) -> int:
     return len(_VALUE.sub("", message))
+
+
+def said_throughout(parts: Iterator[str]) -> Iterator[str]:
+    """A page that is sent in pieces, in the language in which it was begun.
+
+    Its pieces are made after the request is over, when its language has been forgotten.
+    """
+    wanted = language()
+
+    def said() -> Iterator[str]:
+        while True:
+            with speaking(wanted):
+                part = next(parts, None)
+            if part is None:
+                return
+            yield part
+
+    return said()
 
 
 @contextmanager

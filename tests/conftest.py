@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import pytest
+from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from authsvc import texts
+from authsvc.texts import Languages
 from kerauno.db import Database
 from tests.servers import chromium
 from tests.servers import slapd as openldap
@@ -16,6 +20,7 @@ from tests.servers.postgres import Postgres
 from tests.servers.samba import SambaDC, Scratch, remove
 from tests.servers.slapd import Slapd
 from tests.servers.web import Installation
+from tests.texts import pseudo
 
 
 @pytest.fixture(scope="session")
@@ -183,3 +188,30 @@ def page(_profile: BrowserContext) -> Iterator[Page]:
 def axe() -> Callable[[Page], list[str]]:
     """`axe(page)`: accessibility faults of the page as it stands; empty when there are none."""
     return chromium.violations
+
+
+@pytest.fixture(scope="session")
+def _languages(tmp_path_factory: pytest.TempPathFactory) -> Languages:
+    """English, and the language that has every message in brackets."""
+    return texts.load(pseudo.write_language(tmp_path_factory.mktemp("locale")).parent)
+
+
+@pytest.fixture(scope="module")
+def bracketed_language(_languages: Languages) -> Iterator[None]:
+    """Apps that are made know the language with every message in brackets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(texts, "load", lambda _: _languages)
+        yield
+
+
+@pytest.fixture
+def reading(bracketed_language: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[pseudo.Reading]:
+    """Every page that an app in this process makes is read: no English may be left unmarked."""
+    reader = pseudo.Reading()
+
+    def call(app: Flask, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        return reader(app, environ, start_response)
+
+    monkeypatch.setattr(Flask, "__call__", call)
+    yield reader
+    assert reader.faults == {}

@@ -20,6 +20,7 @@ from authsvc.directories import Client
 from authsvc.services import services
 from authsvc.sessions import me
 from authsvc.texts import gettext as _
+from authsvc.texts import said_throughout
 from dirclient.errors import DirectoryError, Misconfigured, Unavailable
 from dirclient.model import Step
 from dirclient.presets import of as preset_of
@@ -103,7 +104,7 @@ def test() -> ResponseReturnValue:
         labels=in_words(forms.LABELS),
         places=forms.ERROR_PLACES,
     )
-    response = Response(page)
+    response = Response(said_throughout(page))
     response.headers["X-Accel-Buffering"] = "no"  # a reverse proxy passes each step on at once
     return response
 

@@ -152,10 +152,11 @@ def deactivate(user_id: int) -> ResponseReturnValue:
 
     def work(s: Session) -> None:
         if data.one(s, user_id).link is not None:
-            raise ReadOnly("active", "Whether a synced user is active is AD's to say.")
+            raise ReadOnly("active", gettext("Whether a synced user is active is AD's to say."))
         if data.is_last_admin(s, user_id):
-            remedy = "Make somebody else an administrator first."
-            raise InvalidValue("This is the last administrator.", field="role", remedy=remedy)
+            remedy = gettext("Make somebody else an administrator first.")
+            message = gettext("This is the last administrator.")
+            raise InvalidValue(message, field="role", remedy=remedy)
         directory = site.directory_or_none(s)
         days = directory.reserve_days if directory else _RESERVED_FOR
         until = site.now() + timedelta(days=days)
@@ -170,7 +171,7 @@ def reactivate(user_id: int) -> ResponseReturnValue:
 
     def work(s: Session) -> None:
         if data.one(s, user_id).link is not None:
-            raise ReadOnly("active", "Whether a synced user is active is AD's to say.")
+            raise ReadOnly("active", gettext("Whether a synced user is active is AD's to say."))
         users.reactivate(s, user_id, site.now())
 
     return _do(user_id, "user-reactivated", work)

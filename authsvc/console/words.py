@@ -184,6 +184,26 @@ FIELDS: Mapping[str, str] = {
     "dn": N_("Place in AD"),
     "link": N_("AD link"),
     "origin": N_("Linked"),
+    "after": N_("After"),
+    "app": N_("App"),
+    "before": N_("Before"),
+    "client": N_("Client"),
+    "count": N_("Count"),
+    "department": N_("Department"),
+    "device_address": N_("Device address"),
+    "fields": N_("Fields"),
+    "grant": N_("Grant"),
+    "handle": N_("Handle"),
+    "host": N_("Host"),
+    "keys": N_("Keys"),
+    "kind": N_("Kind"),
+    "method": N_("Method"),
+    "note": N_("Note"),
+    "people": N_("People"),
+    "remarks": N_("Remarks"),
+    "run": N_("Run"),
+    "tries": N_("Tries"),
+    "version": N_("Version"),
 }
 
 
@@ -278,6 +298,12 @@ OUTCOMES: Mapping[str, str] = {
     "granted": N_("Granted"),
     "denied": N_("Denied"),
     "withdrawn": N_("Withdrawn"),
+    "added": N_("Added"),
+    "changed": N_("Changed"),
+    "removed": N_("Removed"),
+    "saved": N_("Saved"),
+    "plan": N_("Plan"),
+    "apply": N_("Apply"),
 }
 
 OUTCOME_REMEDIES: Mapping[str, str] = {

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.console import ConsoleSite
+from tests.texts.pseudo import Reading
 
 
 @pytest.fixture
@@ -24,3 +25,13 @@ def any_site(tmp_path: Path, database_url: str) -> Iterator[ConsoleSite]:
     made = ConsoleSite(tmp_path, database_url)
     yield made
     made.close()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _in_brackets(bracketed_language: None) -> None:
+    """Before a site that several tests share is made."""
+
+
+@pytest.fixture(autouse=True)
+def _read_every_page(reading: Reading) -> None:
+    """Every page of these tests is looked at for texts that could not be translated."""

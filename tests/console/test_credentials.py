@@ -9,6 +9,7 @@ from kerauno import directories, runs
 from kerauno.tables import RunRequest
 from tests.console.helpers import CREDENTIALS, LONG, MARKUP, asked, follow, form, stored
 from tests.servers.console import NOW, PROFILE, ConsoleSite, guid, owned_user
+from tests.texts.pseudo import Reading
 
 
 class TestCredentials:
@@ -45,8 +46,9 @@ class TestCredentials:
         ],
     )
     def test_each_fault_names_its_field_and_nothing_is_lost(
-        self, site: ConsoleSite, changes: dict[str, str], field: str
+        self, site: ConsoleSite, reading: Reading, changes: dict[str, str], field: str
     ) -> None:
+        reading.allow("at position: expected attribute, operator and value, such as mail")
         answer = site.client().post(CREDENTIALS, data=form(tls_name="kept.example", **changes))
         assert answer.status_code == 422
         assert field in answer.text
@@ -168,7 +170,12 @@ class TestCredentials:
         assert "The sync service does not answer" in page.text
         assert "Save without knowing the effect" in page.text
 
-    def test_the_steps_of_a_test_arrive_with_their_remedy(self, site: ConsoleSite) -> None:
+    def test_the_steps_of_a_test_arrive_with_their_remedy(
+        self, site: ConsoleSite, reading: Reading
+    ) -> None:
+        reading.allow(  # what this directory in memory says
+            "The server answers.", "The service account may sign in.", "people", "departments"
+        )
         site.directory.down = True
         answer = site.client().post(f"{CREDENTIALS}/test", data=form(part="1"))
         assert "The test failed" in answer.text

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from kerauno.tables import LinkProposal, WebSession
 from tests.console.helpers import LONG, asked, follow
 from tests.servers.console import NOW, ConsoleSite, owned_user, row_of
+from tests.texts.pseudo import Reading
 
 
 class TestUsers:
@@ -37,8 +38,9 @@ class TestUsers:
         ],
     )
     def test_what_cannot_be_stored_is_said_and_nothing_is_lost(
-        self, site: ConsoleSite, changes: dict[str, str], said: str
+        self, site: ConsoleSite, reading: Reading, changes: dict[str, str], said: str
     ) -> None:
+        reading.allow("user, manager, admin")  # what the form would have sent
         data = {"email": "tom@goodcompany.local", "first_name": "Tom", "last_name": "Keepme"}
         answer = site.client().post("/console/users/new", data=data | changes)
         assert answer.status_code == 422

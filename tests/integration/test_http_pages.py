@@ -15,6 +15,10 @@ from kerauno import clients, users
 from kerauno.registration import Registration
 from kerauno.tables import Department, Membership
 from tests.integration.site import LOCAL_PASSWORD, PASSWORD, Site, logged
+from tests.texts.pseudo import Reading
+
+# Every page of these tests is looked at for texts that could not be translated.
+pytestmark = pytest.mark.usefixtures("reading")
 
 FORM = {"username": "john.doe@company.com", "password": PASSWORD}
 PAGE = {"Accept": "text/html"}
@@ -100,7 +104,8 @@ def add_admin_page(app: Flask) -> None:
     app.add_url_rule("/only-admins", "only_admins", require_role("admin")(lambda: "yes"))
 
 
-def test_a_role_counts_from_the_next_request(guarded: Site) -> None:
+def test_a_role_counts_from_the_next_request(guarded: Site, reading: Reading) -> None:
+    reading.allow("yes")  # all that this test's own page says
     user_id = guarded.linked()
     browser, _ = guarded.sign_in()
     assert browser.get("/only-admins").status_code == 403

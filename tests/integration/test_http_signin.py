@@ -21,6 +21,9 @@ from tests.integration.site import (
     notice,
 )
 
+# Every page of these tests is looked at for texts that could not be translated.
+pytestmark = pytest.mark.usefixtures("reading")
+
 REFUSED = f"{said.REFUSED_TITLE} {said.REFUSED} {said.REFERENCE}"
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from kerauno.db import Database
 from tests.servers.sso import Sso
+from tests.texts.pseudo import Reading
 
 
 @pytest.fixture
@@ -25,3 +26,13 @@ def provider(sqlite_database: Database, tmp_path: Path) -> Iterator[Sso]:
     made = Sso(sqlite_database, tmp_path)
     yield made
     made.services.close()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _in_brackets(bracketed_language: None) -> None:
+    """Before a site that several tests share is made."""
+
+
+@pytest.fixture(autouse=True)
+def _read_every_page(reading: Reading) -> None:
+    """Every page of these tests is looked at for texts that could not be translated."""

@@ -12,6 +12,7 @@ from kerauno import audit, clients, protected
 from kerauno.registration import GRANTS
 from kerauno.tables import Department
 from tests.servers.sso import REDIRECT, Person, Sso, answered, error_of
+from tests.texts.pseudo import Reading
 
 FORM = {
     "name": "Grafana",
@@ -64,8 +65,9 @@ def test_an_app_is_added_and_its_secret_shown_once(provider: Sso, admin: Person)
 
 
 def test_faults_are_shown_beside_their_fields_and_nothing_is_lost(
-    provider: Sso, admin: Person
+    provider: Sso, admin: Person, reading: Reading
 ) -> None:
+    reading.allow("does not begin with https://.")  # the end of a sentence of the records
     faulty = FORM | {"redirect_uris": "ftp://x", "scopes": 'a"b', "name": "My app"}
     page = admin.browser.post("/console/clients/new", data=faulty)
     assert page.status_code == 422

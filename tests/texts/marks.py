@@ -24,6 +24,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 _READABLE = re.compile(
     r"[A-Z…“](?!\w*=).*[a-z]"  # like the beginning of a text,
     r"|[a-z]+ [a-z]+ [a-z]+"  # or three words,
+    r"|[0-9.]+ [a-z]+ |[a-z.]+, [a-z]"
     r"|[ ,:;]+[a-z][a-z ]*$|[a-z][a-z ]* $",  # or a piece that is glued to others
     re.DOTALL,
 )
@@ -101,7 +102,20 @@ class _Page(HTMLParser):
             self.found.append(Unmarked(line, text))
 
 
-NAMES = frozenset({"Kerauno", "· Kerauno", "Yealink", "Grandstream", "Cisco", "UTC", "OpenLDAP"})
+NAMES = frozenset(
+    {
+        "StartTLS",
+        "LDAPS",
+        "Active Directory",
+        "Kerauno",
+        "· Kerauno",
+        "Yealink",
+        "Grandstream",
+        "Cisco",
+        "UTC",
+        "OpenLDAP",
+    }
+)
 """Names of products and of the time scale: the same in every language."""
 
 
