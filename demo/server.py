@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import socket
 import socketserver
 import ssl
 import threading
@@ -53,6 +54,7 @@ class Connection(socketserver.BaseRequestHandler):
         """Answer until the client leaves, falls silent or breaks the protocol."""
         session, buffer = Session(), b""
         self.request.settimeout(IDLE_SECONDS)
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             while received := self.request.recv(65536):
                 buffer += received

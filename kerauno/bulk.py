@@ -6,15 +6,13 @@ the order of the named columns; values are converted by the column types as ever
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import psycopg
 from sqlalchemy import Dialect, Table
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from kerauno.db import translate
+from kerauno.drivers import driver_errors, translate
 from kerauno.hot import Hot, of
 
 Row = tuple[Any, ...]
@@ -92,7 +90,7 @@ def _many(
         counts.add(sql)
     try:
         send(hot.connection.cursor(), sql, ready)  # type: ignore[attr-defined]
-    except (sqlite3.Error, psycopg.Error) as error:
+    except driver_errors() as error:
         unavailable = translate(error)
         if unavailable is not None:
             raise unavailable from error

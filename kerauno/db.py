@@ -23,14 +23,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
-from kerauno.errors import DatabaseUnavailable, SchemaOutdated
+from kerauno.drivers import driver_errors, translate
+from kerauno.errors import DatabaseUnavailable
 from kerauno.hot import Counts, Driver, Hot
 
 LOCK_SECONDS = 5.0
@@ -38,7 +38,6 @@ LOCK_SECONDS = 5.0
 
 _PING_AFTER = 30.0  # seconds a PostgreSQL connection may idle before it is tried first
 _KEPT = 32  # driver connections kept for the fast paths
-_OUTDATED = "The database is on another version's tables. Run: authsvc db upgrade"
 
 
 class Database:
@@ -203,7 +202,7 @@ class Database:
 
     def _drop_or_keep(self, hot: Hot, error: BaseException) -> None:
         """After an exception: keep the connection if it is sound, and say what went wrong."""
-        if isinstance(error, (sqlite3.Error, psycopg.Error)):
+        if isinstance(error, driver_errors()):
             hot.connection.close()
             translated = translate(error)
             if translated is not None:
@@ -237,7 +236,7 @@ def translating() -> Iterator[None]:
     """Errors of SQLAlchemy and the drivers leave the block as what they mean, see `translate`."""
     try:
         yield
-    except (DBAPIError, sqlite3.Error, psycopg.Error) as error:
+    except driver_errors(DBAPIError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         translated = None if cause is None else translate(cause)
         if translated is None:
@@ -245,25 +244,6 @@ def translating() -> Iterator[None]:
         raise translated from error
     except PoolTimeout as error:
         raise DatabaseUnavailable("Every connection to the database is busy.") from error
-
-
-def translate(error: BaseException) -> DatabaseUnavailable | None:
-    """What a driver's error means for the caller, or None where it is about the data itself."""
-    if isinstance(error, sqlite3.OperationalError):
-        text = str(error)
-        if text.startswith(("no such table", "no such column")) or "has no column" in text:
-            return SchemaOutdated(_OUTDATED)
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
-            return None  # our statement is at fault, not the database
-        return DatabaseUnavailable(f"The database cannot be used now: {text}.")
-    if isinstance(error, (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)):
-        return SchemaOutdated(_OUTDATED)
-    if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
-        first = (str(error).strip().splitlines() or ["no answer"])[0]
-        return DatabaseUnavailable(f"The database cannot be used now: {first}.")
-    if type(error) is sqlite3.DatabaseError:  # not a database, or malformed
-        return DatabaseUnavailable(f"The database file cannot be read: {error}.")
-    return None
 
 
 def _driver_url(url: str) -> URL:
@@ -336,7 +316,7 @@ def _answers(connection: Any) -> bool:
         connection.execute("SELECT 1")
         if not connection.autocommit:
             connection.rollback()
-    except psycopg.Error:
+    except driver_errors():
         return False
     return True
 
@@ -344,7 +324,7 @@ def _answers(connection: Any) -> bool:
 def _roll_back(connection: Driver) -> None:
     try:
         connection.execute("ROLLBACK")
-    except (sqlite3.Error, psycopg.Error):
+    except driver_errors():
         pass  # the connection is gone or had no transaction: nothing of it was kept
 
 

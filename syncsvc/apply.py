@@ -19,7 +19,8 @@ from sqlalchemy.orm import Session
 
 from dirclient.model import Guid
 from kerauno.bulk import RowRefused
-from kerauno.db import Database, translate
+from kerauno.db import Database
+from kerauno.drivers import translate
 from kerauno.errors import LeaseLost, RecordError
 from syncsvc.actions import ActionKind, DepartmentAction, PersonAction, Plan
 from syncsvc.departments_sql import (
