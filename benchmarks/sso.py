@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -178,7 +178,7 @@ def _constant(host: str, port: int) -> bool:
     return held.get("/").status == 200
 
 
-def measured(name: str, jobs: list[Callable[[], bool]], pid: int, each: int = 1) -> Figures:
+def measured(name: str, jobs: Sequence[Callable[[], bool]], pid: int, each: int = 1) -> Figures:
     """Run and print; `each` is how many of what is measured one job does."""
     figures = measure(jobs, CONCURRENCY, pid)
     rate, cpu = figures.rate * each, figures.cpu_ms / each

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ class Sync:
             for row in self.rows(User)
         }
 
-    def members(self, name: str) -> set[str]:
+    def members(self, name: str) -> AbstractSet[str]:
         """Usernames of a department's members."""
         with self.db.read() as s:
             return set(
@@ -144,7 +145,7 @@ class Sync:
         """The mirror, whole."""
         return {t.__tablename__: self.rows(t) for t in (SeenPerson, SeenDepartment, SeenMember)}
 
-    def held_out(self) -> set[str]:
+    def held_out(self) -> AbstractSet[str]:
         """Identities held out."""
         return {row["guid"] for row in self.rows(HeldOut)}
 

@@ -67,7 +67,7 @@ def fill(site: ConsoleSite) -> dict[str, Any]:
         {"action": "update", "subject": "user", "guid": person, "subject_id": user_id,
          "name": HOSTILE, "before": {"last_name": LONG}, "after": {"last_name": "Berg"}}
     ]  # fmt: skip
-    found = {
+    found: dict[str, Any] = {
         "user": user_id, "person": odd[0], "conflict": odd[2], "held": odd[3], "department": ou,
         "sales": sales,
         "run": site.run(changes=changes, counts={"updated": 1}, delay_seconds=1.2, people=5),

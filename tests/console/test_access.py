@@ -237,7 +237,7 @@ def test_ad_members_are_refused_removal_and_owned_fields_change(site: ConsoleSit
     assert removed.content_type == "application/problem+json"
     changed = client.patch("/api/v1/users/2", json={"first_name": "Eve"})
     assert changed.status_code == 409
-    assert client.get("/api/v1/users/2").json["first_name"] == "Anna"
+    assert client.get("/api/v1/users/2").get_json()["first_name"] == "Anna"
 
 
 def test_a_forced_post_of_an_owned_field_is_refused(site: ConsoleSite) -> None:

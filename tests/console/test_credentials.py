@@ -188,7 +188,7 @@ class TestCredentials:
     def test_a_file_that_is_no_certificate_is_refused(self, site: ConsoleSite) -> None:
         import io
 
-        data = form() | {"ca_file": (io.BytesIO(b"\x30\x82DER"), "ca.crt")}  # type: ignore[dict-item]
+        data = form() | {"ca_file": (io.BytesIO(b"\x30\x82DER"), "ca.crt")}
         answer = site.client().post(CREDENTIALS, data=data, content_type="multipart/form-data")
         assert answer.status_code == 422
         assert "holds no certificate in PEM form" in answer.text

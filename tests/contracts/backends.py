@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import ldap3
-from ldap3.utils.dn import escape_rdn
+from ldap3.utils.dn import escape_rdn, safe_rdn
 
 from dirclient.client import DirectoryClient
 from dirclient.errors import (
@@ -331,7 +331,7 @@ class SlapdBackend(Backend):
         self.server.modify(identity.dn, givenName=first)
 
     def leave(self, identity: Identity) -> None:
-        rdn = ldap3.utils.dn.safe_rdn(identity.dn)[0]
+        rdn = safe_rdn(identity.dn)[0]
         self.server.admin.modify_dn(identity.dn, rdn, new_superior=self.outside)
 
     def delete(self, identity: Identity) -> None:

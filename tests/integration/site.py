@@ -78,7 +78,7 @@ class Site:
         with self.services.database.write() as s:
             return users.create(s, new, self.at).id
 
-    def person(self, account: str = "john.doe", **fields: object) -> Person:
+    def person(self, account: str = "john.doe", **fields: Any) -> Person:
         return self.directory.add_person(account, password=PASSWORD, **fields)
 
     def link(self, user_id: int, person: Person) -> None:

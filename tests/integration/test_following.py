@@ -11,6 +11,7 @@ from typing import Any
 
 import ldap3
 import pytest
+from ldap3.core.exceptions import LDAPException
 
 from dirclient.client import DirectoryClient
 from dirclient.errors import Incomplete
@@ -194,7 +195,7 @@ class Company:
         edit: Callable[[], None] = self.chance.choice([*often, *often, *rarely])
         try:
             edit()
-        except ldap3.core.exceptions.LDAPException as refused:
+        except LDAPException as refused:
             return f"{edit.__name__} (refused: {type(refused).__name__})"
         finally:
             self._reindex()

@@ -11,7 +11,7 @@ import pytest
 
 from dirclient.client import DirectoryClient
 from dirclient.errors import Incomplete, Misconfigured
-from dirclient.model import Snapshot
+from dirclient.model import Guid, Snapshot
 from dirclient.profile import Profile
 from dirclient.scan import Scan
 from tests.servers import quirks
@@ -321,7 +321,7 @@ def test_somebody_who_moves_meanwhile_is_not_missed(
     for number in range(6):
         fresh_ou.user(f"p{number}", early)
     mover = fresh_ou.user("mover", late)
-    guid = dc.guid(mover)
+    guid = Guid(dc.guid(mover))
     client = clients(user_search_dn=fresh_ou.dn)
     edits = iter([lambda: dc.move(mover, early), lambda: dc.add_user(fresh_ou.name("new"), late)])
     admit = Scan.admit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,16 +53,17 @@ def test_two_administrators_do_not_overwrite_each_other_unseen(database: Databas
 
 
 def test_values_out_of_bounds_are_refused_whole(database: Database) -> None:
-    for changes, field in [
+    faults: list[tuple[dict[str, Any], str]] = [
         ({"sync_interval": 5}, "sync_interval"),
         ({"reserve_days": -1}, "reserve_days"),
         ({"guard_percent": 101}, "guard_percent"),
         ({"ring_group_first": "600"}, "ring_group_range"),
         ({"ring_group_first": "699", "ring_group_last": "600"}, "ring_group_range"),
         ({"role_groups": {"g": "root"}}, "role_groups"),
-    ]:
+    ]
+    for changes, field in faults:
         with pytest.raises(InvalidValue) as refused, database.write() as s:
-            directories.save(s, {"profile": {}, **changes}, by="a", now=NOW)
+            directories.save(s, {"profile": {}} | changes, by="a", now=NOW)
         assert refused.value.field == field
     with pytest.raises(KeyError), database.write() as s:
         directories.save(s, {"pasword": "x"}, by="a", now=NOW)

@@ -50,7 +50,7 @@ def describe(database: Database) -> set[tuple[str, ...]]:
         if not database.sqlite:
             rows = s.execute(text(_DESCRIBE_POSTGRES)).all()
             return {tuple(map(str, row)) for row in rows if row[1] != "alembic_version"}
-        found = set()
+        found: set[tuple[str, ...]] = set()
         for kind, name, table, sql in s.execute(
             text("SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL")
         ):

@@ -17,6 +17,7 @@ from kerauno import departments, numbers, users
 from kerauno.db import Database
 from kerauno.errors import InvalidValue, NumberTaken
 from kerauno.tables import Number
+from kerauno.tables_base import Base
 from tests.records import NOW, add_directory, add_user, new_guid
 
 
@@ -138,7 +139,7 @@ class NumberSpace(RuleBasedStateMachine):
         self.until: dict[str, object] = {}
         with self.database.write() as s:
             for table in ("number", "membership", "ring_group", "department", "user"):
-                s.execute(users.User.__table__.metadata.tables[table].delete())
+                s.execute(Base.metadata.tables[table].delete())
             self.users = [add_user(s, f"user.n{index}").id for index in range(4)]
             directory = add_directory(s)
             self.groups = []

@@ -15,7 +15,7 @@ import pytest
 from dirclient.model import AccountState
 from kerauno import lease
 from kerauno.db import Database
-from kerauno.errors import DatabaseUnavailable, LeaseLost, NumberTaken
+from kerauno.errors import DatabaseUnavailable, LeaseLost, NumberTaken, Stale
 from kerauno.tables import Lease, Run, RunChange
 from syncsvc import apply, departments, people_sql
 from syncsvc.engine import Ask
@@ -293,7 +293,7 @@ def test_the_reason_of_each_failure_is_in_the_journal(
     def unlucky(s: object, ids: dict[str, int], creates: list[object], changes: object) -> None:
         honest(s, ids, creates, changes)  # type: ignore[arg-type]
         if any(a.want.extension == "1013" for a in creates):  # type: ignore[attr-defined]
-            raise people_sql.Stale("moved")
+            raise Stale("moved")
 
     monkeypatch.setattr(people_sql, "_number", unlucky)
     report = sync.build()

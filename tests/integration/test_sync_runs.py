@@ -39,7 +39,7 @@ def add_local(sync: Sync, name: str, extension: str | None = None, **fields: str
         first_name="Local",
         last_name="User",
         extension=extension,
-        **fields,  # type: ignore[arg-type]
+        **fields,
     )
     with sync.db.write() as s:
         return users.create(s, new, sync.clock()).id

@@ -343,7 +343,7 @@ def test_requests_are_taken_up_and_answered(loop: Turned) -> None:
 def test_a_request_that_cannot_be_done_says_why(loop: Turned) -> None:
     sync = loop.sync
     loop.turn()
-    wrong = {
+    wrong: dict[str, dict[str, Any]] = {
         "confirm": {"run": 99},
         "discard": {},
         "import": {"dn": "CN=Nobody,DC=x", "number": "600"},

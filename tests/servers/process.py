@@ -81,7 +81,7 @@ class Server:
 
         def ready() -> bool:
             if self.process.poll() is not None:
-                raise RuntimeError(f"{self.process.args}: ended\n{self.tail()}")
+                raise RuntimeError(f"{self.process.args!r}: ended\n{self.tail()}")
             return condition()
 
         try:

@@ -16,7 +16,6 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +175,7 @@ class SambaDC(Administration):
         self._admin = None
 
     def use_certificate(
-        self, names: Iterable[str] = (), addresses: Iterable[str] = (), **validity: datetime
+        self, names: Iterable[str] = (), addresses: Iterable[str] = (), **validity: Any
     ) -> None:
         """Exchange the server's certificate; restart to use it."""
         self.authority.issue(self.folder / "pki", names, addresses, **validity)

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ldap3
 from ldap3.core.exceptions import (
@@ -16,11 +16,14 @@ from ldap3.core.exceptions import (
     LDAPEntryAlreadyExistsResult,
 )
 from ldap3.utils.conv import escape_filter_chars
-from ldap3.utils.dn import escape_rdn
+from ldap3.utils.dn import escape_rdn, safe_rdn
 
 from demo import company
 from tests.servers import company as domain
 from tests.servers.pki import VerifiedTls
+
+if TYPE_CHECKING:
+    from tests.servers.samba import SambaDC
 
 SCRIPT = Path(__file__).with_name("samba_offline.py")
 # Samba's library belongs to the system's interpreter; -I keeps this folder off its path.
@@ -52,7 +55,7 @@ class Administration:
         self.dc_folder = dc_folder
         self._admin: ldap3.Connection | None = None
 
-    def connect(self, name: str = "", password: str = "") -> ldap3.Connection:
+    def connect(self, name: str = "", password: str = "") -> Any:
         """A bound ldap3 connection over LDAPS; the administrator's unless another is named."""
         connection = self._connection(name or self.admin_upn, password or self.admin_password)
         if not connection.bind():
@@ -79,7 +82,7 @@ class Administration:
         return ldap3.Connection(server, name, password, auto_referrals=False, receive_timeout=30)
 
     @property
-    def admin(self) -> ldap3.Connection:
+    def admin(self) -> Any:  # an ldap3.Connection, whose stubs know half of it
         """The administrator's connection, kept open; raises on any result but success."""
         if self._admin is None or self._admin.closed:
             self._admin = self.connect()
@@ -167,7 +170,7 @@ class Administration:
 
     def move(self, dn: str, ou: str) -> str:
         """Move below another OU; return the new DN."""
-        rdn = ldap3.utils.dn.safe_rdn(dn)[0]
+        rdn = safe_rdn(dn)[0]
         self.admin.modify_dn(dn, rdn, new_superior=ou)
         return f"{rdn},{ou}"
 
@@ -175,7 +178,7 @@ class Administration:
         """Give another RDN value; return the new DN."""
         kind = dn.split("=", 1)[0]
         rdn = f"{kind}={escape_rdn(name)}"
-        parent = dn[len(ldap3.utils.dn.safe_rdn(dn)[0]) + 1 :]
+        parent = dn[len(safe_rdn(dn)[0]) + 1 :]
         self.admin.modify_dn(dn, rdn)
         return f"{rdn},{parent}"
 
@@ -290,7 +293,7 @@ class Administration:
 class Scratch:
     """An OU of one test's own in a shared domain; `close()` deletes all of it."""
 
-    def __init__(self, dc: Administration) -> None:
+    def __init__(self, dc: SambaDC) -> None:
         self.dc = dc
         self.tag = uuid.uuid4().hex[:8]  # make account names unique with it
         self.dn = dc.add_ou(f"t-{self.tag}")

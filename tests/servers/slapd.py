@@ -261,7 +261,7 @@ class Slapd:
         } | overrides
 
     @property
-    def admin(self) -> ldap3.Connection:
+    def admin(self) -> Any:  # an ldap3.Connection, whose stubs know half of it
         """The administrator's connection; raises on any result but success."""
         if self._admin is None or self._admin.closed:
             server = ldap3.Server(

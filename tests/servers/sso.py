@@ -173,7 +173,7 @@ class Sso:
         """The tokens of a whole code flow."""
         response = self.redeem(app, self.code(person, app, **params))
         assert response.status_code == 200, response.text
-        body: dict[str, Any] = response.json
+        body: dict[str, Any] = response.get_json()
         return body
 
     def refresh(self, app: RegisteredApp, token: str, **form: Any) -> TestResponse:
@@ -196,7 +196,7 @@ def answered(response: TestResponse, at: str = REDIRECT) -> dict[str, str]:
 
 def error_of(response: TestResponse) -> tuple[int, str]:
     """Status and `error` of a program's answer."""
-    body: dict[str, Any] = response.json
+    body: dict[str, Any] = response.get_json()
     return response.status_code, body["error"]
 
 

@@ -115,7 +115,7 @@ def test_kerberos_is_told_from_a_password(sso: Sso) -> None:
 
     person, app = sso.person(), sso.register()
     silent = sso.sign_in(person.id, person.subject, method="kerberos")
-    keys = KeySet.import_key_set(sso.browser().get("/oauth/jwks").json)
+    keys = KeySet.import_key_set(sso.browser().get("/oauth/jwks").get_json())
     claims = jwt.decode(sso.tokens(silent, app)["id_token"], keys).claims
     assert (claims["acr"], claims["amr"]) == ("urn:kerauno:acr:kerberos", ["wia"])
 

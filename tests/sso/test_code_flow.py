@@ -10,7 +10,7 @@ from tests.servers.sso import ISSUER, REDIRECT, Sso, answered, error_of
 
 
 def _claims(sso: Sso, token: str) -> dict[str, object]:
-    keys = KeySet.import_key_set(sso.browser().get("/oauth/jwks").json)
+    keys = KeySet.import_key_set(sso.browser().get("/oauth/jwks").get_json())
     return jwt.decode(token, keys, algorithms=["RS256", "ES256"]).claims
 
 
@@ -56,7 +56,7 @@ def test_userinfo_tells_what_the_scopes_allow(sso: Sso) -> None:
     everything = sso.userinfo(
         sso.tokens(person, app, scope="openid profile email phone groups")["access_token"]
     )
-    assert everything.json == {
+    assert everything.get_json() == {
         "sub": person.subject,
         "name": "Jane Roe",
         "given_name": "Jane",
@@ -70,14 +70,14 @@ def test_userinfo_tells_what_the_scopes_allow(sso: Sso) -> None:
         "groups": [],
     }
     little = sso.userinfo(sso.tokens(person, app, scope="openid")["access_token"])
-    assert little.json == {"sub": person.subject}
+    assert little.get_json() == {"sub": person.subject}
 
 
 def test_a_refresh_token_comes_with_offline_access_alone(sso: Sso) -> None:
     person, app = sso.person(), sso.register()
     assert "refresh_token" not in sso.tokens(person, app, scope="openid profile")
     first = sso.tokens(person, app, scope="openid offline_access")
-    second = sso.refresh(app, first["refresh_token"]).json
+    second = sso.refresh(app, first["refresh_token"]).get_json()
     assert second["refresh_token"] != first["refresh_token"]
     assert _claims(sso, second["id_token"])["sub"] == person.subject
     assert sso.userinfo(second["access_token"]).status_code == 200
@@ -88,16 +88,19 @@ def test_refreshing_may_narrow_the_scope_and_never_widen_it(sso: Sso) -> None:
     first = sso.tokens(person, app, scope="openid email offline_access")
     wide = sso.refresh(app, first["refresh_token"], scope="openid profile")
     assert error_of(wide) == (400, "invalid_scope")
-    narrow = sso.refresh(app, first["refresh_token"], scope="openid").json
+    narrow = sso.refresh(app, first["refresh_token"], scope="openid").get_json()
     assert narrow["scope"] == "openid"
-    assert sso.userinfo(narrow["access_token"]).json == {"sub": person.subject}
-    assert sso.refresh(app, narrow["refresh_token"]).json["scope"] == "openid email offline_access"
+    assert sso.userinfo(narrow["access_token"]).get_json() == {"sub": person.subject}
+    assert (
+        sso.refresh(app, narrow["refresh_token"]).get_json()["scope"]
+        == "openid email offline_access"
+    )
 
 
 def test_a_refresh_token_used_twice_ends_everything(sso: Sso) -> None:
     person, app = sso.person(), sso.register()
     first = sso.tokens(person, app, scope="openid offline_access")
-    second = sso.refresh(app, first["refresh_token"]).json
+    second = sso.refresh(app, first["refresh_token"]).get_json()
     assert error_of(sso.refresh(app, first["refresh_token"])) == (400, "invalid_grant")
     assert error_of(sso.refresh(app, second["refresh_token"])) == (400, "invalid_grant")
     assert error_of(sso.userinfo(second["access_token"])) == (401, "invalid_token")
@@ -107,7 +110,7 @@ def test_a_refresh_token_used_twice_ends_everything(sso: Sso) -> None:
 def test_a_code_used_twice_ends_what_it_gave(sso: Sso) -> None:
     person, app = sso.person(), sso.register()
     code = sso.code(person, app, scope="openid offline_access")
-    given = sso.redeem(app, code).json
+    given = sso.redeem(app, code).get_json()
     assert sso.userinfo(given["access_token"]).status_code == 200
     assert error_of(sso.redeem(app, code)) == (400, "invalid_grant")
     assert error_of(sso.userinfo(given["access_token"])) == (401, "invalid_token")
@@ -122,7 +125,7 @@ def test_tokens_run_out(sso: Sso) -> None:
     given = sso.tokens(person, app, scope="openid offline_access")
     sso.clock.pass_(seconds=600)
     assert error_of(sso.userinfo(given["access_token"])) == (401, "invalid_token")
-    given = sso.refresh(app, given["refresh_token"]).json
+    given = sso.refresh(app, given["refresh_token"]).get_json()
     sso.clock.pass_(days=30)
     assert error_of(sso.refresh(app, given["refresh_token"])) == (400, "invalid_grant")
 
@@ -150,7 +153,7 @@ def test_introspection_and_revocation(sso: Sso) -> None:
     asked = {"token": given["access_token"]}
 
     def ask(data: dict[str, str]) -> object:
-        return sso.browser().post("/oauth/introspect", data=data, headers=resource.basic).json
+        return sso.browser().post("/oauth/introspect", data=data, headers=resource.basic).get_json()
 
     now = int(sso.clock().timestamp())
     assert ask(asked) == {
@@ -179,7 +182,7 @@ def test_introspection_and_revocation(sso: Sso) -> None:
 
 def test_client_credentials_are_for_the_app_itself(sso: Sso) -> None:
     app = sso.register(scopes=("openid", "phonebook:read"))
-    body = sso.token(app, grant_type="client_credentials", scope="phonebook:read").json
+    body = sso.token(app, grant_type="client_credentials", scope="phonebook:read").get_json()
     assert {name: body[name] for name in ("token_type", "expires_in", "scope")} == {
         "token_type": "Bearer",
         "expires_in": 600,
@@ -189,7 +192,7 @@ def test_client_credentials_are_for_the_app_itself(sso: Sso) -> None:
     told = sso.browser().post(
         "/oauth/introspect", data={"token": body["access_token"]}, headers=app.basic
     )
-    assert (told.json["sub"], told.json["active"]) == (app.id, True)
+    assert (told.get_json()["sub"], told.get_json()["active"]) == (app.id, True)
     assert error_of(sso.userinfo(body["access_token"])) == (401, "invalid_token")
     about_people = sso.token(app, grant_type="client_credentials", scope="openid")
     assert error_of(about_people) == (400, "invalid_scope")
@@ -206,8 +209,8 @@ def test_a_pushed_request_is_used_in_place_of_parameters(sso: Sso) -> None:
         "code_challenge_method": "S256",
     }
     pushed = sso.browser().post("/oauth/par", data=form, headers=app.basic)
-    assert (pushed.status_code, pushed.json["expires_in"]) == (201, 90)
-    handle = pushed.json["request_uri"]
+    assert (pushed.status_code, pushed.get_json()["expires_in"]) == (201, 90)
+    handle = pushed.get_json()["request_uri"]
     assert handle.startswith("urn:ietf:params:oauth:request_uri:")
     query = {"client_id": app.id, "request_uri": handle}
     answer = answered(person.browser.get("/oauth/authorize", query_string=query))

@@ -29,7 +29,7 @@ def test_a_code_flow(warm: tuple[Sso, Person, RegisteredApp]) -> None:
     sso, person, app = warm
     got: dict[str, str] = {}
     assert _cost(sso, lambda: got.update(code=sso.code(person, app, scope=SCOPE))) == (2, 1)
-    assert _cost(sso, lambda: got.update(sso.redeem(app, got["code"]).json)) == (5, 4)
+    assert _cost(sso, lambda: got.update(sso.redeem(app, got["code"]).get_json())) == (5, 4)
     assert _cost(sso, lambda: sso.userinfo(got["access_token"])) == (1, 0)
 
 
@@ -59,7 +59,7 @@ def test_departments_cost_one_more(warm: tuple[Sso, Person, RegisteredApp]) -> N
 
 def test_a_polling_device(warm: tuple[Sso, Person, RegisteredApp]) -> None:
     sso, _, app = warm
-    started = sso.browser().post("/oauth/device", headers=app.basic).json
+    started = sso.browser().post("/oauth/device", headers=app.basic).get_json()
     grant = "urn:ietf:params:oauth:grant-type:device_code"
 
     def poll() -> None:

@@ -21,7 +21,7 @@ def _phone(sso: Sso, **more: Any) -> RegisteredApp:
 def _start(sso: Sso, app: RegisteredApp, scope: str = SCOPE) -> dict[str, Any]:
     response = sso.browser().post("/oauth/device", data={"client_id": app.id, "scope": scope})
     assert response.status_code == 200, response.text
-    body: dict[str, Any] = response.json
+    body: dict[str, Any] = response.get_json()
     return body
 
 
@@ -53,8 +53,8 @@ def test_the_whole_way(sso: Sso) -> None:
     assert (page.status_code, "Desk phone" in page.text, code in page.text) == (200, True, True)
     assert "Device connected" in _answer(person, code).text
     sso.clock.pass_(seconds=5)
-    given = _poll(sso, app, started).json
-    assert sso.userinfo(given["access_token"]).json == {
+    given = _poll(sso, app, started).get_json()
+    assert sso.userinfo(given["access_token"]).get_json() == {
         "sub": person.subject,
         "phone_number": "4711",
         "phone_number_verified": True,
@@ -158,7 +158,7 @@ def test_a_person_who_left_connects_nothing(sso: Sso) -> None:
     given_started = _start(sso, app)
     _answer(person, started["user_code"])
     _answer(person, given_started["user_code"])
-    given = _poll(sso, app, given_started).json
+    given = _poll(sso, app, given_started).get_json()
     with sso.database.write() as s:
         users.get(s, person.id).active = False
         end_access(s, [person.id], sso.clock())

@@ -37,7 +37,7 @@ def _published(sso: Sso, algorithm: str = "RS256") -> list[str]:
 
 
 def test_the_first_keys_sign_at_once_and_show_nothing_private(sso: Sso) -> None:
-    keys = sso.browser().get("/oauth/jwks").json["keys"]
+    keys = sso.browser().get("/oauth/jwks").get_json()["keys"]
     assert sorted((key["kty"], key["alg"], key["use"]) for key in keys) == [
         ("EC", "ES256", "sig"),
         ("RSA", "RS256", "sig"),
@@ -155,7 +155,7 @@ def test_a_public_key_is_no_shared_secret(sso: Sso) -> None:
 
 def test_discovery_names_everything(provider: Sso) -> None:
     response = provider.browser().get("/.well-known/openid-configuration")
-    document = response.json
+    document = response.get_json()
     OpenIDProviderMetadata(document).validate()
     assert document["issuer"] == ISSUER
     rules = {rule.rule for rule in provider.app.url_map.iter_rules()}
@@ -165,7 +165,7 @@ def test_discovery_names_everything(provider: Sso) -> None:
     assert document["code_challenge_methods_supported"] == ["S256"]
     assert document["authorization_response_iss_parameter_supported"] is True
     same = provider.browser().get("/.well-known/oauth-authorization-server")
-    assert same.json == document
+    assert same.get_json() == document
 
 
 def test_the_issuer_is_the_configured_address_whatever_the_host_header(provider: Sso) -> None:

@@ -37,7 +37,7 @@ def _told(sso: Sso) -> list[tuple[str, dict[str, Any]]]:
     courier = _courier(sso, lambda uri, form: sent.append((uri, form)))
     while courier.deliver():
         pass
-    keys = KeySet.import_key_set(sso.browser().get("/oauth/jwks").json)
+    keys = KeySet.import_key_set(sso.browser().get("/oauth/jwks").get_json())
     told = []
     for uri, form in sorted(sent):
         token = jwt.decode(parse_qs(form)["logout_token"][0], keys, algorithms=["RS256"])
@@ -161,7 +161,7 @@ def test_signing_in_anew_keeps_the_apps_that_signing_out_must_reach(sso: Sso) ->
     app = sso.register(backchannel_logout_uri=BACK)
     given = _signed_in(sso, person, app)
     _sign_in_here(person, "john.doe")
-    given = sso.refresh(app, given["refresh_token"]).json or {}
+    given = sso.refresh(app, given["refresh_token"]).get_json() or {}
     before = sso.browser()
     before.set_cookie(*person.cookie, domain="localhost")
     assert before.get("/api/v1/me").status_code == 401  # the cookie it had is worth nothing

@@ -180,7 +180,7 @@ def test_nonsense_as_tokens(provider: Sso) -> None:
         asked = provider.browser().post(
             "/oauth/introspect", data={"token": token}, headers=app.basic
         )
-        assert asked.status_code == 400 if not token else asked.json == {"active": False}
+        assert asked.status_code == 400 if not token else asked.get_json() == {"active": False}
 
 
 def test_get_is_no_token_request(provider: Sso) -> None:
@@ -243,7 +243,7 @@ def test_an_app_of_others_is_told_of_its_own_tokens_alone(provider: Sso) -> None
     asked = provider.browser().post(
         "/oauth/introspect", data={"token": token}, headers=stranger.basic
     )
-    assert asked.json == {"active": False}
+    assert asked.get_json() == {"active": False}
 
 
 def test_an_app_of_others_may_not_try_passwords(provider: Sso) -> None:
@@ -392,7 +392,7 @@ def test_how_a_token_may_be_sent(provider: Sso) -> None:
     )
     assert error_of(twice) == (400, "invalid_request")
     without = browser.get("/oauth/userinfo")
-    assert (without.status_code, without.json) == (401, {})
+    assert (without.status_code, without.get_json()) == (401, {})
     assert without.headers["WWW-Authenticate"] == 'Bearer realm="Kerauno"'
     cookie = person.browser.get("/oauth/userinfo")
     assert cookie.status_code == 401

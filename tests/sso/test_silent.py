@@ -69,7 +69,7 @@ def _try(
 
 def _name(browser: FlaskClient) -> str | None:
     me = browser.get("/api/v1/me")
-    return me.json["username"] if me.status_code == 200 else None
+    return me.get_json()["username"] if me.status_code == 200 else None
 
 
 def test_an_app_that_wants_a_fresh_sign_in_gets_the_form(silent: Sso) -> None:
@@ -97,7 +97,7 @@ def test_a_ticket_of_a_linked_person_signs_in(silent: Sso) -> None:
     assert (response.status_code, response.headers["Location"]) == (303, "/phonebook")
     proof = base64.b64encode(b"proof").decode()
     assert response.headers["WWW-Authenticate"] == f"Negotiate {proof}"
-    me = browser.get("/api/v1/me").json
+    me = browser.get("/api/v1/me").get_json()
     assert (me["username"], me["session"]["method"]) == ("j.doe", "kerberos")
     with silent.database.read() as s:
         (note,) = audit.page(s, audit.Wanted(events=["sign-in"]))

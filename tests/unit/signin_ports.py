@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from authsvc.directories import OpenDirectory
 from authsvc.outcomes import Attempt, Outcome, Reason, Settled
@@ -136,7 +137,7 @@ class Situation:
         return Budget(self.limit, timedelta(minutes=30), rolling=True)
 
     # What tests do
-    def person(self, account: str = "john.doe", **fields: object) -> Person:
+    def person(self, account: str = "john.doe", **fields: Any) -> Person:
         return self.directory.add_person(account, **fields)
 
     def user(self, email: str = "john.doe@company.com", **fields: object) -> SignInUser:

@@ -318,7 +318,10 @@ def test_who_waits_longest_is_served_first(directories: Callable[..., Directory]
     with pool.verifying():
         for number, thread in enumerate(threads, 1):
             thread.start()
-            wait_until(lambda n=number: len(pool._verifying.waiting) == n, "one more waits")
+            wait_until(
+                lambda: len(pool._verifying.waiting) == number,  # noqa: B023 - asked at once
+                "one more waits",
+            )
     work("me again")
     for thread in threads:
         thread.join(10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from typing import Any
 
 import pytest
 
@@ -100,7 +101,7 @@ def test_every_fault_is_told_at_once() -> None:
         ({"pool_size": 1000}, "pool_size"),
     ],
 )
-def test_a_fault_names_its_field(values: dict[str, object], field: str) -> None:
+def test_a_fault_names_its_field(values: dict[str, Any], field: str) -> None:
     assert fields(**values) == [field]
 
 

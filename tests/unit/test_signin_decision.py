@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from authsvc.outcomes import (
@@ -328,7 +330,7 @@ def test_a_local_user_signs_in_while_the_directory_is_away_or_broken(here: Situa
 
 
 @pytest.mark.parametrize("fields", [{"active": False}, {"blocked": True}])
-def test_a_local_user_without_access(here: Situation, fields: dict[str, object]) -> None:
+def test_a_local_user_without_access(here: Situation, fields: dict[str, Any]) -> None:
     here.local(**fields)
     assert isinstance(here.try_("ada@company.com", LOCAL_PASSWORD), NotLetIn)
 

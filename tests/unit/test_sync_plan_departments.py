@@ -46,8 +46,8 @@ def test_new_departments_import_themselves_with_free_numbers_of_the_range() -> N
     groups = [department(101, "Sales", [1]), department(102, "Engineering", [2])]
     made = plan([person(1), person(2, extension="600")], groups, rules=RANGE)
     assert [(a.name, a.number, a.add_people) for a in made.departments] == [
-        ("Engineering", "601", {guid(2)}),
-        ("Sales", "602", {guid(1)}),
+        ("Engineering", "601", frozenset({guid(2)})),
+        ("Sales", "602", frozenset({guid(1)})),
     ]
 
 
@@ -91,7 +91,7 @@ def test_members_follow_the_directory() -> None:
     people = [person(1), person(2), person(3)]
     made = plan(people, [department(101, "Sales", [2, 3])], known, KEEP)
     (action,) = made.departments
-    assert (action.add, action.remove) == ({3}, {1})
+    assert (set(action.add), set(action.remove)) == ({3}, {1})
 
 
 def test_members_put_in_by_hand_stay() -> None:
@@ -99,7 +99,7 @@ def test_members_put_in_by_hand_stay() -> None:
     known = records(linked(1), linked(2), user(9), departments={SALES.guid: record})
     made = plan([person(1), person(2)], [department(101, "Sales", [1])], known, KEEP)
     (action,) = made.departments
-    assert (action.add, action.remove) == (frozenset(), {2})
+    assert (set(action.add), set(action.remove)) == (set(), {2})
 
 
 def test_leavers_go_and_newcomers_come_with_the_person() -> None:
@@ -152,7 +152,8 @@ def test_an_import_by_hand_brings_its_members_and_nothing_else() -> None:
     assert kinds(made) == {guid(1): "create", guid(2): "create"}
     assert {a.want.origin for a in made.actions if a.want} == {"department"}
     (action,) = made.departments
-    assert (action.number, action.add, action.add_people) == ("600", {4}, {guid(1), guid(2)})
+    assert (action.number, set(action.add)) == ("600", {4})
+    assert set(action.add_people) == {guid(1), guid(2)}
 
 
 def test_a_member_may_not_claim_the_number_of_the_import() -> None:

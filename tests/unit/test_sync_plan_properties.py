@@ -145,7 +145,7 @@ def test_the_order_of_the_input_does_not_matter(
     plan = make_plan(snapshot(who, groups), before, rules)
     users, imported = list(before.users.values()), list(before.departments.items())
     for shuffled in (who, groups, users, imported):
-        luck.shuffle(shuffled)  # type: ignore[arg-type]
+        luck.shuffle(shuffled)
     again = records(
         *users,
         departments=dict(imported),

@@ -54,6 +54,7 @@ def test_a_search_request_carries_everything() -> None:
         [sansldap.FilterEquality("cn", b"a"), sansldap.FilterPresent("mail")]
     )
     paged, deleted = message.controls
+    assert isinstance(paged, sansldap.PagedResultControl)
     assert (paged.critical, paged.size, paged.cookie) == (True, 1000, b"cookie")
     assert (deleted.control_type, deleted.critical) == (wire.SHOW_DELETED, True)
 
