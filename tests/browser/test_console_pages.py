@@ -249,7 +249,7 @@ def test_progress_moves_nothing_on_the_page(site: ConsoleSite, browser: Browser)
             done_run.status, done_run.counts = "applied", {"created": 140}
             runs.finish_request(s, asked, NOW, result={"run": run_id})
         expect(page.get_by_text("140 created")).to_be_visible()
-        page.wait_for_timeout(1200)  # nothing asks any more
+        expect(page.locator("[hx-trigger^=every]")).to_have_count(0)  # nothing asks any more
         expect(page.get_by_role("link", name=f"Open run {run_id}")).to_be_visible()
 
 
