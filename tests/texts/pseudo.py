@@ -48,7 +48,7 @@ def write_language(folder: Path) -> Path:
     language = Catalog(locale="en")
     for message in template:
         if message.id and message.context not in ("between thousands", "decimal point"):
-            forms = message.id if isinstance(message.id, tuple) else (message.id,)
+            forms = (message.id,) if isinstance(message.id, str) else message.id
             said = tuple(bracketed(form) for form in forms)
             language.add(message.id, said if len(said) > 1 else said[0], context=message.context)
     path = folder / f"{CODE}.po"

@@ -112,7 +112,7 @@ def _single_sign_on(site: ConsoleSite, client: FlaskClient) -> None:
     shown = site.anonymous().post(
         "/oauth/device", data={"client_id": app_id, "scope": "openid profile"}
     )
-    code = shown.json["user_code"]
+    code = shown.get_json()["user_code"]
     client.get("/device")
     client.post("/device", data={"user_code": "wrong"})
     assert client.get("/device", query_string={"user_code": code}).status_code == 200
