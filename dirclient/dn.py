@@ -136,7 +136,9 @@ def _fold(text: str) -> str:
         folded = text.lower()
     else:
         folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
-    return " ".join(folded.split(" ")) if "  " not in folded else re.sub(" +", " ", folded)
+    if "  " in folded:
+        folded = re.sub(" +", " ", folded)
+    return text if folded == text else folded  # the same object: a read keeps one of each
 
 
 def split(text: str) -> tuple[str, str]:

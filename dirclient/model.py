@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import enum
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from datetime import datetime
 from typing import Self
+
+_CANONICAL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Guid(str):
@@ -23,12 +26,15 @@ class Guid(str):
     @classmethod
     def from_ad(cls, octets: bytes) -> Self:
         """From the 16 octets of `objectGUID`. Raises ValueError on another length."""
-        return cls(uuid.UUID(bytes_le=octets))
+        if len(octets) != 16:
+            raise ValueError("a GUID is 16 octets")
+        plain = (octets[3::-1] + octets[5:3:-1] + octets[7:5:-1] + octets[8:]).hex()
+        return cls(f"{plain[:8]}-{plain[8:12]}-{plain[12:16]}-{plain[16:20]}-{plain[20:]}")
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """From text in any usual form (braces, upper case). Raises ValueError on nonsense."""
-        return cls(uuid.UUID(text))
+        return cls(text if _CANONICAL.fullmatch(text) else uuid.UUID(text))
 
 
 class AccountState(enum.StrEnum):

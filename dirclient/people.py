@@ -24,6 +24,8 @@ _NEVER = (0, 0x7FFFFFFFFFFFFFFF)  # accountExpires: both mean never (MS-ADA1 2.3
 _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)  # of a FILETIME, in units of 100 ns
 _PERMANENT_LOCK = "000001010000Z"  # pwdAccountLockedTime: until an administrator unlocks
 
+_LDAP_STATE = frozenset(presets.OPENLDAP.state)
+
 
 def clean(text: str | None) -> str | None:
     """NFC-normalised and stripped; None for nothing, for blanks and for what holds a NUL."""
@@ -124,16 +126,10 @@ def generalized_time(text: str | None) -> datetime | None:
     digits, _, fraction = text[:-1].partition(".")
     if len(digits) != 14 or not digits.isascii() or not digits.isdigit():
         return None
+    if digits.endswith("60"):  # a leap second, which a calendar cannot hold
+        digits = f"{digits[:12]}59"
     try:
-        at = datetime(
-            int(digits[:4]),
-            int(digits[4:6]),
-            int(digits[6:8]),
-            int(digits[8:10]),
-            int(digits[10:12]),
-            min(int(digits[12:]), 59),
-            tzinfo=UTC,
-        )
+        at = datetime.fromisoformat(f"{digits[:8]}T{digits[8:]}+00:00")
         return at + timedelta(seconds=float(f"0.{fraction}")) if fraction.strip("0") else at
     except (ValueError, OverflowError):
         return None
@@ -165,6 +161,8 @@ def ad_state(entry: Entry, now: datetime) -> tuple[AccountState, bool, bool]:
 
 def ldap_state(entry: Entry, now: datetime) -> tuple[AccountState, bool, bool]:
     """State, locked, must change of a POSIX or ppolicy account (slapo-ppolicy(5))."""
+    if entry.attributes.keys().isdisjoint(_LDAP_STATE):  # most accounts
+        return AccountState.ACTIVE, False, False
     locked_at = entry.text("pwdaccountlockedtime")
     ends = generalized_time(entry.text("pwdendtime"))
     days = entry.integer("shadowexpire", -1)

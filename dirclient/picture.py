@@ -65,6 +65,10 @@ class Picture:
         """Who is in which department may have changed: work it out again when asked."""
         self._index = self._departments = None
 
+    def regrouped(self) -> None:
+        """The same, where no person came, went or moved."""
+        self._departments = None
+
     # -- people
 
     def admit(self, person: Person, rid: int, expires: datetime | None) -> None:
@@ -114,11 +118,18 @@ class Picture:
     def person_of(self, reference: str) -> Guid | None:
         """The recognized person behind a member reference."""
         if self.by_dn:
-            if self._index is None:
-                self._index = {dns.key(one.dn): one.guid for one in self.people.values()}
-            return self._index.get(reference)
+            return self._people_by_dn().get(reference)
         person = self.people.get(reference)  # type: ignore[call-overload]
         return person.guid if person else None
+
+    def references_to_people(self) -> Iterable[str]:
+        """By what groups name the recognized people."""
+        return self._people_by_dn() if self.by_dn else self.people
+
+    def _people_by_dn(self) -> dict[str, Guid]:
+        if self._index is None:
+            self._index = {dns.key(one.dn): one.guid for one in self.people.values()}
+        return self._index
 
     # -- groups
 

@@ -141,6 +141,7 @@ class Reading:
         if self._profile.department_search_dn.strip():
             picture, scan = self.picture, self._scan
             picture.departments = self._locate("department_search_dn")
+            scan.recognize(picture)
             groups = scan.departments_below(
                 picture, picture.departments.dn, lambda n: self._progress("departments", n, 0)
             )

@@ -159,6 +159,10 @@ class Scan(searches.Searches):
 
     # -- groups and OUs
 
+    def recognize(self, picture: Picture) -> None:
+        """Know at sight, and hold once, the references by which groups name these people."""
+        self._same = {name: name for name in picture.references_to_people()}
+
     def departments_below(
         self,
         picture: Picture,
@@ -191,7 +195,7 @@ class Scan(searches.Searches):
         guid = self.identity(entry)
         changed = generalized_time(entry.text(self.preset.changed))
         picture.units[guid] = Unit(guid, dn, dns.name(dn), True, changed)
-        picture.reshaped()
+        picture.regrouped()
         return None
 
     def take_group(self, picture: Picture, entry: Entry, *, department: bool) -> Group:
@@ -199,14 +203,15 @@ class Scan(searches.Searches):
         dn = plain_dn(entry.dn)
         guid = self.identity(entry)
         members: set[str] = set()
+        same = self._same
         for attribute in self.preset.members:
             for value in self._member_values(entry, dn, attribute):
-                name = reference(value)
+                name = same.get(value.decode("utf-8", "replace")) or reference(value)
                 if value.startswith(b"<GUID="):
                     self._note_stranger(picture, name, value)
                 else:
                     picture.by_dn = True
-                members.add(self._same.setdefault(name, name))
+                members.add(same.setdefault(name, name))
         group = Group(
             guid=guid,
             dn=dn,
@@ -217,7 +222,7 @@ class Scan(searches.Searches):
             changed=generalized_time(entry.text(self.preset.changed)),
         )
         picture.groups[guid] = group
-        picture.reshaped()
+        picture.regrouped()
         return group
 
     def _member_values(self, entry: Entry, dn: str, attribute: str) -> Iterator[bytes]:

@@ -143,16 +143,17 @@ class Searches:
     ) -> Iterator[list[Entry]]:
         """Every entry of a subtree, in pages of this size. Raises `Incomplete`.
 
-        Size 0: what is fastest; nothing else may be asked on the connection meanwhile. That is
-        one whole answer of Samba, which reads every entry twice when asked for pages. Where it
-        is too large, entries already told come again in pages.
+        Size 0: what is fastest; nothing else may be asked on the connection meanwhile. Each page
+        is then asked for ahead; and Samba, which for pages reads every entry twice, is asked for
+        one whole answer. Where that is too large, entries already told come again in pages.
         """
         if not size and self.root.samba:
             with contextlib.suppress(TooLarge):
                 yield from self.connection.whole(base, wanted, attributes, controls, PEOPLE_PAGE)
                 return
-        size = size or PEOPLE_PAGE
-        yield from self.connection.paged(base, wanted, attributes, "subtree", controls, size)
+        yield from self.connection.paged(
+            base, wanted, attributes, "subtree", controls, size or PEOPLE_PAGE, ahead=not size
+        )
 
     def identity(self, entry: Entry) -> Guid:
         """The GUID of an entry. Raises `Incomplete` where the service account may not read it."""

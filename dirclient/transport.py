@@ -232,20 +232,31 @@ class Connection:
         scope: str = "subtree",
         controls: Sequence[Control] = (),
         page_size: int = 1000,
+        *,
+        ahead: bool = False,
     ) -> Iterator[list[Entry]]:
         """Every page, up to the empty cookie that proves the end (RFC 2696).
+
+        `ahead`: the server is asked for the next page before this one is given, and works while
+        the caller does; nothing else can be asked on this connection before the end.
 
         Raises `Incomplete` for anything else: another result code, a torn connection, a server
         that does not page, that repeats a page, or that hands out empty ones for ever.
         """
-        names = tuple(attributes)
+        names, encoded = tuple(attributes), filter.encode()
         cookie, read = b"", 0
         before, empty = "", 0
+        held: list[Entry] = []
         while True:
+            page = SearchResult()
+            paging = (wire.paged_control(page_size, cookie), *controls)
             try:
-                page = self.search(
-                    base, filter, names, scope, (wire.paged_control(page_size, cookie), *controls)
-                )
+                with self._operation as number:
+                    request = wire.search_request(number, base, scope, encoded, names, paging)
+                    self._send(request, self._end())
+                    if held:
+                        yield held
+                    self._collect(number, self._end(), page)
                 if page.code != adcodes.SUCCESS:
                     raise Incomplete(_code_sentence(base, page.code, page.message), read=read)
                 read += len(page.entries)
@@ -261,7 +272,9 @@ class Connection:
             if cookie and ((first and first == before) or empty > _EMPTY_PAGES):
                 raise Incomplete(f"{self.server} sends pages without end.", read=read)
             before = first
-            yield page.entries
+            held = page.entries if ahead and cookie else []
+            if not held:
+                yield page.entries
             if not cookie:
                 return
 
@@ -470,6 +483,10 @@ class Connection:
             self._at = wire.entries(self._data, self._at, number, entries)
             if len(entries) >= portion:
                 return False
+            stop = wire.frame_end(self._data, self._at)
+            if stop > len(self._data):  # often an entry, which is for `wire.entries` again
+                self._fill(stop - self._at, end)
+                continue
             found = self._message(end)
             if found.id != number:
                 self._expect(number, found)

@@ -11,9 +11,11 @@ def lookup_key(text: str) -> str:
     The last NFC is needed because casefolding may decompose (Unicode 15.0, 3.13 D145).
     """
     if text.isascii():
-        return text.strip().lower()
-    folded = unicodedata.normalize("NFC", text).strip().casefold()
-    return unicodedata.normalize("NFC", folded)
+        key = text.strip().lower()
+    else:
+        folded = unicodedata.normalize("NFC", text).strip().casefold()
+        key = unicodedata.normalize("NFC", folded)
+    return text if key == text else key  # the same object: most names are their own keys
 
 
 def search_words(text: str) -> list[str]:

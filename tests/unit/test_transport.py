@@ -20,6 +20,7 @@ from dirclient.profile import Encryption, Profile
 from dirclient.transport import Connection, NotSent, TimedOut, TooLarge, time_limit
 from dirclient.wire import Entry
 from tests.servers.pki import CertificateAuthority
+from tests.servers.process import wait_until
 from tests.unit import ldap_peer
 from tests.unit.ldap_peer import CLOSE, SEARCH, SILENCE, Peer, Request, result
 
@@ -146,6 +147,20 @@ def test_pages_are_followed_to_the_empty_cookie(peer: Peer) -> None:
     peer.script = paging([(0, b"1"), (0, b"2"), (0, b"")])
     assert [len(page) for page in connect(peer).paged("DC=x")] == [1, 1, 1]
     assert len(peer.requests) == 3
+
+
+def test_the_next_page_is_asked_for_before_this_one_is_given(peer: Peer) -> None:
+    peer.script = paging([(0, b"1"), (0, b"2"), (0, b"")])
+    connection = connect(peer)
+    under_way = []
+    asked = iter([2, 3, 3])
+    for page in connection.paged("DC=x", ahead=True):
+        assert len(page) == 1
+        expected = next(asked)
+        wait_until(lambda wanted=expected: len(peer.requests) == wanted, "the next request")
+        under_way.append(connection.busy)
+    assert under_way == [True, True, False]
+    assert connection.operations == 3
 
 
 @pytest.mark.parametrize("code", [1, 3, 4, 10, 11, 32, 50, 51, 52, 53, 80])
