@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from dirclient.model import Guid
 from syncsvc.records import DepartmentRecord, UserRecord
@@ -24,8 +24,7 @@ class ActionKind(enum.StrEnum):
     REACTIVATE = "reactivate"
 
 
-@dataclass(frozen=True, slots=True)
-class Want:
+class Want(NamedTuple):
     """A user and their link as they shall be."""
 
     username: str

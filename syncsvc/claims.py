@@ -112,7 +112,7 @@ class _Arbiter:
 
     def settle(self) -> Settled:
         """Refuse until nothing changes; then say why, once the end is known."""
-        waiting = deque({guid for found in self.claimants for v in found.values() for guid in v})
+        waiting = deque(self._contesting())
         while waiting:
             guid = waiting.popleft()
             if guid in self.refused:
@@ -123,6 +123,18 @@ class _Arbiter:
                 waiting.extend(self._now_blocked(claim))
         conflicts = {guid: self._conflicts(self.claims[guid]) for guid in self.refused}
         return Settled(conflicts, self._takes())
+
+    def _contesting(self) -> set[Guid]:
+        """Those who want what somebody else wants or has: nothing stands in anyone else's way."""
+        return {
+            guid
+            for kind, found in zip(self.kinds, self.claimants, strict=True)
+            for value, guids in found.items()
+            if len(guids) > 1
+            or value in kind.holders
+            or (kind.code is Code.EXTENSION_TAKEN and value in self.reserved)
+            for guid in guids
+        }
 
     def _now_blocked(self, claim: Claim) -> Iterable[Guid]:
         """Those who wanted what this person would have left behind."""

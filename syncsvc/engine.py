@@ -190,7 +190,7 @@ class Engine:
     ) -> Planned:
         """Plan on the records of this moment."""
         with self.db.read() as s:
-            records = load(s, configured.id)
+            records = load(s, configured.id, snapshot.people)
         rules = Rules(
             mode,
             self.now(),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -65,6 +65,14 @@ Row = tuple[Any, ...]
 T = TypeVar("T")
 
 
+class _People(NamedTuple):
+    """Who is new to the mirror, who differs from it, and who is in it alone."""
+
+    new: list[Person]
+    changed: list[Person]
+    gone: list[str]
+
+
 class Mirror:
     """Brings the mirror up to a snapshot and the plan made of it."""
 
@@ -85,59 +93,60 @@ class Mirror:
         People in `failed` were not brought to where the plan wanted them: they are left out
         until a run succeeds.
         """
-        with self._db.read() as s:
-            known = dict(
-                s.execute(
-                    select(SeenPerson.guid, SeenPerson.digest).where(
-                        SeenPerson.directory_id == self._id
-                    )
-                ).all()
-            )
-            known_departments = dict(
-                s.execute(
-                    select(SeenDepartment.guid, SeenDepartment.digest).where(
-                        SeenDepartment.directory_id == self._id
-                    )
-                ).all()
-            )
-        wrote = self._people(snapshot, plan, user_ids, known, frozenset(failed))
-        return self._departments(snapshot, plan, known_departments) or wrote
 
-    def _people(
-        self,
-        snapshot: Snapshot,
-        plan: Plan,
-        user_ids: Mapping[str, int],
-        known: dict[str, str],
-        failed: frozenset[Guid],
-    ) -> bool:
-        new: list[Person] = []
-        changed: list[Person] = []
-        digests: dict[str, str] = {}
-        gone = known.keys() - snapshot.people.keys() - snapshot.hidden
-        for guid, person in snapshot.people.items():
-            if guid in failed:
-                continue
-            state, conflicts = plan.standing[guid]
-            digest = _person_digest(person, state, conflicts, user_ids.get(guid))
-            before = known.get(guid)
-            if before == digest:
-                continue
-            digests[guid] = digest
-            (new if before is None else changed).append(person)
+        def digest(person: Person) -> str:
+            state, conflicts = plan.standing[person.guid]
+            return _person_digest(person, state, conflicts, user_ids.get(person.guid))
 
         def row(person: Person) -> Row:
             state, conflicts = plan.standing[person.guid]
-            user_id, digest = user_ids.get(person.guid), digests[person.guid]
-            values = _person_row(person, state, conflicts, user_id, digest)
+            user_id = user_ids.get(person.guid)
+            values = _person_row(person, state, conflicts, user_id, digest(person))
             return (*values, self._id, str(person.guid))
 
+        with self._db.read() as s:
+            people = self._compared(s, snapshot, digest, frozenset(failed))
+            known = dict(self._known(s, SeenDepartment))
+        wrote = self._write_people(people, row)
+        return self._departments(snapshot, plan, known) or wrote
+
+    def _compared(
+        self,
+        s: Session,
+        snapshot: Snapshot,
+        digest: Callable[[Person], str],
+        failed: frozenset[Guid],
+    ) -> _People:
+        """Hold the people against the mirror, one by one: it may be large."""
+        unseen: dict[str, Person] = {
+            guid: one for guid, one in snapshot.people.items() if guid not in failed
+        }
+        changed: list[Person] = []
+        gone: list[str] = []
+        for guid, before in self._known(s, SeenPerson):
+            person = unseen.pop(guid, None)
+            if person is not None:
+                if digest(person) != before:
+                    changed.append(person)
+            elif guid not in snapshot.people and guid not in snapshot.hidden:
+                gone.append(guid)
+        return _People(list(unseen.values()), changed, gone)
+
+    def _write_people(self, people: _People, row: Callable[[Person], Row]) -> bool:
+        new, changed, gone = people
         keyed = (*_PERSON, *_PERSON_KEY)
         self._write(new, lambda s, part: insert_rows(s, keyed, map(row, part)))
         self._write(changed, lambda s, part: update_rows(s, _PERSON, _PERSON_KEY, map(row, part)))
-        rows = [(self._id, guid) for guid in sorted(gone)]
-        self._write(rows, lambda s, part: delete_rows(s, _PERSON_KEY, part))
+        keys = [(self._id, guid) for guid in sorted(gone)]
+        self._write(keys, lambda s, part: delete_rows(s, _PERSON_KEY, part))
         return bool(new or changed or gone)
+
+    def _known(
+        self, s: Session, table: type[SeenPerson | SeenDepartment]
+    ) -> Iterator[tuple[str, str]]:
+        """Identity and digest of each that the mirror holds, one after the other."""
+        digests = select(table.guid, table.digest).where(table.directory_id == self._id)
+        yield from s.connection().execute(digests)
 
     def _departments(self, snapshot: Snapshot, plan: Plan, known: dict[str, str]) -> bool:
         conflicts: dict[str, list[dict[str, Any]]] = {}

@@ -38,6 +38,8 @@ from syncsvc.rules import (
 )
 
 Standing = tuple[str, tuple[Conflict, ...]]
+_SYNCED: Standing = ("synced", ())
+_READY: Standing = ("ready", ())
 
 
 class Mode(enum.StrEnum):
@@ -129,10 +131,14 @@ class _Planner:
                 self.conflicts[guid] = want
             return
         want = self._desire_of_linked(person, user)
-        if isinstance(want, Desired):
-            self.claims[guid] = Claim(guid, person, want, user, True, self._may_keep(guid))
-        else:
+        if not isinstance(want, Desired):
             self.conflicts[guid] = want
+            return
+        claim = Claim(guid, person, want, user, True, self._may_keep(guid))
+        if user.active and _same(user, self._want(claim)):
+            self.standing[guid] = _SYNCED  # claims nothing that is not this user's already
+        else:
+            self.claims[guid] = claim
 
     def _desire_of_linked(self, person: Person, user: UserRecord) -> Desired | tuple[Conflict, ...]:
         """A link made by signing in grows to a full one when an administrator builds."""
@@ -204,9 +210,9 @@ class _Planner:
     def _act(self, claim: Claim, takes_from: tuple[Guid, ...]) -> None:
         guid = claim.guid
         if not claim.acts:
-            self.standing[guid] = ("synced" if claim.linked else "ready", ())
+            self.standing[guid] = _SYNCED if claim.linked else _READY
             return
-        self.standing[guid] = ("synced", ())
+        self.standing[guid] = _SYNCED
         user = claim.own
         want = self._want(claim)
         if user is None:
@@ -215,8 +221,6 @@ class _Planner:
             kind = ActionKind.LINK
         elif not user.active:
             kind = ActionKind.REACTIVATE
-        elif _same(user, want):
-            return
         else:
             kind = ActionKind.UPDATE
         self.actions[guid] = PersonAction(kind, guid, user, want, takes_from=takes_from)
