@@ -25,6 +25,8 @@ setup: $(BASE)
 demo: $(BASE)
 	@exec .venv/bin/python -m demo.run --port $(PORT)
 
+# Each file to one worker, so that what its tests share starts once. pytest-xdist 3.8 does not
+# heed its own group marks under pytest 9.2.
 test: packages
 	@$(MAKE) --no-print-directory $(DEV) $(KERBEROS) lint
 	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
