@@ -19,7 +19,11 @@ from dirclient.reader import utc_now
 from dirclient.resolve import BaseKind
 from dirclient.rootdse import RootDse, Roots
 from dirclient.scan import Scan
-from dirclient.transport import Connection
+from dirclient.transport import Connection, time_limit
+
+RING_SECONDS = 5.0
+"""How long the doorbell may take: one that is silent longer is no reason to wait, but to look for
+another server and to raise the alarm."""
 
 UNCOUNTED_EVERY = 60
 """Seconds after which a server that does not count its changes is taken to have changed."""
@@ -43,7 +47,8 @@ class DirectoryWatcher:
 
     def ring(self, cursor: Cursor) -> Doorbell:
         """See `dirclient.ports.Watcher`. On a new connection it costs one or two reads more."""
-        seen = self._pool.ask(self._roots.glance)
+        with time_limit(RING_SECONDS):
+            seen = self._pool.ask(self._roots.glance)
         if seen.usn or seen.cookie:
             return Doorbell(seen != cursor, seen.server_id, seen.usn)
         age = self._clock().timestamp() - cursor.usn

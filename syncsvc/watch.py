@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 
+from dirclient.errors import DirectoryError
 from dirclient.model import Guid, Person, Snapshot
 from syncsvc.engine import Client
 from syncsvc.running import Clock
 
 RING_EVERY = 1.0
-"""Seconds between two looks at the doorbell."""
+RING_AT_LEAST_EVERY = 20.0
+"""Seconds between two looks at the doorbell: usually, and at the most. One answer that was long in
+coming must not hide what happens after it."""
 
 SWEEP_EVERY = 30.0
 SWEEP_AT_LEAST_EVERY = 55.0
@@ -26,7 +29,8 @@ time alone, and no server counts that as a change."""
 SHARE_OF_TIME = 0.05
 OPERATIONS_A_SECOND = 5.0
 """The ceiling of what watching costs a domain controller: a twentieth of one connection's time,
-and so many requests a second on average. After an expensive look the next one waits longer."""
+and so many requests a second on average. After an expensive look the next one waits longer;
+after one that failed it does not, for then the loop itself waits."""
 
 _RELEVANT = attrgetter(
     *(name for name in Person.__dataclass_fields__ if name not in ("changed", "usn"))
@@ -71,8 +75,10 @@ class Watch:
         sweeping = began >= self.next_sweep
         try:
             found = self._swept() if sweeping else self._rung()
-        finally:
-            self._pace(began, operations, sweeping=sweeping)
+        except DirectoryError:
+            self._pace(self.clock(), self.client.operations, sweeping=sweeping)
+            raise
+        self._pace(began, operations, sweeping=sweeping)
         if found is None:
             return None
         if found is not self.snapshot and not differ(self.snapshot, found):
@@ -106,7 +112,7 @@ class Watch:
             self.next_sweep = ended + pause
             self.next_ring = max(self.next_ring, ended)
         else:
-            self.next_ring = began + max(RING_EVERY, rest)
+            self.next_ring = max(ended, began + max(RING_EVERY, min(rest, RING_AT_LEAST_EVERY)))
 
 
 def differ(before: Snapshot, after: Snapshot) -> bool:

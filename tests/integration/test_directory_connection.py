@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dirclient import health
+from dirclient import health, track
 from dirclient.client import DirectoryClient
 from dirclient.errors import BadCredentials, Misconfigured, Unavailable
 from dirclient.login import parse
@@ -224,6 +224,18 @@ def test_a_frozen_server_is_left_and_taken_back(
     samba_fresh.thaw()
     wait_until(lambda: not client.pool.servers[0].failed, "the first server is back")
     client.authenticate(first, PASSWORD)
+
+
+def test_the_doorbell_waits_for_no_frozen_server(samba_fresh: SambaDC, connect: Connect) -> None:
+    client = connect(samba_fresh, connect_timeout=0.5)
+    cursor = client.read().cursor
+    assert not client.ring(cursor).changed
+    samba_fresh.freeze()
+    before = time.monotonic()
+    with pytest.raises(Unavailable):
+        client.ring(cursor)
+    assert time.monotonic() - before < track.RING_SECONDS + 3
+    samba_fresh.thaw()
 
 
 def test_no_server_at_all_is_told_at_once(samba_fresh: SambaDC, connect: Connect) -> None:

@@ -15,6 +15,7 @@ from kerauno import directories, runs, sessions
 from kerauno.db import Database
 from kerauno.errors import DatabaseUnavailable
 from kerauno.tables import DirectoryState, Run, RunRequest, SeenPerson, WebSession
+from syncsvc import watch
 from syncsvc.worker import Worker
 from tests.sync_engine import Sync
 
@@ -298,6 +299,40 @@ def test_on_a_busy_domain_it_looks_less_often(loop: Turned) -> None:
     spent = (sync.fake.operations - operations) * 0.5
     assert spent <= 0.06 * (loop.seconds - began)
     assert spent > 0
+
+
+def test_one_slow_answer_does_not_keep_it_from_looking(loop: Turned) -> None:
+    """A domain controller that hesitated once must not hide who was disabled right after."""
+    sync = loop.sync
+    people = sync.people(12)
+    loop.turn()
+
+    def hesitates(_operation: str) -> None:
+        loop.seconds += 25.0
+        sync.fake.on_operation = None
+
+    sync.fake.on_operation = hesitates
+    loop.turn()
+    sync.fake.change_person(people[0].guid, state=AccountState.DISABLED)
+    loop.turn(watch.RING_AT_LEAST_EVERY)
+    assert not sync.users()["p1.q1"]["active"]
+
+
+def test_an_outage_is_no_reason_to_look_less_often(loop: Turned) -> None:
+    sync = loop.sync
+    people = sync.people(12)
+    loop.turn()
+
+    def in_vain(_operation: str) -> None:
+        loop.seconds += 30.0  # until the time for an answer is over
+
+    sync.fake.hung, sync.fake.on_operation = True, in_vain
+    for _ in range(3):
+        loop.turn()
+    sync.fake.hung, sync.fake.on_operation = False, None
+    sync.fake.change_person(people[0].guid, state=AccountState.DISABLED)
+    loop.turn(2.0)
+    assert not sync.users()["p1.q1"]["active"]
 
 
 # Requests of the console
