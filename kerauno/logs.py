@@ -6,10 +6,11 @@ it; tracebacks carry no local variables.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -18,10 +19,33 @@ HIDDEN = "[hidden]"
 _SECRET = re.compile(r"pass(word|wd)?|secret|token|cookie|authorization|credential|assertion", re.I)
 
 
+class Patient:
+    """Standard error, of which no failure reaches who wanted to say something.
+
+    A full disk below the log, or a reader that has gone, must fail no sign-in and no run.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):  # ValueError: closed
+            return len(text)
+
+    def flush(self) -> None:
+        """See `write`."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def setup_logging(
     level: Literal["debug", "info", "warning", "error"], format: Literal["text", "json"]
 ) -> None:
     """Log to standard error from now on."""
+    stream = cast(TextIO, Patient(sys.stderr))
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -38,10 +62,10 @@ def setup_logging(
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
