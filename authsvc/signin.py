@@ -41,10 +41,10 @@ from authsvc.outcomes import (
 from authsvc.pace import Pace
 from dirclient import errors
 from dirclient.authenticate import hollow
+from dirclient.deadline import time_limit
 from dirclient.login import InvalidLogin, parse
 from dirclient.model import Guid, Login, LoginForm, Person
 from dirclient.ports import Identity
-from dirclient.transport import time_limit
 from kerauno import links
 from kerauno.errors import KeyProblem, Throttled
 from kerauno.keys import lookup_key

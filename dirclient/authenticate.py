@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dirclient import adcodes, presets, wire
+from dirclient.deadline import time_limit
 from dirclient.errors import (
     BadCredentials,
     PasswordRejected,
@@ -11,7 +12,7 @@ from dirclient.errors import (
 from dirclient.pool import Pool
 from dirclient.ports import Identity
 from dirclient.profile import Encryption, Profile
-from dirclient.transport import Connection, NotSent, Result, time_limit
+from dirclient.transport import Connection, NotSent, Result
 
 LONGEST_PASSWORD = 1024
 """Characters; AD's own limit is 256 (MS-ADTS 3.1.1.3.1.5), other directories differ."""

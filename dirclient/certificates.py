@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from dirclient.deadline import remaining, time_limit
 from dirclient.dial import dial
 from dirclient.errors import DirectoryError
 from dirclient.profile import Encryption, Profile
-from dirclient.transport import Connection, remaining, time_limit
+from dirclient.transport import Connection
 
 
 @dataclass(frozen=True, slots=True)

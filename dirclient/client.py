@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from dirclient.authenticate import LdapAuthenticator
 from dirclient.changes import follow
+from dirclient.deadline import time_limit
 from dirclient.lookup import LdapFinder
 from dirclient.model import Cursor, Guid, LockoutPolicy, Login, Person, Snapshot, Step
 from dirclient.policies import LdapPolicies
@@ -19,7 +20,6 @@ from dirclient.reader import DirectoryReader
 from dirclient.resolve import DirectoryResolver
 from dirclient.rootdse import Roots
 from dirclient.track import DirectoryWatcher
-from dirclient.transport import time_limit
 
 
 class DirectoryClient:

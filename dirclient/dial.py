@@ -9,9 +9,10 @@ import threading
 import time
 
 from dirclient import tls
+from dirclient.deadline import remaining, time_limit
 from dirclient.errors import Misconfigured, Unavailable
 from dirclient.profile import Encryption, Profile
-from dirclient.transport import Connection, TimedOut, reason, remaining, time_limit
+from dirclient.transport import Connection, TimedOut, reason
 from dirclient.wire import Malformed
 
 

@@ -19,12 +19,13 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dirclient import tls
+from dirclient.deadline import remaining, time_limit
 from dirclient.dial import open_connection
 from dirclient.errors import DirectoryError, Misconfigured, Unavailable
 from dirclient.health import Health, Server
 from dirclient.profile import Profile
 from dirclient.service_account import ServiceAccount
-from dirclient.transport import Connection, TimedOut, remaining, time_limit
+from dirclient.transport import Connection, TimedOut
 
 T = TypeVar("T")
 

@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dirclient.deadline import remaining, time_limit
 from dirclient.errors import BadCredentials, Locked, Misconfigured, Refused, Unavailable
 from dirclient.profile import Profile
-from dirclient.transport import Connection, remaining, time_limit
+from dirclient.transport import Connection
 
 REFUSAL_PAUSE = (300.0, 3600.0)
 """Seconds without another bind after a refusal: at first, and at most. Each refusal doubles it."""

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from dirclient import presets
 from dirclient.changes import follow
+from dirclient.deadline import time_limit
 from dirclient.errors import Incomplete
 from dirclient.filters import any_of
 from dirclient.model import Cursor, Guid, Snapshot
@@ -19,7 +20,7 @@ from dirclient.reader import utc_now
 from dirclient.resolve import BaseKind
 from dirclient.rootdse import RootDse, Roots
 from dirclient.scan import Scan
-from dirclient.transport import Connection, time_limit
+from dirclient.transport import Connection
 
 RING_SECONDS = 5.0
 """How long the doorbell may take: one that is silent longer is no reason to wait, but to look for

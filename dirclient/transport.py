@@ -7,7 +7,6 @@ Nothing of `socket` or `ssl` gets past this module: what goes wrong is `Unavaila
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import math
 import select
 import socket
@@ -18,6 +17,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dirclient import adcodes, wire
+from dirclient.deadline import remaining
 from dirclient.errors import Incomplete, Misconfigured, Unavailable
 from dirclient.filters import EVERYTHING, Filter
 from dirclient.wire import Control, Entry, Malformed, Message, Result
@@ -31,13 +31,10 @@ __all__ = [
     "SearchResult",
     "TimedOut",
     "TooLarge",
-    "remaining",
-    "time_limit",
 ]
 
 _CHUNK = 65536  # octets asked of the socket at once
 _EMPTY_PAGES = 1000  # in a row, after which a server is not believed to be searching
-_deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("deadline", default=None)
 
 
 class NotSent(Unavailable):
@@ -53,37 +50,6 @@ class TimedOut(Unavailable):
     def __init__(self, message: str, *, seconds: float = 0.0) -> None:
         super().__init__(message)
         self.seconds = seconds
-
-
-class TimeLimit:
-    """A context manager; see `time_limit`."""
-
-    __slots__ = ("_seconds", "_token")
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-
-    def __enter__(self) -> None:
-        end = time.monotonic() + self._seconds
-        outer = _deadline.get()
-        self._token = _deadline.set(end if outer is None else min(end, outer))
-
-    def __exit__(self, *_: object) -> None:
-        _deadline.reset(self._token)
-
-
-def time_limit(seconds: float) -> TimeLimit:
-    """Everything within ends in this time, whatever number of operations it takes.
-
-    Limits nest: the nearest end wins. Used for a whole sign-in, look-up and bind together.
-    """
-    return TimeLimit(seconds)
-
-
-def remaining(seconds: float) -> float:
-    """This many seconds or what the surrounding `time_limit` leaves; not below zero."""
-    end = _deadline.get()
-    return seconds if end is None else max(0.0, min(seconds, end - time.monotonic()))
 
 
 class TooLarge(Incomplete):

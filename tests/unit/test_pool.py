@@ -11,6 +11,7 @@ import pytest
 from dirclient import health, service_account, wire
 from dirclient import pool as pools
 from dirclient.authenticate import LdapAuthenticator
+from dirclient.deadline import time_limit
 from dirclient.dial import open_connection
 from dirclient.errors import (
     BadCredentials,
@@ -25,7 +26,7 @@ from dirclient.model import Guid
 from dirclient.pool import Pool
 from dirclient.ports import Identity
 from dirclient.profile import Profile
-from dirclient.transport import Connection, TimedOut, time_limit
+from dirclient.transport import Connection, TimedOut
 from tests.servers.process import wait_until
 from tests.unit.ldap_peer import (
     BIND,

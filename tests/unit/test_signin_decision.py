@@ -18,9 +18,9 @@ from authsvc.outcomes import (
     TooMany,
 )
 from dirclient import errors
+from dirclient.deadline import remaining
 from dirclient.model import AccountState
 from dirclient.profile import Profile
-from dirclient.transport import remaining
 from tests.unit.signin_ports import LOCAL_PASSWORD, Situation
 
 

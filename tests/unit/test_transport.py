@@ -8,16 +8,18 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from dirclient import tls, wire
+from dirclient.deadline import time_limit
 from dirclient.dial import addresses, open_connection
 from dirclient.errors import BadCredentials, Incomplete, Misconfigured, Unavailable
 from dirclient.filters import EVERYTHING
 from dirclient.profile import Encryption, Profile
-from dirclient.transport import Connection, NotSent, TimedOut, TooLarge, time_limit
+from dirclient.transport import Connection, NotSent, TimedOut, TooLarge
 from dirclient.wire import Entry
 from tests.servers.pki import CertificateAuthority
 from tests.servers.process import wait_until
@@ -154,13 +156,13 @@ def test_the_next_page_is_asked_for_before_this_one_is_given(peer: Peer) -> None
     connection = connect(peer)
     under_way = []
     asked = iter([2, 3, 3])
+
+    def has_come(number: int) -> bool:
+        return len(peer.requests) == number
+
     for page in connection.paged("DC=x", ahead=True):
         assert len(page) == 1
-        expected = next(asked)
-        wait_until(
-            lambda: len(peer.requests) == expected,  # noqa: B023 - asked at once
-            "the next request",
-        )
+        wait_until(partial(has_come, next(asked)), "the next request")
         under_way.append(connection.busy)
     assert under_way == [True, True, False]
     assert connection.operations == 3
