@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from dirclient import presets, wire
+from dirclient import pages, presets, wire
 from dirclient.errors import Incomplete, Misconfigured
 from dirclient.filters import Filter, InvalidFilter, any_of, eq
 from dirclient.groups import plain_dn
@@ -20,7 +20,7 @@ from dirclient.people import PersonReader, department_filter, person_filter
 from dirclient.picture import Picture
 from dirclient.profile import Profile
 from dirclient.rootdse import RootDse
-from dirclient.transport import Connection, TooLarge
+from dirclient.transport import Connection
 from dirclient.wire import Control, Entry
 
 PEOPLE_PAGE = 1000
@@ -148,11 +148,13 @@ class Searches:
         one whole answer. Where that is too large, entries already told come again in pages.
         """
         if not size and self.root.samba:
-            with contextlib.suppress(TooLarge):
-                yield from self.connection.whole(base, wanted, attributes, controls, PEOPLE_PAGE)
+            with contextlib.suppress(pages.TooLarge):
+                yield from pages.whole(
+                    self.connection, base, wanted, attributes, controls, PEOPLE_PAGE
+                )
                 return
-        yield from self.connection.paged(
-            base, wanted, attributes, "subtree", controls, size or PEOPLE_PAGE, ahead=not size
+        yield from pages.paged(
+            self.connection, base, wanted, attributes, controls, size or PEOPLE_PAGE, ahead=not size
         )
 
     def identity(self, entry: Entry) -> Guid:

@@ -13,12 +13,12 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dirclient import adcodes, wire
 from dirclient.deadline import remaining
-from dirclient.errors import Incomplete, Misconfigured, Unavailable
+from dirclient.errors import Misconfigured, Unavailable
 from dirclient.filters import EVERYTHING, Filter
 from dirclient.wire import Control, Entry, Malformed, Message, Result
 
@@ -30,11 +30,9 @@ __all__ = [
     "Result",
     "SearchResult",
     "TimedOut",
-    "TooLarge",
 ]
 
 _CHUNK = 65536  # octets asked of the socket at once
-_EMPTY_PAGES = 1000  # in a row, after which a server is not believed to be searching
 
 
 class NotSent(Unavailable):
@@ -50,10 +48,6 @@ class TimedOut(Unavailable):
     def __init__(self, message: str, *, seconds: float = 0.0) -> None:
         super().__init__(message)
         self.seconds = seconds
-
-
-class TooLarge(Incomplete):
-    """The server gave only a part: it limits what one answer may hold. Pages get beyond that."""
 
 
 @dataclass(slots=True)
@@ -105,6 +99,21 @@ class _Operation:
             raise Unavailable(f"{server} sent something that is not LDAP: {fault}.") from fault
 
 
+class Asked:
+    """A search that has been sent, with as much of its `answer` as was read so far."""
+
+    __slots__ = ("_connection", "_number", "answer")
+
+    def __init__(self, connection: Connection, number: int) -> None:
+        self._connection = connection
+        self._number = number
+        self.answer = SearchResult()
+
+    def read(self, portion: float = math.inf) -> bool:
+        """Read on, to the end or until so many entries are in `answer`; whether it was the end."""
+        return self._connection.collect(self._number, self._connection.end(), self.answer, portion)
+
+
 class Connection:
     """One open connection to one server. Not for two threads at once: the pool lends it to one.
 
@@ -148,7 +157,7 @@ class Connection:
         secret = password.encode("utf-8", "surrogatepass")
         if not name or not secret or b"\0" in secret:
             raise ValueError("a bind needs a name and a password")
-        end = self._end()
+        end = self.end()
         sent = False
         try:
             with self._operation as number:
@@ -178,7 +187,7 @@ class Connection:
         one the operation timeout holds. Raises `Unavailable` when the connection is torn.
         """
         names = tuple(attributes) or ("1.1",)
-        end = self._end(deadline)
+        end = self.end(deadline)
         with self._operation as number:
             self._send(
                 wire.search_request(
@@ -187,103 +196,39 @@ class Connection:
                 end,
             )
             gathered = SearchResult()
-            self._collect(number, end, gathered)
+            self.collect(number, end, gathered)
             return gathered
 
-    def paged(
-        self,
-        base: str,
-        filter: Filter = EVERYTHING,
-        attributes: Iterable[str] = (),
-        scope: str = "subtree",
-        controls: Sequence[Control] = (),
-        page_size: int = 1000,
-        *,
-        ahead: bool = False,
-    ) -> Iterator[list[Entry]]:
-        """Every page, up to the empty cookie that proves the end (RFC 2696).
-
-        `ahead`: the server is asked for the next page before this one is given, and works while
-        the caller does; nothing else can be asked on this connection before the end.
-
-        Raises `Incomplete` for anything else: another result code, a torn connection, a server
-        that does not page, that repeats a page, or that hands out empty ones for ever.
-        """
-        names, encoded = tuple(attributes), filter.encode()
-        cookie, read = b"", 0
-        before, empty = "", 0
-        held: list[Entry] = []
-        while True:
-            page = SearchResult()
-            paging = (wire.paged_control(page_size, cookie), *controls)
-            try:
-                with self._operation as number:
-                    request = wire.search_request(number, base, scope, encoded, names, paging)
-                    self._send(request, self._end())
-                    if held:
-                        yield held
-                    self._collect(number, self._end(), page)
-                if page.code != adcodes.SUCCESS:
-                    raise Incomplete(_code_sentence(base, page.code, page.message), read=read)
-                read += len(page.entries)
-                cookie = wire.paged_cookie(page.controls.get(wire.PAGED_RESULTS))
-            except Unavailable as gone:
-                raise Incomplete(f"The read of {base!r} was cut short. {gone}", read=read) from gone
-            except Malformed as odd:
-                raise Incomplete(
-                    f"{self.server} does not answer in pages: {odd}.", read=read
-                ) from odd
-            first = page.entries[0].dn if page.entries else ""
-            empty = 0 if first else empty + 1  # AD sends some while it searches on
-            if cookie and ((first and first == before) or empty > _EMPTY_PAGES):
-                raise Incomplete(f"{self.server} sends pages without end.", read=read)
-            before = first
-            held = page.entries if ahead and cookie else []
-            if not held:
-                yield page.entries
-            if not cookie:
-                return
-
-    def whole(
+    @contextlib.contextmanager
+    def asked(
         self,
         base: str,
         filter: Filter,
         attributes: Iterable[str],
         controls: Sequence[Control] = (),
-        portion: int = 1000,
-    ) -> Generator[list[Entry]]:
-        """A subtree in one answer without pages, in portions of about this size as it arrives.
+    ) -> Iterator[Asked]:
+        """A search of a subtree that has been sent; the block reads its answer to the end.
 
-        Nothing else can be asked on this connection before its end. Raises `TooLarge` where the
-        server's size limit was reached, `Incomplete` for any other end than success.
+        Nothing else can be asked on this connection until then. Leaving the block by an exception
+        closes the connection. Raises `Unavailable` when it is torn. See `dirclient.pages`.
         """
-        gathered, read = SearchResult(), 0
-        names, encoded = tuple(attributes), filter.encode()
-        try:
-            with self._operation as number:
-                request = wire.search_request(number, base, "subtree", encoded, names, controls)
-                self._send(request, self._end())
-                while not self._collect(number, self._end(), gathered, portion):
-                    read += len(gathered.entries)
-                    yield gathered.entries
-                    gathered.entries = []
-        except Unavailable as gone:
-            raise Incomplete(f"The read of {base!r} was cut short. {gone}", read=read) from gone
-        if gathered.code != adcodes.SUCCESS:
-            kind = TooLarge if gathered.code == adcodes.SIZE_LIMIT else Incomplete
-            raise kind(_code_sentence(base, gathered.code, gathered.message), read=read)
-        yield gathered.entries
+        with self._operation as number:
+            request = wire.search_request(
+                number, base, "subtree", filter.encode(), tuple(attributes), controls
+            )
+            self._send(request, self.end())
+            yield Asked(self, number)
 
     def modify(self, dn: str, changes: Sequence[tuple[str, str, Sequence[bytes]]]) -> Result:
         """One modification: (add | delete | replace, attribute, values) in order."""
-        end = self._end()
+        end = self.end()
         with self._operation as number:
             self._send(wire.modify_request(number, dn, changes), end)
             return self._answer(number, wire.MODIFY_RESPONSE, end)
 
     def extended(self, oid: str, value: bytes | None = None) -> Result:
         """One extended operation."""
-        end = self._end()
+        end = self.end()
         with self._operation as number:
             self._send(wire.extended_request(number, oid, value), end)
             return self._answer(number, wire.EXTENDED_RESPONSE, end)
@@ -362,7 +307,8 @@ class Connection:
         self._id = self._id + 1 if self._id < 0x7FFFFFFF else 1
         return self._id
 
-    def _end(self, deadline: float | None = None) -> float:
+    def end(self, deadline: float | None = None) -> float:
+        """The instant of `time.monotonic()` by which what begins now must have ended."""
         now = time.monotonic()
         end = now + remaining(self._timeout)
         return end if deadline is None else min(deadline, end)
@@ -437,7 +383,7 @@ class Connection:
             if found.operation != wire.INTERMEDIATE_RESPONSE:
                 raise Malformed(f"a response of kind {found.operation:#x}")
 
-    def _collect(
+    def collect(
         self, number: int, end: float, gathered: SearchResult, portion: float = math.inf
     ) -> bool:
         """Gather entries and references up to the result of the search.
@@ -475,18 +421,3 @@ def reason(fault: BaseException | None) -> str:
     if isinstance(fault, OSError) and fault.strerror:
         return fault.strerror.lower()
     return str(fault) or type(fault).__name__
-
-
-def _code_sentence(base: str, code: int, message: str) -> str:
-    names = {
-        adcodes.TIME_LIMIT: "the server's time limit was reached",
-        adcodes.SIZE_LIMIT: "the server's size limit was reached",
-        adcodes.REFERRAL: "the server referred to another one",
-        11: "an administrative limit was reached",
-        adcodes.NO_SUCH_OBJECT: "there is no such object",
-        adcodes.INSUFFICIENT_ACCESS: "the service account may not read it",
-        adcodes.BUSY: "the server is busy",
-        adcodes.UNAVAILABLE: "the server is unavailable",
-    }
-    what = names.get(code, f"result code {code}")
-    return f"The read of {base!r} did not finish: {what}. {message}".rstrip()

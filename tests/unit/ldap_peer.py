@@ -9,7 +9,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dirclient import wire
+from dirclient import tls, wire
+from dirclient.dial import open_connection
+from dirclient.profile import Profile
+from dirclient.transport import Connection
 from tests.servers.process import loopback
 
 BIND, UNBIND, SEARCH, MODIFY, EXTENDED = 0x60, 0x42, 0x63, 0x66, 0x77
@@ -176,3 +179,27 @@ class Peer:
                     return
                 if isinstance(answer, bytes):
                     sock.sendall(answer)
+
+
+NAME = "dc1.goodcompany.local"
+
+
+def profile(peer: Peer, **values: object) -> Profile:
+    """A plaintext profile for the peer; short limits."""
+    return Profile.model_validate(
+        {
+            "servers": (peer.host,),
+            "port": peer.port,
+            "encryption": "none",
+            "plaintext_accepted": True,
+            "connect_timeout": 2.0,
+            "operation_timeout": 0.3,
+            **values,
+        }
+    )
+
+
+def connect(peer: Peer, **values: object) -> Connection:
+    """A connection to the peer."""
+    wanted = profile(peer, **values)
+    return open_connection(wanted, peer.host, tls.context(wanted))

@@ -23,6 +23,7 @@ from dirclient.errors import (
 )
 from dirclient.filters import EVERYTHING
 from dirclient.model import Guid
+from dirclient.pages import whole
 from dirclient.pool import Pool
 from dirclient.ports import Identity
 from dirclient.profile import Profile
@@ -651,7 +652,7 @@ def test_a_connection_with_an_answer_under_way_is_not_lent_again(directory: Dire
     begun = []
 
     def give_up(connection: Connection) -> None:
-        portions = connection.whole("DC=x", EVERYTHING, (), (), 100)
+        portions = whole(connection, "DC=x", EVERYTHING, portion=100)
         begun.append((portions, next(portions)))
         raise Incomplete("an entry cannot be read")
 
