@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from dirclient import health, service_account, wire
+from dirclient import health, wire
 from dirclient import pool as pools
-from dirclient.authenticate import LdapAuthenticator
-from dirclient.deadline import time_limit
 from dirclient.dial import open_connection
 from dirclient.errors import (
     BadCredentials,
     Incomplete,
-    Locked,
-    Misconfigured,
     PasswordRejected,
     Unavailable,
 )
 from dirclient.filters import EVERYTHING
-from dirclient.model import Guid
 from dirclient.pages import whole
-from dirclient.pool import Pool
 from dirclient.ports import Identity
 from dirclient.profile import Profile
 from dirclient.transport import Connection, TimedOut
@@ -35,90 +28,12 @@ from tests.unit.ldap_peer import (
     MODIFY,
     SEARCH,
     SILENCE,
-    Peer,
     Request,
     entry,
     polite,
     result,
 )
-
-GUID = Guid.parse("11223344-5566-7788-99aa-bbccddeeff00")
-JOHN = Identity(GUID, "CN=John Doe,DC=x")
-
-
-class Clock:
-    """Time that passes when the test says so."""
-
-    def __init__(self) -> None:
-        self.offset = 0.0
-
-    def __call__(self) -> float:
-        return time.monotonic() + self.offset
-
-
-class Directory:
-    """Peers on one port of several addresses, and a pool that knows them in this order."""
-
-    def __init__(self, count: int = 1, **values: object) -> None:
-        first = Peer()
-        self.peers = [first, *(Peer(port=first.port) for _ in range(count - 1))]
-        self.clock = Clock()
-        self.profile = Profile.model_validate(
-            {
-                "servers": tuple(peer.host for peer in self.peers),
-                "port": first.port,
-                "encryption": "none",
-                "plaintext_accepted": True,
-                "username": "CN=svc",
-                "password": "service",
-                "connect_timeout": 0.5,
-                "operation_timeout": 0.5,
-                "sign_in_timeout": 1.0,
-                "pool_size": 3,
-                **values,
-            }
-        )
-        self.pool = Pool(self.profile, clock=self.clock)
-        self.authenticator = LdapAuthenticator(self.profile, self.pool)
-
-    def script(self, script: Callable[[Request], object]) -> None:
-        """Let every peer answer so."""
-        for peer in self.peers:
-            peer.script = script
-
-    def binds(self) -> list[list[str]]:
-        """The names of the binds that each peer saw."""
-        return [[request.bind_name for request in peer.binds()] for peer in self.peers]
-
-    def close(self) -> None:
-        """Close the pool and stop the peers."""
-        self.pool.close()
-        for peer in self.peers:
-            peer.stop()
-
-
-@pytest.fixture
-def directories() -> Iterator[Callable[..., Directory]]:
-    """Makes directories; closes them."""
-    made: list[Directory] = []
-
-    def make(count: int = 1, **values: object) -> Directory:
-        made.append(Directory(count, **values))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-@pytest.fixture
-def directory(directories: Callable[..., Directory]) -> Directory:
-    """A directory of one server."""
-    return directories()
-
-
-NAME = f"<GUID={GUID}>"
-
+from tests.unit.pooled import GUID, JOHN, NAME, Directory
 
 # -- one bind
 
@@ -400,244 +315,6 @@ def test_many_threads_never_share_a_connection(directory: Directory) -> None:
         for verifying in range(1, 4)
         for searching in range(1, 4)
     ]
-
-
-# -- several servers
-
-
-def test_the_next_server_serves_when_the_first_is_gone(
-    directories: Callable[..., Directory],
-) -> None:
-    directory = directories(3)
-    directory.peers[0].stop()
-    directory.authenticator.authenticate(JOHN, "secret")
-    assert directory.binds() == [[], [NAME], []]
-    assert [server.failed for server in directory.pool.servers] == [True, False, False]
-
-
-def test_a_server_that_is_silent_costs_one_sign_in(
-    directories: Callable[..., Directory],
-) -> None:
-    directory = directories(2)
-    directory.peers[0].script = lambda _: SILENCE
-    with pytest.raises(TimedOut):
-        directory.authenticator.authenticate(JOHN, "secret")
-    for _ in range(3):
-        directory.authenticator.authenticate(JOHN, "secret")
-    assert directory.binds() == [[NAME], [NAME] * 3]
-
-
-def test_a_server_is_not_blamed_for_time_that_was_spent_elsewhere(
-    directories: Callable[..., Directory],
-) -> None:
-    directory = directories(2)
-    directory.peers[0].script = lambda _: SILENCE
-    with time_limit(0.1), pytest.raises(TimedOut):
-        directory.authenticator.authenticate(JOHN, "secret")
-    assert not directory.pool.servers[0].failed
-
-
-def test_a_connect_that_had_little_time_sets_nobody_aside(directory: Directory) -> None:
-    def opener(profile: Profile, server: str, context: object) -> Connection:
-        raise TimedOut("no answer")
-
-    directory.pool._opener = opener
-    with time_limit(0.2), pytest.raises(Unavailable):
-        directory.authenticator.authenticate(JOHN, "secret")
-    assert not directory.pool.servers[0].failed
-    with pytest.raises(Unavailable):
-        directory.authenticator.authenticate(JOHN, "secret")
-    assert directory.pool.servers[0].failed
-
-
-def test_health_is_shared_by_both_kinds_of_connections(
-    directories: Callable[..., Directory],
-) -> None:
-    directory = directories(2)
-    directory.authenticator.authenticate(JOHN, "secret")
-    directory.peers[0].script = lambda _: SILENCE
-    with directory.pool.searching() as connection:
-        assert connection.server == directory.peers[1].host
-    directory.authenticator.authenticate(JOHN, "secret")
-    assert directory.binds() == [[NAME, "CN=svc"], ["CN=svc", NAME]]
-
-
-def test_a_server_that_comes_back_serves_again(
-    directories: Callable[..., Directory], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(health, "KNOCK_EVERY", 0.02)
-    directory = directories(2)
-    directory.peers[0].stop()
-    directory.authenticator.authenticate(JOHN, "secret")
-    directory.peers[0].restart()
-    wait_until(lambda: not directory.pool.servers[0].failed, "the first server is back")
-    directory.authenticator.authenticate(JOHN, "secret")
-    assert directory.binds() == [[NAME], [NAME]]
-    wait_until(lambda: directory.pool._health._knocker is None, "nobody knocks any more")
-
-
-def test_a_silent_server_does_not_count_as_back(
-    directories: Callable[..., Directory], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It accepts connections, which is not enough."""
-    monkeypatch.setattr(health, "KNOCK_EVERY", 0.02)
-    directory = directories(2, connect_timeout=0.1)
-    first = directory.peers[0]
-    first.script = lambda _: SILENCE
-    with pytest.raises(TimedOut):
-        directory.authenticator.authenticate(JOHN, "secret")
-    first.wait_for(lambda: [r.kind for r in first.requests].count(SEARCH) >= 3)
-    assert directory.pool.servers[0].failed
-    first.script = polite
-    wait_until(lambda: not directory.pool.servers[0].failed, "the first server is back")
-
-
-def test_when_every_server_is_gone_the_answer_comes_at_once(
-    directories: Callable[..., Directory],
-) -> None:
-    directory = directories(2)
-    for peer in directory.peers:
-        peer.stop()
-    for _ in range(2):
-        with pytest.raises(Unavailable) as caught:
-            directory.authenticator.authenticate(JOHN, "secret")
-        assert not caught.value.asked
-        assert len(caught.value.tried) == 2
-        assert directory.peers[1].host in caught.value.tried[1]
-
-
-def test_the_only_server_is_tried_again_soon(directory: Directory) -> None:
-    (peer,) = directory.peers
-    peer.stop()
-    with pytest.raises(Unavailable):
-        directory.authenticator.authenticate(JOHN, "secret")
-    peer.restart()
-    directory.clock.offset = health.RETRY_WHEN_FAILED
-    directory.authenticator.authenticate(JOHN, "secret")
-    assert directory.binds() == [[NAME]]
-
-
-def test_no_server_at_all_is_a_fault_to_mend(directory: Directory) -> None:
-    pool = Pool(Profile(plaintext_accepted=True))
-    with pytest.raises(Misconfigured) as caught, pool.verifying():
-        pass
-    assert caught.value.field == "servers"
-
-
-# -- the service account
-
-
-def test_the_service_account_binds_once_for_many_questions(directory: Directory) -> None:
-    for _ in range(4):
-        directory.pool.ask(lambda connection: connection.search("DC=x"))
-    assert [r.kind for r in directory.peers[0].requests] == [BIND] + [SEARCH] * 4
-
-
-def refuse_service(request: Request, data: str) -> object:
-    """Refuse the service account's binds alone."""
-    if request.kind == BIND and request.bind_name == "CN=svc":
-        return result(request.number, wire.BIND_RESPONSE, 49, f"data {data}, v1")
-    return polite(request)
-
-
-def ask(directory: Directory) -> Misconfigured:
-    """What asking anything says."""
-    with pytest.raises(Misconfigured) as caught:
-        directory.pool.ask(lambda connection: connection.search("DC=x"))
-    return caught.value
-
-
-@pytest.mark.parametrize(
-    ("data", "field", "said"),
-    [
-        ("52e", "password", "wrong"),
-        ("775", "username", "locked"),
-        ("533", "username", "disabled"),
-        ("532", "username", "expired"),
-        ("773", "username", "must be changed"),
-    ],
-)
-def test_a_refused_service_account_is_a_fault_to_mend(
-    directory: Directory, data: str, field: str, said: str
-) -> None:
-    directory.script(lambda r: refuse_service(r, data))
-    fault = ask(directory)
-    assert fault.field == field
-    assert said in str(fault)
-    assert isinstance(fault.__cause__, BadCredentials if data == "52e" else Exception)
-    directory.authenticator.authenticate(JOHN, "secret")  # linked people still sign in
-
-
-def test_a_wrong_service_password_does_not_lock_the_account(
-    directories: Callable[..., Directory],
-) -> None:
-    """However often somebody asks: the pauses between two binds grow."""
-    directory = directories(2)
-    directory.script(lambda r: refuse_service(r, "52e"))
-    for _ in range(10):
-        ask(directory)
-    assert directory.binds() == [["CN=svc"], []]
-    first, longest = service_account.REFUSAL_PAUSE
-    passed = 0.0
-    pauses: list[float] = []
-    for _ in range(6):
-        pause = first
-        while len(directory.binds()[0]) == 1 + len(pauses):
-            passed += pause
-            directory.clock.offset = passed + 1
-            ask(directory)
-        pauses.append(passed - sum(pauses))
-    assert pauses == sorted(pauses)
-    assert pauses[0] == first
-    assert pauses[-1] == longest
-    directory.script(polite)
-    directory.clock.offset = passed + longest + 10
-    directory.pool.ask(lambda connection: connection.search("DC=x"))
-
-
-def test_many_who_start_at_once_bind_a_refused_service_account_once(
-    directories: Callable[..., Directory],
-) -> None:
-    directory = directories(pool_size=8)
-    directory.script(lambda r: refuse_service(r, "52e"))
-    start = threading.Barrier(8)
-    faults: list[str] = []
-
-    def work() -> None:
-        start.wait(10)
-        faults.append(ask(directory).field)
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    assert faults == ["password"] * 8
-    assert directory.binds() == [["CN=svc"]]
-
-
-def test_a_locked_service_account_is_asked_again_after_a_minute(directory: Directory) -> None:
-    directory.script(lambda r: refuse_service(r, "775"))
-    assert isinstance(ask(directory).__cause__, Locked)
-    directory.script(polite)
-    ask(directory)
-    directory.clock.offset = service_account.LOCKED_PAUSE + 1
-    directory.pool.ask(lambda connection: connection.search("DC=x"))
-
-
-def test_a_server_that_wants_encryption_is_a_fault_to_mend(directory: Directory) -> None:
-    directory.script(lambda r: result(r.number, wire.BIND_RESPONSE, 8, "Transport encryption"))
-    assert ask(directory).field == "encryption"
-    assert not directory.pool.servers[0].failed
-
-
-@pytest.mark.parametrize("missing", ["username", "password"])
-def test_an_incomplete_service_account_is_never_bound(
-    directories: Callable[..., Directory], missing: str
-) -> None:
-    directory = directories(**{missing: ""})
-    assert ask(directory).field == missing
-    assert directory.binds() == [[]]
 
 
 # -- answers left unread

@@ -1,0 +1,130 @@
+"""The account that searches: it binds once, and its refusal is not repeated for nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from dirclient import service_account, wire
+from dirclient.errors import (
+    BadCredentials,
+    Locked,
+    Misconfigured,
+)
+from tests.unit.ldap_peer import BIND, SEARCH, Request, polite, result
+from tests.unit.pooled import JOHN, Directory
+
+
+def test_the_service_account_binds_once_for_many_questions(directory: Directory) -> None:
+    for _ in range(4):
+        directory.pool.ask(lambda connection: connection.search("DC=x"))
+    assert [r.kind for r in directory.peers[0].requests] == [BIND] + [SEARCH] * 4
+
+
+def refuse_service(request: Request, data: str) -> object:
+    """Refuse the service account's binds alone."""
+    if request.kind == BIND and request.bind_name == "CN=svc":
+        return result(request.number, wire.BIND_RESPONSE, 49, f"data {data}, v1")
+    return polite(request)
+
+
+def ask(directory: Directory) -> Misconfigured:
+    """What asking anything says."""
+    with pytest.raises(Misconfigured) as caught:
+        directory.pool.ask(lambda connection: connection.search("DC=x"))
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("data", "field", "said"),
+    [
+        ("52e", "password", "wrong"),
+        ("775", "username", "locked"),
+        ("533", "username", "disabled"),
+        ("532", "username", "expired"),
+        ("773", "username", "must be changed"),
+    ],
+)
+def test_a_refused_service_account_is_a_fault_to_mend(
+    directory: Directory, data: str, field: str, said: str
+) -> None:
+    directory.script(lambda r: refuse_service(r, data))
+    fault = ask(directory)
+    assert fault.field == field
+    assert said in str(fault)
+    assert isinstance(fault.__cause__, BadCredentials if data == "52e" else Exception)
+    directory.authenticator.authenticate(JOHN, "secret")  # linked people still sign in
+
+
+def test_a_wrong_service_password_does_not_lock_the_account(
+    directories: Callable[..., Directory],
+) -> None:
+    """However often somebody asks: the pauses between two binds grow."""
+    directory = directories(2)
+    directory.script(lambda r: refuse_service(r, "52e"))
+    for _ in range(10):
+        ask(directory)
+    assert directory.binds() == [["CN=svc"], []]
+    first, longest = service_account.REFUSAL_PAUSE
+    passed = 0.0
+    pauses: list[float] = []
+    for _ in range(6):
+        pause = first
+        while len(directory.binds()[0]) == 1 + len(pauses):
+            passed += pause
+            directory.clock.offset = passed + 1
+            ask(directory)
+        pauses.append(passed - sum(pauses))
+    assert pauses == sorted(pauses)
+    assert pauses[0] == first
+    assert pauses[-1] == longest
+    directory.script(polite)
+    directory.clock.offset = passed + longest + 10
+    directory.pool.ask(lambda connection: connection.search("DC=x"))
+
+
+def test_many_who_start_at_once_bind_a_refused_service_account_once(
+    directories: Callable[..., Directory],
+) -> None:
+    directory = directories(pool_size=8)
+    directory.script(lambda r: refuse_service(r, "52e"))
+    start = threading.Barrier(8)
+    faults: list[str] = []
+
+    def work() -> None:
+        start.wait(10)
+        faults.append(ask(directory).field)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert faults == ["password"] * 8
+    assert directory.binds() == [["CN=svc"]]
+
+
+def test_a_locked_service_account_is_asked_again_after_a_minute(directory: Directory) -> None:
+    directory.script(lambda r: refuse_service(r, "775"))
+    assert isinstance(ask(directory).__cause__, Locked)
+    directory.script(polite)
+    ask(directory)
+    directory.clock.offset = service_account.LOCKED_PAUSE + 1
+    directory.pool.ask(lambda connection: connection.search("DC=x"))
+
+
+def test_a_server_that_wants_encryption_is_a_fault_to_mend(directory: Directory) -> None:
+    directory.script(lambda r: result(r.number, wire.BIND_RESPONSE, 8, "Transport encryption"))
+    assert ask(directory).field == "encryption"
+    assert not directory.pool.servers[0].failed
+
+
+@pytest.mark.parametrize("missing", ["username", "password"])
+def test_an_incomplete_service_account_is_never_bound(
+    directories: Callable[..., Directory], missing: str
+) -> None:
+    directory = directories(**{missing: ""})
+    assert ask(directory).field == missing
+    assert directory.binds() == [[]]
