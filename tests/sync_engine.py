@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from dirclient.fake import FakeDirectory
 from dirclient.model import Person
-from kerauno import directories
+from kerauno import directories, users
 from kerauno.db import Database
 from kerauno.sealed import Sealer
 from kerauno.tables import (
@@ -28,6 +28,7 @@ from kerauno.tables import (
     SeenPerson,
     User,
 )
+from kerauno.users import NewUser
 from syncsvc.engine import Ask, Engine
 from syncsvc.plan import Mode
 
@@ -75,6 +76,22 @@ class Sync:
         values = {"profile": PROFILE, "sealed_password": self.sealer.seal("secret")} | changes
         with self.db.write() as s:
             directories.save(s, values, by="test", now=self.clock())
+
+    def add_local(self, name: str, extension: str | None = None, **fields: str) -> int:
+        """A local user of the company."""
+        new = NewUser(
+            email=f"{name}@company.com",
+            first_name="Local",
+            last_name="User",
+            extension=extension,
+            **fields,
+        )
+        with self.db.write() as s:
+            return users.create(s, new, self.clock()).id
+
+    def department_dn(self, name: str) -> str:
+        """Where the directory department of this name is."""
+        return next(d.dn for d in self.fake.read().departments.values() if d.name == name)
 
     def people(self, count: int, first: int = 1) -> list[Person]:
         """Add so many complete people."""

@@ -1,0 +1,114 @@
+"""Departments in whole runs on SQLite and PostgreSQL: import, unimport, by range."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dirclient.model import DepartmentKind
+from kerauno.db import Database
+from syncsvc import departments, review
+from syncsvc.engine import Ask
+from tests.sync_engine import Sync
+
+
+@pytest.fixture
+def sync(database: Database, tmp_path: Path) -> Sync:
+    return Sync(database, tmp_path)
+
+
+CLI = Ask("cli", wait=0.0)
+
+
+def test_import_makes_department_ring_group_and_members_together(sync: Sync) -> None:
+    people = sync.people(4)
+    sync.fake.change_person(people[3].guid, extension=None)
+    group = sync.fake.add_department("Sales", [p.guid for p in people])
+    report = departments.import_department(sync.engine, CLI, group.dn.upper(), "600")
+    assert (report["status"], report["created"]) == ("applied", 3)
+    assert report["departments"] == {"imported": 1, "updated": 0}
+    assert sync.members("Sales") == {"p1.q1", "p2.q2", "p3.q3"}
+    (row,) = departments.listing(sync.engine)
+    assert row == {
+        "guid": str(group.guid),
+        "dn": group.dn,
+        "name": "Sales",
+        "kind": "group",
+        "members": 4,
+        "state": "imported",
+        "number": "600",
+        "ring_group_members": ["p1.q1", "p2.q2", "p3.q3"],
+        "conflicts": [],
+    }
+    assert sync.run()["status"] == "unchanged"
+
+
+def test_a_taken_number_is_refused_saying_by_whom_and_nothing_changes(sync: Sync) -> None:
+    sync.add_local("front.desk", "600")
+    sync.people(2)
+    group = sync.fake.add_department("Sales", [p.guid for p in sync.people(2, first=5)])
+    before = sync.state()
+    report = departments.import_department(sync.engine, CLI, group.dn, "600")
+    assert report["status"] == "failed"
+    assert "front.desk" in report["error"]
+    assert sync.state() == before
+    report = departments.import_department(sync.engine, CLI, group.dn, "7")
+    assert report["error"] == "“7” is not a ring group number. Use 2 to 10 digits."
+
+
+def test_unimport_frees_the_number_and_desyncs_those_it_alone_brought_in(sync: Sync) -> None:
+    people = sync.people(3)
+    sync.build(only=frozenset({str(people[0].guid)}))
+    group = sync.fake.add_department("Sales", [p.guid for p in people[:2]])
+    both = sync.fake.add_department("Support", [people[2].guid])
+    departments.import_department(sync.engine, CLI, group.dn, "600")
+    departments.import_department(sync.engine, CLI, both.dn, "601")
+    before = sync.state()
+    report = departments.unimport_department(sync.engine, CLI, group.dn)
+    assert report["status"] == "applied"
+    linked = {name for name, row in sync.users().items() if row["guid"]}
+    assert linked == {"p1.q1", "p3.q3"}
+    assert set(sync.users()) == {"p1.q1", "p2.q2", "p3.q3"}
+    again = departments.import_department(sync.engine, CLI, both.dn, "600")
+    assert "imported already" in again["error"]
+    _, could_not = review.undo(sync.engine, report["run"], CLI)
+    assert (could_not, sync.state()) == ([], before)
+
+
+def test_departments_import_themselves_by_range_and_keep_their_number(sync: Sync) -> None:
+    people = sync.people(4)
+    sync.set(auto_sync=True, ring_group_first="600", ring_group_last="601")
+    sales = sync.fake.add_department("Sales", [p.guid for p in people[:2]])
+    sync.fake.add_department("Engineering", [people[2].guid], kind=DepartmentKind.OU)
+    sync.fake.add_department("Training")
+    report = sync.run()
+    assert report["departments"] == {"imported": 2, "updated": 0}
+    rows = {row["name"]: row for row in departments.listing(sync.engine)}
+    assert (rows["Engineering"]["number"], rows["Sales"]["number"]) == ("600", "601")
+    assert [c["code"] for c in rows["Training"]["conflicts"]] == ["number_missing"]
+    sync.fake.change_department(sales.guid, name="Sales EMEA", dn="CN=Sales EMEA,OU=Moved,DC=x")
+    report = sync.run()
+    assert report["departments"] == {"imported": 0, "updated": 1}
+    rows = {row["name"]: row for row in departments.listing(sync.engine)}
+    assert rows["Sales EMEA"]["number"] == "601"
+    departments.unimport_department(sync.engine, CLI, rows["Sales EMEA"]["dn"])
+    assert sync.run()["departments"] == {"imported": 1, "updated": 0}  # Training has one now
+    assert {r["name"]: r["state"] for r in departments.listing(sync.engine)} == {
+        "Engineering": "imported",
+        "Sales EMEA": "available",
+        "Training": "imported",
+    }
+
+
+def test_without_auto_synchronization_synchronize_users_imports_no_department(sync: Sync) -> None:
+    people = sync.people(2)
+    sync.set(auto_sync=False, ring_group_first="600", ring_group_last="699")
+    sync.fake.add_department("Sales", [p.guid for p in people])
+    report = sync.build()
+    assert (report["created"], report["departments"]) == (2, {"imported": 0, "updated": 0})
+    (sales,) = departments.listing(sync.engine)
+    assert (sales["state"], sales["number"], sales["conflicts"]) == ("available", None, [])
+
+
+# One user by hand
