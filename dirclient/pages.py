@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from dirclient import adcodes, wire
+from dirclient import adcodes, wire, wire_requests
 from dirclient.errors import Incomplete, Unavailable
 from dirclient.filters import Filter
 from dirclient.transport import Connection, SearchResult
@@ -40,7 +40,7 @@ def paged(
     before, empty = "", 0
     held: list[Entry] = []
     while True:
-        paging = (wire.paged_control(page_size, cookie), *controls)
+        paging = (wire_requests.paged_control(page_size, cookie), *controls)
         try:
             with connection.asked(base, filter, names, paging) as asked:
                 if held:

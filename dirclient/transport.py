@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dirclient import adcodes, wire
+from dirclient import adcodes, wire, wire_requests
 from dirclient.deadline import remaining
 from dirclient.errors import Misconfigured, Unavailable
 from dirclient.filters import EVERYTHING, Filter
@@ -161,7 +161,7 @@ class Connection:
         sent = False
         try:
             with self._operation as number:
-                self._send(wire.bind_request(number, name, secret), end)
+                self._send(wire_requests.bind_request(number, name, secret), end)
                 sent = True
                 answer = self._answer(number, wire.BIND_RESPONSE, end)
         except Unavailable as why:
@@ -190,7 +190,7 @@ class Connection:
         end = self.end(deadline)
         with self._operation as number:
             self._send(
-                wire.search_request(
+                wire_requests.search_request(
                     number, base, scope, filter.encode(), names, controls, size_limit=size_limit
                 ),
                 end,
@@ -213,7 +213,7 @@ class Connection:
         closes the connection. Raises `Unavailable` when it is torn. See `dirclient.pages`.
         """
         with self._operation as number:
-            request = wire.search_request(
+            request = wire_requests.search_request(
                 number, base, "subtree", filter.encode(), tuple(attributes), controls
             )
             self._send(request, self.end())
@@ -223,14 +223,14 @@ class Connection:
         """One modification: (add | delete | replace, attribute, values) in order."""
         end = self.end()
         with self._operation as number:
-            self._send(wire.modify_request(number, dn, changes), end)
+            self._send(wire_requests.modify_request(number, dn, changes), end)
             return self._answer(number, wire.MODIFY_RESPONSE, end)
 
     def extended(self, oid: str, value: bytes | None = None) -> Result:
         """One extended operation."""
         end = self.end()
         with self._operation as number:
-            self._send(wire.extended_request(number, oid, value), end)
+            self._send(wire_requests.extended_request(number, oid, value), end)
             return self._answer(number, wire.EXTENDED_RESPONSE, end)
 
     def start_tls(self, context: ssl.SSLContext, name: str) -> None:
@@ -296,7 +296,7 @@ class Connection:
         if goodbye:
             with contextlib.suppress(OSError, ValueError):
                 self._sock.setblocking(False)
-                self._sock.send(wire.unbind_request(self.next_id()))
+                self._sock.send(wire_requests.unbind_request(self.next_id()))
         with contextlib.suppress(OSError):
             self._sock.close()
 

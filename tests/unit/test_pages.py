@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from dirclient import wire
+from dirclient import wire, wire_requests
 from dirclient.errors import Incomplete
 from dirclient.filters import EVERYTHING
 from dirclient.pages import TooLarge, paged, whole
@@ -30,7 +30,7 @@ def paging(pages: list[tuple[int, bytes]]) -> ldap_peer.Script:
 
     def script(request: Request) -> bytes:
         code, cookie = next(waiting)
-        value = wire.paged_control(0, cookie).value or b""
+        value = wire_requests.paged_control(0, cookie).value or b""
         done = wire.integer(code, 0x0A) + wire.octets("") + wire.octets("")
         control = wire.tlv(0x30, wire.octets(wire.PAGED_RESULTS) + wire.octets(value))
         return ldap_peer.entry(request.number, f"CN={cookie!r}", {}) + wire.tlv(
@@ -80,7 +80,7 @@ def test_a_server_that_does_not_page_is_incomplete(peer: Peer) -> None:
 
 def test_empty_pages_are_passed_over_but_not_for_ever(peer: Peer) -> None:
     def script(request: Request) -> bytes:
-        value = wire.paged_control(0, b"more").value or b""
+        value = wire_requests.paged_control(0, b"more").value or b""
         done = wire.integer(0, 0x0A) + wire.octets("") + wire.octets("")
         control = wire.tlv(0x30, wire.octets(wire.PAGED_RESULTS) + wire.octets(value))
         return wire.tlv(

@@ -7,7 +7,7 @@ import sansldap
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirclient import filters, wire
+from dirclient import filters, wire, wire_requests
 from dirclient.wire import Entry, Malformed, Result
 from tests.unit import ldap_peer
 
@@ -27,7 +27,7 @@ def long_form(tag: int, body: bytes) -> bytes:
 
 
 def test_a_bind_request_carries_name_and_password() -> None:
-    message = received(wire.bind_request(7, "<GUID=x>", "p\u00e4ss".encode()))
+    message = received(wire_requests.bind_request(7, "<GUID=x>", "p\u00e4ss".encode()))
     assert isinstance(message, sansldap.BindRequest)
     assert (message.message_id, message.version, message.name) == (7, 3, "<GUID=x>")
     assert message.authentication == sansldap.SimpleCredential("p\u00e4ss")
@@ -35,13 +35,16 @@ def test_a_bind_request_carries_name_and_password() -> None:
 
 def test_a_search_request_carries_everything() -> None:
     wanted = filters.eq("cn", "a") & filters.present("mail")
-    request = wire.search_request(
+    request = wire_requests.search_request(
         300,
         "DC=x",
         "one",
         wanted.encode(),
         ("mail", "member;range=0-*"),
-        (wire.paged_control(1000, b"cookie"), wire.Control(wire.SHOW_DELETED, critical=True)),
+        (
+            wire_requests.paged_control(1000, b"cookie"),
+            wire.Control(wire.SHOW_DELETED, critical=True),
+        ),
         size_limit=500,
         time_limit=70000,
     )
@@ -61,14 +64,14 @@ def test_a_search_request_carries_everything() -> None:
 
 def test_an_extended_request_carries_its_value() -> None:
     value = b"\x30\x11\x80\x05uid=a\x81\x03old\x82\x03new"
-    message = received(wire.extended_request(1, wire.PASSWORD_MODIFY, value))
+    message = received(wire_requests.extended_request(1, wire.PASSWORD_MODIFY, value))
     assert isinstance(message, sansldap.ExtendedRequest)
     assert (message.name, message.value) == (wire.PASSWORD_MODIFY, value)
 
 
 def test_a_modify_request_is_as_rfc_4511_says() -> None:
     changes = [("delete", "x", [b"1"]), ("add", "x", [b"2"])]
-    assert wire.modify_request(1, "cn=a", changes) == bytes.fromhex(
+    assert wire_requests.modify_request(1, "cn=a", changes) == bytes.fromhex(
         "302b020101"  # message 1
         "66260404636e3d61301e"  # ModifyRequest of cn=a
         "300d0a0101300804017831030401"
@@ -177,7 +180,7 @@ def test_an_extended_result_carries_name_and_value() -> None:
 
 @given(st.binary(max_size=40), st.integers(0, 2**31 - 1))
 def test_cookies_survive_the_way_out_and_back(cookie: bytes, size: int) -> None:
-    assert wire.paged_cookie(wire.paged_control(size, cookie).value) == cookie
+    assert wire.paged_cookie(wire_requests.paged_control(size, cookie).value) == cookie
 
 
 @pytest.mark.parametrize("value", [None, b"", b"\x30\x00", b"\x30\x03\x02\x01\x00", b"\x04\x00"])
