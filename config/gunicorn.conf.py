@@ -4,7 +4,7 @@ import os
 import resource
 import shutil
 
-# Receives in its loop and answers in threads, see docs/decisions/0010-answering.md.
+# Receives in its loop and answers in threads, see docs/decisions/0011-answering.md.
 worker_class = "authsvc.worker.EvenThreadWorker"
 # Loaded once, then forked: a fault of the settings is told once, and workers share their memory.
 preload_app = True
