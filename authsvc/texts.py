@@ -22,6 +22,8 @@ from pathlib import Path
 
 import structlog
 from flask import Flask, Response, request
+from jinja2.ext import Extension
+from jinja2.lexer import Token, TokenStream
 from markupsafe import Markup, escape
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
@@ -178,6 +180,35 @@ def _block_plural(one: str, several: str, n: int, /, **values: object) -> Markup
     return Markup(_plural(one, several, n)) % _written(values)  # noqa: S704 - as above
 
 
+class InPlace(Extension):
+    """Puts `{{ _("…") }}` into the template as text, where no other language could come instead.
+
+    A table says the same few words in every row, and each time a call would cost more than they do.
+    """
+
+    _PLAIN = ("variable_begin", "name", "lparen", "string", "rparen", "variable_end")
+
+    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
+        """The tokens of a template, before they are parsed."""
+        held: list[Token] = []
+        for token in stream:
+            if held and not self._goes_on(held, token):
+                yield from held
+                held = []
+            if held or token.type == self._PLAIN[0]:
+                held.append(token)
+            else:
+                yield token
+            if len(held) == len(self._PLAIN):
+                yield Token(held[0].lineno, "data", str(escape(held[3].value)))
+                held = []
+        yield from held
+
+    def _goes_on(self, held: list[Token], token: Token) -> bool:
+        expected = self._PLAIN[len(held)]
+        return token.type == expected and (expected != "name" or token.value == "_")
+
+
 class Languages:
     """The languages that there are. English is always among them."""
 
@@ -281,6 +312,8 @@ def setup_texts(app: Flask) -> None:
     languages = app.extensions["kerauno.languages"] = load(LOCALE)
     if languages.several:
         _follow_requests(app, languages)
+    else:
+        env.add_extension(InPlace)
 
 
 def _follow_requests(app: Flask, languages: Languages) -> None:

@@ -140,6 +140,23 @@ def test_pages_say_their_language_and_that_they_vary(app: Flask) -> None:
     assert gettext("Home") == "Home"  # nothing of a request is left behind
 
 
+def test_where_english_is_alone_its_messages_stand_in_the_templates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts, "LOCALE", tmp_path)
+    app = Flask("authsvc")
+    texts.setup_texts(app)
+    page = """<a title="{{ _('Users & "Devices"') }}">{{ name }}{{ _("It's here") }}</a>
+{{ _("Run %(run)s", run=name) }} {{ _(name) }} {{ (_("Home")) }} {{ _("Home") | upper }}"""
+    with app.test_request_context():
+        shown = render_template_string(page, name="<b>")
+        app.jinja_env.globals["_"] = lambda *_, **__: "asked"
+        again = render_template_string(page + " ", name="<b>")
+    lead = '<a title="Users &amp; &#34;Devices&#34;">&lt;b&gt;It&#39;s here</a>\n'
+    assert shown == lead + "Run &lt;b&gt; &lt;b&gt; Home HOME"
+    assert again == lead + "asked asked asked ASKED "
+
+
 def test_english_alone_does_not_vary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(texts, "LOCALE", tmp_path)
     app = Flask("authsvc")
