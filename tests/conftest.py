@@ -95,8 +95,10 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def _sqlite_databases(tmp_path_factory: pytest.TempPathFactory) -> SqliteDatabases:
-    return SqliteDatabases(tmp_path_factory.mktemp("databases"))
+def _sqlite_databases() -> Iterator[SqliteDatabases]:
+    databases = SqliteDatabases()
+    yield databases
+    databases.remove()
 
 
 @pytest.fixture(scope="session")

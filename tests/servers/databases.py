@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from kerauno import migrations
 from kerauno.db import Database
 from tests.servers.postgres import Postgres
+from tests.servers.process import folder_in_memory
 
 
 def _upgrade(url: str) -> None:
@@ -23,11 +23,15 @@ def _upgrade(url: str) -> None:
 class SqliteDatabases:
     """Copies of one migrated file."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._template = folder / "template.db"
+    def __init__(self) -> None:
+        self._folder = folder_in_memory("sqlite")
+        self._template = self._folder / "template.db"
         _upgrade(f"sqlite:///{self._template}")
         self._made = 0
+
+    def remove(self) -> None:
+        """Delete them all."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     @contextmanager
     def url(self) -> Iterator[str]:

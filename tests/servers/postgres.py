@@ -8,13 +8,12 @@ import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
-from tests.servers.process import Server, listening, loopback
+from tests.servers.process import Server, folder_in_memory, listening, loopback
 
 _PASSWORD = "postgres-test"
 
@@ -37,7 +36,7 @@ class Postgres:
     def __init__(self) -> None:
         self.host = loopback()
         self.port = 5432
-        self.folder = Path(tempfile.mkdtemp(prefix="kerauno-postgres-"))
+        self.folder = folder_in_memory("postgres")
         self._user = "postgres" if os.geteuid() == 0 else ""
         if self._user:
             account = pwd.getpwnam(self._user)
@@ -72,6 +71,7 @@ class Postgres:
             "fsync": "off",
             "synchronous_commit": "off",
             "full_page_writes": "off",
+            "max_wal_size": "64MB",
             "max_connections": "200",
         }
         self.server = Server(
