@@ -39,8 +39,8 @@ def made() -> str:
     found = extract_from_dir(ROOT / "authsvc", _METHODS, _OPTIONS, _KEYWORDS)
     for name, _, message, _, context in found:
         catalogue.add(message, locations=[(f"authsvc/{name}", 0)], context=context)
-    for name, sentence in sentences(ROOT):
-        catalogue.add(sentence, locations=[(name, 0)], context="sentence")
+    for room, sentence in sorted(set(sentences(ROOT))):
+        catalogue.add(sentence, locations=[(room, 0)], context="sentence")
     out = io.BytesIO()
     write_po(out, catalogue, sort_by_file=True, include_lineno=False, width=100)
     lines = out.getvalue().decode().splitlines(keepends=True)

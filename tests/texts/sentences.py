@@ -24,13 +24,13 @@ _PARTY = re.compile(r"(?:ring group|AD person) %\(.*")  # who has a number, insi
 
 
 def sentences(root: Path) -> Iterator[tuple[str, str]]:
-    """Each module's path below the root, and a sentence in it as a message."""
+    """Each sentence as a message, and the room it is from."""
     for room in ROOMS:
         for path in sorted((root / room).rglob("*.py")):
             if path.name in UNSEEN or "migrations" in path.parts:
                 continue
             for sentence in _in(ast.parse(path.read_text())):
-                yield path.relative_to(root).as_posix(), sentence
+                yield room, sentence
 
 
 def _in(tree: ast.Module) -> Iterator[str]:

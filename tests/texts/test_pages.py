@@ -21,7 +21,7 @@ from tests.console.helpers import CREDENTIALS, form
 from tests.servers.console import NOW, ConsoleSite
 from tests.servers.sso import CHALLENGE
 from tests.texts.catalogue import ROOT
-from tests.texts.pseudo import Reading, bracketed, texts_outside
+from tests.texts.pseudo import CODE, Reading, bracketed, texts_outside
 
 TEMPLATES = ROOT / "authsvc" / "templates"
 REDIRECT = "https://wiki.goodcompany.local/callback"
@@ -136,6 +136,25 @@ def _accounts(browser: FlaskClient) -> None:
 def _used(app: Flask) -> set[str]:
     assert app.jinja_env.cache is not None
     return {name for _, name in app.jinja_env.cache.keys()}  # noqa: SIM118 - no mapping
+
+
+def test_each_browser_gets_the_form_in_its_language(site: ConsoleSite) -> None:
+    browser = site.anonymous()
+    for _ in range(2):  # rendered, and as it was kept
+        other = browser.get("/login", headers={"Accept-Language": f"{CODE},en;q=0.5"})
+        english = browser.get("/login", headers={"Accept-Language": "de, en;q=0.5"})
+        assert f'<html lang="{CODE}" dir="ltr">' in other.text
+        assert "<h1>⟦Sign in to Kerauno⟧</h1>" in other.text
+        assert '<html lang="en" dir="ltr">' in english.text
+        assert "<h1>Sign in to Kerauno</h1>" in english.text
+        assert other.headers["Vary"] == english.headers["Vary"] == "Accept-Language"
+    form = {"username": "nobody", "password": "wrong"}
+    refused = browser.post("/login", data=form, headers={"Accept-Language": CODE})
+    assert "⟦You could not be signed in⟧" in refused.text
+    other_site = {"Accept-Language": CODE, "Sec-Fetch-Site": "cross-site"}
+    assert "⟦This request came from another site⟧" in browser.post(
+        "/login", data=form, headers=other_site
+    ).text  # fmt: skip
 
 
 def test_a_text_without_a_mark_would_be_found(reading: Reading) -> None:
