@@ -218,6 +218,8 @@ class SignIn:
 
     def _take(self, case: _Case, key: str) -> _Case:
         budget = self._budgets.of(case.directory)
+        if hollow(case.attempt.password):  # no guess, of which no directory hears: counted apart
+            key = f"{key} hollow"
         return replace(case, slot=self._records.take(key, case.attempt.address, budget))
 
     # -- the ways to prove a password

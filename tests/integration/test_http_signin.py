@@ -92,6 +92,17 @@ def test_unknown_wrong_and_no_access_read_alike(site: Site) -> None:
     assert set(said.values()) == {(401, REFUSED, said["wrong"][2])}
 
 
+@pytest.mark.parametrize("blank", ["", "  ", "\0", "x" * 5000])
+def test_a_password_that_is_none_costs_nobody_a_try(any_site: Site, blank: str) -> None:
+    """The directory is not asked, so it counts nothing: Enter pressed too soon locks nobody out."""
+    any_site.linked()
+    statuses = [any_site.sign_in(password=blank)[1].status_code for _ in range(12)]
+    assert statuses[0] == 401
+    assert statuses[-1] == 429  # but not for ever, either
+    assert any_site.directory.binds == 0
+    assert any_site.sign_in()[1].status_code == 303
+
+
 def test_a_refusal_names_a_code_that_leads_to_its_reason(any_site: Site) -> None:
     any_site.linked()
     _, response = any_site.sign_in(password="nope")
