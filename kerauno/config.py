@@ -43,7 +43,7 @@ class Settings(BaseModel):
     session_idle_minutes: int = Field(default=120, ge=5, le=60 * 24 * 90)
     account_failures: int = Field(default=5, ge=1, le=100)
     account_window_minutes: int = Field(default=30, ge=1, le=1440)
-    address_failures: int = Field(default=100, ge=1, le=1_000_000)
+    address_failures: int = Field(default=300, ge=1, le=1_000_000)
     address_window_minutes: int = Field(default=10, ge=1, le=1440)
 
     kerberos_keytab: str = ""
