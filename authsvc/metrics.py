@@ -18,12 +18,9 @@ _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0)
 
 signins = Counter("kerauno_signins_total", "Sign-in attempts by what they came to.", ("outcome",))
 signin_seconds = Histogram(
-    "kerauno_signin_seconds", "Time from the form to the answer.", buckets=_BUCKETS
+    "kerauno_signin_seconds", "Time that trying a sign-in took.", buckets=_BUCKETS
 )
 checks = Counter("kerauno_session_checks_total", "Forward-auth checks by answer.", ("answer",))
-requests = Counter(
-    "kerauno_http_requests_total", "Answered requests by class of status.", ("status",)
-)
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
