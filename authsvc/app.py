@@ -7,6 +7,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authsvc.accounts import setup_accounts
 from authsvc.api import setup_api
+from authsvc.arrival import BODY_LIMIT
 from authsvc.background import setup_background
 from authsvc.console.setup import setup_console
 from authsvc.doorway import setup_doorway
@@ -24,19 +25,16 @@ from authsvc.sessions import cookie_for, setup_sessions
 from authsvc.texts import setup_texts
 from authsvc.views import setup_views
 
-MAX_REQUEST = 2 * 1024 * 1024
-"""Octets that a request's body may have: a form with a file of CA certificates fits well."""
-
 
 def create_app(collaborators: Services) -> Flask:
     """The app, ready to serve. Opens no connection: the first request does."""
     settings = collaborators.settings
     app = Flask("authsvc")
-    app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST
+    app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
     setup_services(app, collaborators)
     setup_texts(app)  # before what may refuse a request, and says so in words
     app.wsgi_app = Entry(  # type: ignore[method-assign]
-        app.wsgi_app, collaborators, cookie=cookie_for(settings), max_length=MAX_REQUEST
+        app.wsgi_app, collaborators, cookie=cookie_for(settings), max_length=BODY_LIMIT
     )
     setup_proxies(app, settings.trusted_proxies)
     setup_security(app, public_url=settings.public_url)

@@ -12,7 +12,7 @@ import re
 HEAD_LIMIT = 256 * 1024
 """Octets that a request's head may have: more than the sum of what the parser lets through."""
 BODY_LIMIT = 2 * 1024 * 1024
-"""Octets that a request's body may have."""
+"""Octets that a request's body may have: a form with a file of CA certificates fits well."""
 
 _LENGTH = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.IGNORECASE)

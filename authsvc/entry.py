@@ -62,18 +62,18 @@ class Entry:
         request.max_content_length = self._max_length
         if is_cross_site(request, self._public_url):
             return self._behind(environ, start_response)  # which refuses it
-        tried: Tried | Exception
+        found: Tried | Exception
         try:
-            tried = self._try(request)
-        except Exception as error:
-            tried = error
-        if isinstance(tried, Tried) and isinstance(tried.result, NewSession):
-            cookie = cookie_field(self._cookie, tried.result.cookie, secure=self._secure)
-            location = iri_to_uri(tried.target)
+            found = self._try(request)
+        except Exception as error:  # the view raises it, where errors get their page
+            found = error
+        if isinstance(found, Tried) and isinstance(found.result, NewSession):
+            cookie = cookie_field(self._cookie, found.result.cookie, secure=self._secure)
+            location = iri_to_uri(found.target)
             headers = [("Location", location), ("Set-Cookie", cookie), ("Content-Length", "0")]
             start_response("303 See Other", headers)
             return ()
-        environ[_TRIED] = tried
+        environ[_TRIED] = found
         return self._behind(environ, start_response)
 
     def _try(self, request: Request) -> Tried:

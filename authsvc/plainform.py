@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from authsvc.directories import Directories
+from authsvc.entry import FORM
 from authsvc.texts import Language, Languages, speaking
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 Headers = list[tuple[str, str]]
-
-FORM = "/login"
 
 
 class PlainForm:

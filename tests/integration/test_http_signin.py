@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import pytest
 
 from dirclient import errors
-from dirclient.model import LockoutPolicy
-from kerauno import directories, leaving, users
+from kerauno import leaving, users
 from kerauno.tables import Link, LinkProposal, WebSession
 from tests import said
 from tests.integration.site import (
     LOCAL_PASSWORD,
     PASSWORD,
     Site,
-    logged,
     make_site,
     notice,
 )
@@ -260,86 +257,6 @@ def test_an_administrators_claim_waits_for_an_administrator(any_site: Site) -> N
     ]
 
 
-# -- the throttle
-
-
-def test_the_throttle_closes_below_the_domains_lockout(any_site: Site) -> None:
-    any_site.directory.policy = LockoutPolicy(3, 1800, 1800)
-    any_site.linked()
-    statuses = [any_site.sign_in(password="nope")[1].status_code for _ in range(4)]
-    assert statuses == [401, 401, 429, 429]
-    assert any_site.directory.binds == 2
-    any_site.pass_time(seconds=1861)
-    assert any_site.sign_in()[1].status_code == 303
-
-
-def test_a_fine_grained_policy_counts_too(site: Site) -> None:
-    site.directory.policy = LockoutPolicy(10, 1800, 1800)
-    site.linked()
-    other = site.person("strict")
-    site.directory.set_policy(other.guid, LockoutPolicy(2, 1800, 1800, "strict ones"))
-    assert [site.sign_in(password="nope")[1].status_code for _ in range(2)] == [401, 429]
-
-
-def test_the_throttled_are_told_how_long(site: Site) -> None:
-    site.directory.policy = LockoutPolicy(2, 1800, 1800)
-    site.linked()
-    site.sign_in(password="nope")
-    site.pass_time(minutes=10)
-    _, response = site.sign_in()
-    assert (response.status_code, response.headers["Retry-After"]) == (429, "1260")
-    assert "21 minutes" in notice(response)
-
-
-def test_a_right_password_forgives_wrong_ones(site: Site) -> None:
-    site.directory.policy = LockoutPolicy(4, 1800, 1800)
-    site.linked()
-    for _ in range(3):
-        assert site.sign_in(password="nope")[1].status_code == 401
-        assert site.sign_in(password="nope")[1].status_code == 401
-        assert site.sign_in()[1].status_code == 303
-
-
-def test_guesses_that_arrive_together_cannot_lock_an_account(any_site: Site) -> None:
-    any_site.directory.policy = LockoutPolicy(5, 1800, 1800)
-    any_site.linked()
-    any_site.sign_in()
-    statuses: list[int] = []
-
-    def guess() -> None:
-        statuses.append(any_site.sign_in(password="nope")[1].status_code)
-
-    threads = [threading.Thread(target=guess) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(statuses) == [401] * 4 + [429] * 12
-    any_site.pass_time(hours=1)
-    assert any_site.sign_in()[1].status_code == 303
-
-
-def test_an_address_is_throttled_whatever_names_it_tries(sqlite_url: str, tmp_path: Path) -> None:
-    site = make_site(sqlite_url, tmp_path, address_failures="5")
-    statuses = [site.sign_in(f"user{n}@company.com", "nope")[1].status_code for n in range(7)]
-    assert statuses == [401] * 5 + [429] * 2
-
-
-def test_only_believed_proxies_name_the_address(sqlite_url: str, tmp_path: Path) -> None:
-    site = make_site(sqlite_url, tmp_path, trusted_proxies="1")
-    site.linked()
-    form = {"username": "john.doe", "password": PASSWORD}
-    site.browser().post("/login", data=form, headers={"X-Forwarded-For": "6.6.6.6, 203.0.113.9"})
-    assert [event.address for event in site.audited()] == ["203.0.113.9"]
-
-
-def test_without_a_proxy_nobody_names_their_own_address(site: Site) -> None:
-    site.linked()
-    form = {"username": "john.doe", "password": PASSWORD}
-    site.browser().post("/login", data=form, headers={"X-Forwarded-For": "203.0.113.9"})
-    assert [event.address for event in site.audited()] == ["127.0.0.1"]
-
-
 # -- the directory's bad days
 
 
@@ -412,63 +329,6 @@ def test_a_kerauno_password_is_changed_here_too(site: Site) -> None:
     assert old.get("/auth/verify").status_code == 401
     assert site.sign_in("ada@company.com", LOCAL_PASSWORD)[1].status_code == 401
     assert site.sign_in("ada@company.com", "Another!Local-2")[1].status_code == 303
-
-
-# -- settings and databases
-
-
-def test_changed_settings_count_from_the_next_sign_in(site: Site) -> None:
-    site.linked()
-    site.sign_in()
-    site.sign_in()
-    assert len(site.connects) == 1
-    site.configure(login_without_domain=False)
-    assert site.sign_in("john.doe")[1].status_code == 401
-    assert len(site.connects) == 2
-
-
-def test_a_key_file_that_changed_is_said_in_the_log_not_to_people(
-    sqlite_url: str, tmp_path: Path
-) -> None:
-    site = make_site(sqlite_url, tmp_path)
-    site.linked()
-    (tmp_path / "secret.key").unlink()
-    other = make_site_without_saving(sqlite_url, tmp_path)
-    with logged() as log:
-        _, response = other.sign_in()
-    assert response.status_code == 503
-    assert "secret.key" in log()
-    assert "secret.key" not in response.text
-
-
-def make_site_without_saving(url: str, folder: Path) -> Site:
-    """A site whose directory was saved by another."""
-    configure, Site.configure = Site.configure, lambda self, **_: None  # type: ignore[method-assign]
-    try:
-        return make_site(url, folder)
-    finally:
-        Site.configure = configure  # type: ignore[method-assign]
-
-
-def test_a_rotated_key_is_picked_up_without_a_restart(site: Site, tmp_path: Path) -> None:
-    from kerauno import sealed
-
-    site.linked()
-    site.sign_in()
-    with site.services.database.write() as s:
-        sealed.rotate(s, tmp_path / "secret.key")
-        directories.save(s, {"login_without_domain": True}, by="test", now=site.at)
-    assert site.sign_in()[1].status_code == 303
-
-
-def test_an_older_schema_is_a_503_that_tells_the_log_what_to_run(site: Site) -> None:
-    with site.services.database.engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE session RENAME TO session_old")
-    site.linked()
-    with logged() as log:
-        _, response = site.sign_in()
-    assert response.status_code == 503
-    assert "authsvc db upgrade" in log()
 
 
 # -- what it costs

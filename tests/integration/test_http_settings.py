@@ -1,0 +1,74 @@
+"""The sign-in form over HTTP when settings, keys or the database change under it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kerauno import directories
+from tests import said
+from tests.integration.site import (
+    Site,
+    logged,
+    make_site,
+)
+
+# Every page of these tests is looked at for texts that could not be translated.
+pytestmark = pytest.mark.usefixtures("reading")
+
+REFUSED = f"{said.REFUSED_TITLE} {said.REFUSED} {said.REFERENCE}"
+
+
+def test_changed_settings_count_from_the_next_sign_in(site: Site) -> None:
+    site.linked()
+    site.sign_in()
+    site.sign_in()
+    assert len(site.connects) == 1
+    site.configure(login_without_domain=False)
+    assert site.sign_in("john.doe")[1].status_code == 401
+    assert len(site.connects) == 2
+
+
+def test_a_key_file_that_changed_is_said_in_the_log_not_to_people(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    site = make_site(sqlite_url, tmp_path)
+    site.linked()
+    (tmp_path / "secret.key").unlink()
+    other = make_site_without_saving(sqlite_url, tmp_path)
+    with logged() as log:
+        _, response = other.sign_in()
+    assert response.status_code == 503
+    assert "secret.key" in log()
+    assert "secret.key" not in response.text
+
+
+def make_site_without_saving(url: str, folder: Path) -> Site:
+    """A site whose directory was saved by another."""
+    configure, Site.configure = Site.configure, lambda self, **_: None  # type: ignore[method-assign]
+    try:
+        return make_site(url, folder)
+    finally:
+        Site.configure = configure  # type: ignore[method-assign]
+
+
+def test_a_rotated_key_is_picked_up_without_a_restart(site: Site, tmp_path: Path) -> None:
+    from kerauno import sealed
+
+    site.linked()
+    site.sign_in()
+    with site.services.database.write() as s:
+        sealed.rotate(s, tmp_path / "secret.key")
+        directories.save(s, {"login_without_domain": True}, by="test", now=site.at)
+    assert site.sign_in()[1].status_code == 303
+
+
+def test_an_older_schema_is_a_503_that_tells_the_log_what_to_run(site: Site) -> None:
+    with site.services.database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE session RENAME TO session_old")
+    site.linked()
+    with logged() as log:
+        _, response = site.sign_in()
+    assert response.status_code == 503
+    assert "authsvc db upgrade" in log()
