@@ -53,11 +53,15 @@ class Background:
         self._stop.set()
 
     def _run(self, task: Task) -> None:
+        said = ""
         while not self._stop.wait(task.seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - no secret
             try:
                 task.work()
+                said = ""
             except Exception as error:
-                _log.warning("background task failed", task=task.name, error=str(error))
+                if str(error) != said:  # twice a second while the database is away helps nobody
+                    _log.warning("background task failed", task=task.name, error=str(error))
+                said = str(error)
 
 
 def setup_background(app: Flask, collaborators: Services) -> Background:

@@ -16,6 +16,8 @@ from authsvc.cli_records import admin, attempts, housekeeping, key, sessions, us
 from authsvc.command import Commands
 from kerauno import migrations
 from kerauno.command import Failed, Tools, pass_tools, say
+from kerauno.db import Database
+from kerauno.errors import DatabaseUnavailable, SchemaOutdated
 
 _PROJECT = Path(__file__).resolve().parent.parent
 
@@ -37,8 +39,8 @@ def serve(
 ) -> None:
     """Run the web service."""
     settings = tools.settings
-    migrations.check(tools.database)
     tools.sealer  # noqa: B018 - a key file that cannot be used is told now, not at the first request
+    _check_tables(tools.database)
     tools.database.close()
     root = _root()
     address = host or settings.host
@@ -83,6 +85,20 @@ def upgrade(tools: Tools) -> None:
     """Bring the database's tables to this version."""
     done = migrations.upgrade(tools.database)
     say("The database is now on this version." if done else "The database was on this version.")
+
+
+def _check_tables(database: Database) -> None:
+    """Refuse another version's tables. A server that is away is no reason not to start: pages say
+    so, and /readyz, until it is back. Raises SchemaOutdated; of a file DatabaseUnavailable, too.
+    """
+    try:
+        migrations.check(database)
+    except SchemaOutdated:
+        raise
+    except DatabaseUnavailable as error:
+        if database.sqlite:
+            raise  # the operator's to mend: it does not come back by itself
+        say(f"{error} Starting nevertheless: until it can be asked, every page says so.")
 
 
 def _root() -> Path:

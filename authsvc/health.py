@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from authsvc import metrics
 from authsvc.services import Services, services
 from dirclient.errors import DirectoryError, Misconfigured
-from kerauno import directories
+from kerauno import directories, migrations
 from kerauno.errors import DatabaseUnavailable, KeyProblem, SchemaOutdated
 
 _BELIEVED = 5.0  # seconds for which the directory is not asked again
@@ -25,11 +25,24 @@ def setup_health(app: Flask) -> None:
 
 
 class _Seen:
-    """The directory's state as seen last: watchers ask often, and each look costs a search."""
+    """What was seen last: watchers ask often, and each look at the directory costs a search."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._state: TTLCache[None, str] = TTLCache(1, _BELIEVED)
+        self._tables_known = False
+
+    def database(self, held: Services) -> None:
+        """Raises DatabaseUnavailable, SchemaOutdated.
+
+        `authsvc serve` starts without a database that is away: whether its tables are this
+        version's is found out here, once.
+        """
+        if not self._tables_known:
+            migrations.check(held.database)
+            self._tables_known = True
+        with held.database.read() as s:
+            directories.load(s)
 
     def directory(self, held: Services) -> str:
         """ok, unreachable, misconfigured or none."""
@@ -58,8 +71,7 @@ def _ready(seen: _Seen) -> ResponseReturnValue:
     and everybody else is told what is wrong, which a proxy that takes the service away cannot."""
     held = services()
     try:
-        with held.database.read() as s:
-            directories.load(s)
+        seen.database(held)
         database = "ok"
         directory = seen.directory(held)
     except SchemaOutdated:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flask import Flask, Response, current_app, request
 
-from authsvc.sessions import Me, current
+from authsvc.sessions import Me, shown
 from authsvc.texts import N_, gettext
 from authsvc.written import setup_writing
 
@@ -74,7 +74,7 @@ def setup_pages(app: Flask) -> None:
             ),
         ),
     )
-    app.context_processor(lambda: {"me": current()})
+    app.context_processor(lambda: {"me": shown()})
     app.after_request(_keep_static)
 
 
@@ -92,7 +92,7 @@ def add_to_first_group(app: Flask, item: NavItem) -> None:
 def navigation() -> tuple[ShownGroup, ...]:
     """What the person of this request may open; the longest matching address is the current."""
     groups: list[NavGroup] = current_app.extensions["kerauno.navigation"]
-    me = current()
+    me = shown()
     allowed = [
         (group.title, [item for item in group.items if _may_see(me, item)]) for group in groups
     ]

@@ -13,7 +13,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar, cast
 from urllib.parse import quote
 
-from flask import Flask, Request, Response, current_app, redirect, request
+from flask import Flask, Request, Response, current_app, g, redirect, request
 from flask.sessions import SecureCookieSession, SessionInterface
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user
@@ -24,6 +24,7 @@ from authsvc.errors import is_api
 from authsvc.services import lifetime_for, services
 from kerauno import sessions as records
 from kerauno.config import Settings
+from kerauno.errors import DatabaseUnavailable
 from kerauno.sessions import Lifetime, Signed
 
 _P = ParamSpec("_P")
@@ -107,6 +108,17 @@ def take_cookie(response: Response) -> Response:
     return response
 
 
+def shown() -> Me | None:
+    """As `current`, for pages that are to be shown in any case, such as one that says that the
+    database is away: nobody then."""
+    if g.get("person_unknown"):
+        return None  # asked in vain already: another wait would tell no more
+    try:
+        return current()
+    except DatabaseUnavailable:
+        return None
+
+
 def require_user(view: Callable[_P, _View]) -> Callable[_P, _View | ResponseReturnValue]:
     """Only for people who are signed in. Others are led to the sign-in page and back."""
 
@@ -165,5 +177,9 @@ def _load(incoming: Request) -> _Authenticated | None:
     if not token:
         return None
     held = services()
-    signed = records.check(held.database, token, held.now(), lifetime())
+    try:
+        signed = records.check(held.database, token, held.now(), lifetime())
+    except DatabaseUnavailable:
+        g.person_unknown = True
+        raise
     return None if signed is None else _Authenticated(signed)

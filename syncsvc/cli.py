@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -29,6 +29,7 @@ from syncsvc import departments, oneuser, review
 from syncsvc.engine import Ask, Engine
 from syncsvc.plan import Mode
 from syncsvc.running import Busy, Stopped
+from syncsvc.waiting import until_ready
 from syncsvc.worker import Worker
 
 HELD = 3
@@ -108,10 +109,21 @@ def once(ctx: click.Context, tools: SyncTools, build: bool, as_json: bool) -> No
 @pass_tools
 def serve(tools: SyncTools) -> None:
     """Run the service: timer, change tracking, requests of the console."""
-    engine = tools.engine
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: engine.stop.set())
+    sealer = tools.sealer  # a key file that cannot be used is told before any waiting
+    _on_signals(_leave)  # while it waits there is nothing to bring to an end
+    until_ready(tools.database)
+    engine = Engine(tools.database, sealer, DirectoryClient)
+    _on_signals(lambda *_: engine.stop.set())
     Worker(engine, run_days=tools.settings.run_days).serve()
+
+
+def _on_signals(act: Callable[..., None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, act)
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit(0)
 
 
 @main.group()
