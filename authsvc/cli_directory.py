@@ -14,7 +14,16 @@ from dirclient.model import Step
 from dirclient.profile import Encryption, Fault, PresetName, Profile
 from kerauno import audit, directories
 from kerauno.clock import utc_now
-from kerauno.command import Failed, Tools, json_option, pass_tools, password_line, print_json, say
+from kerauno.command import (
+    Failed,
+    Tools,
+    json_option,
+    json_option_or,
+    pass_tools,
+    password_line,
+    print_json,
+    say,
+)
 from kerauno.errors import InvalidValue
 from kerauno.numbers import parse_range
 from kerauno.tables import Directory
@@ -104,7 +113,7 @@ def show(tools: Tools, as_json: bool) -> None:
 
 
 @directory.command()
-@json_option
+@json_option_or(lambda message: {"ok": False, "steps": [], "error": message})
 @pass_tools
 def test(tools: Tools, as_json: bool) -> None:
     """Test it step by step; exits 0 when every step passes, else 1."""

@@ -1,7 +1,8 @@
 """What the commands have in common: their settings, how they fail, how they print.
 
 Exit codes: 0 done · 1 failed, nothing changed · 2 usage · 3 held for an administrator.
-`--json` prints one document on standard output and nothing else; messages go to standard error.
+`--json` prints one document on standard output and nothing else, also where the command fails;
+messages go to standard error.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -26,6 +28,8 @@ from kerauno.logs import setup_logging
 from kerauno.sealed import Sealer
 
 FAILED = 1
+
+_OWED = "kerauno.json"  # in a context's meta: how the document that is still to be printed is made
 
 
 class Failed(click.ClickException):
@@ -70,6 +74,15 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run, and say what went wrong in words, never in a traceback."""
         try:
+            return self._run(ctx)
+        except click.ClickException as error:
+            failed = ctx.meta.get(_OWED)
+            if failed is not None:
+                print_json(failed(error.format_message()))
+            raise
+
+    def _run(self, ctx: click.Context) -> Any:
+        try:
             return super().invoke(ctx)
         except ConfigurationError as error:
             raise Failed("\n".join(str(fault) for fault in error.faults)) from error
@@ -87,14 +100,35 @@ def in_words(error: Exception) -> str:
 
 pass_tools = click.make_pass_decorator(Tools, ensure=True)
 
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON document, and nothing else."
-)
+
+def json_option_or(failed: Callable[[str], object]) -> Callable[[Any], Any]:
+    """The option `--json` of a command; `failed` makes its document where it fails, of the message.
+
+    What the command prints itself counts, also when it fails afterwards.
+    """
+
+    def note(ctx: click.Context, _option: click.Parameter, as_json: bool) -> bool:
+        if as_json:
+            ctx.meta[_OWED] = failed
+        return as_json
+
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        is_eager=True,  # so that a fault of the other arguments is told in a document, too
+        callback=note,
+        help="Print one JSON document, and nothing else.",
+    )
+
+
+json_option = json_option_or(lambda message: {"error": message})
 
 
 def print_json(document: object) -> None:
     """The one document of `--json`."""
     click.echo(json.dumps(document, ensure_ascii=False, default=str))
+    click.get_current_context().meta[_OWED] = None
 
 
 def say(message: str) -> None:

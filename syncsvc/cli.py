@@ -16,15 +16,9 @@ from dirclient.client import DirectoryClient
 from dirclient.errors import DirectoryError
 from dirclient.ports import Progress as Report
 from kerauno import directories, migrations, runs
-from kerauno.command import FAILED, Tools, json_option, print_json, say
+from kerauno.command import FAILED, Tools, json_option, json_option_or, print_json, say
 from kerauno.command import Commands as RecordCommands
-from kerauno.errors import (
-    ConfigurationError,
-    DatabaseUnavailable,
-    KeyProblem,
-    LeaseLost,
-    RecordError,
-)
+from kerauno.errors import LeaseLost
 from syncsvc import departments, oneuser, review
 from syncsvc.engine import Ask, Engine
 from syncsvc.plan import Mode
@@ -33,7 +27,6 @@ from syncsvc.waiting import until_ready
 from syncsvc.worker import Worker
 
 HELD = 3
-OF_SETTINGS = (ConfigurationError, DatabaseUnavailable, KeyProblem, RecordError)
 
 _ONCE = ("run", "status", "complete", "people")
 _AFTER = ("departments", "ldap_operations", "seconds")
@@ -56,6 +49,21 @@ class SyncTools(Tools):
         return Engine(self.database, self.sealer, DirectoryClient)
 
 
+def _nothing_done(_message: str) -> dict[str, Any]:
+    """The document of a run that could not even begin."""
+    return {
+        "run": None,
+        "status": "failed",
+        "complete": False,
+        "people": 0,
+        **dict.fromkeys(runs.COUNTS, 0),
+        "departments": {"imported": 0, "updated": 0},
+        "ldap_operations": 0,
+        "seconds": 0.0,
+    }
+
+
+run_json_option = json_option_or(_nothing_done)
 pass_tools = click.make_pass_decorator(SyncTools, ensure=True)
 
 
@@ -89,19 +97,14 @@ def plan(tools: SyncTools, as_json: bool) -> None:
 
 @main.command()
 @click.option("--build", is_flag=True, help="Build new users and departments as well.")
-@json_option
+@run_json_option
 @pass_tools
 @click.pass_context
 def once(ctx: click.Context, tools: SyncTools, build: bool, as_json: bool) -> None:
     """Do one run, for a timer: keep what is linked true; build when that is switched on."""
     with _bar() as progress:
         ask = Ask("cli", mode=Mode.BUILD if build else None, by=_me(), progress=progress)
-        try:
-            report = tools.engine.run(ask)
-        except (*Commands.also, *OF_SETTINGS):
-            if as_json:
-                print_json(_document(_nothing_done()))
-            raise
+        report = tools.engine.run(ask)
     _conclude(ctx, report, as_json)
 
 
@@ -147,7 +150,7 @@ def department_list(tools: SyncTools, as_json: bool) -> None:
 @department.command("import")
 @click.argument("dn")
 @click.option("--number", required=True, help="The ring group number.")
-@json_option
+@run_json_option
 @pass_tools
 @click.pass_context
 def department_import(
@@ -162,7 +165,7 @@ def department_import(
 
 @department.command("unimport")
 @click.argument("dn")
-@json_option
+@run_json_option
 @pass_tools
 @click.pass_context
 def department_unimport(ctx: click.Context, tools: SyncTools, dn: str, as_json: bool) -> None:
@@ -212,7 +215,7 @@ def runs_(tools: SyncTools, limit: int, as_json: bool) -> None:
 
 @main.command()
 @click.argument("run", type=int)
-@json_option
+@run_json_option
 @pass_tools
 @click.pass_context
 def confirm(ctx: click.Context, tools: SyncTools, run: int, as_json: bool) -> None:
@@ -233,7 +236,7 @@ def discard(tools: SyncTools, run: int) -> None:
 
 @main.command()
 @click.argument("run", type=int)
-@json_option
+@run_json_option
 @pass_tools
 @click.pass_context
 def undo(ctx: click.Context, tools: SyncTools, run: int, as_json: bool) -> None:
@@ -262,20 +265,6 @@ def _document(report: dict[str, Any], *, history: bool = False) -> dict[str, Any
     """The fields of a run that commands print, in the order they are documented."""
     names = (*_ONCE, *runs.COUNTS, *_AFTER, *(_HISTORY if history else ()))
     return {name: report[name] for name in names}
-
-
-def _nothing_done() -> dict[str, Any]:
-    """The document of a run that could not even begin."""
-    return {
-        "run": None,
-        "status": "failed",
-        "complete": False,
-        "people": 0,
-        **dict.fromkeys(runs.COUNTS, 0),
-        "departments": {"imported": 0, "updated": 0},
-        "ldap_operations": 0,
-        "seconds": 0.0,
-    }
 
 
 def _summary(report: dict[str, Any]) -> str:

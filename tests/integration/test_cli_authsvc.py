@@ -40,7 +40,7 @@ def test_upgrade_may_be_run_twice(fresh: Installation) -> None:
 
 def test_a_database_that_is_none_is_said(fresh: Installation) -> None:
     (fresh.folder / "kerauno.db").write_text("this is no database" * 100)
-    done = fresh.run("authsvc", "user", "list", "--json")
+    done = fresh.run("authsvc", "user", "list")
     assert (done.returncode, done.stdout) == (1, "")
     assert "Traceback" not in done.stderr
     assert "database" in done.stderr

@@ -42,7 +42,7 @@ def test_apps_are_added_listed_and_removed(installation: Installation) -> None:
 def test_every_fault_is_told_and_nothing_is_added(installation: Installation) -> None:
     _ready(installation)
     done = installation.run(
-        *("authsvc", "client", "add", "Wiki", "--json", "--redirect-uri", "http://x/#y"),
+        *("authsvc", "client", "add", "Wiki", "--redirect-uri", "http://x/#y"),
         *("--backchannel-logout-uri", "ftp://x", "--scope", "a b"),
     )
     assert (done.returncode, done.stdout) == (1, "")
