@@ -89,6 +89,17 @@ def test_the_next_attribute_serves_where_one_is_absent_or_blank() -> None:
         "userprincipalname",
     )
     assert (person.extension, person.extension_attribute) == ("1002", "telephonenumber")
+
+
+def test_the_second_attribute_stands_in_for_an_empty_one_never_for_a_wrong_one() -> None:
+    """A slip in ipPhone is a conflict: it gives nobody another number by itself."""
+    entry = ad_entry(
+        mail="john.doe", userPrincipalName="jdoe@x.local", ipPhone="1O01", telephoneNumber="x2002"
+    )
+    person = AD.person(entry, NOW)
+    assert person
+    assert (person.extension, person.extension_attribute) == ("1O01", "ipphone")
+    assert (person.login, person.login_attribute) == ("john.doe", "mail")
     assert (person.first_name, person.last_name, person.display_name) == (None, None, None)
 
 
