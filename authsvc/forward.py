@@ -34,6 +34,7 @@ FORWARD = "/auth/forward"
 signed in is led to sign in."""
 ALIVE = "/healthz"
 
+_JOINERS = "\u200c\u200d"  # zero width non-joiner and joiner (Unicode 23.2)
 _FIXED = [("Cache-Control", "no-store"), ("Content-Length", "0")]
 _ALIVE = [
     ("Content-Type", "text/plain; charset=utf-8"),
@@ -101,10 +102,14 @@ def identity_headers(signed: Signed, departments: Iterable[str]) -> list[tuple[s
 
 
 def field(text: str) -> str:
-    """A header value that carries this text and cannot end the header (RFC 9110 5.5)."""
+    """A header value that carries this text and cannot end the header (RFC 9110 5.5).
+
+    What cannot be seen becomes a blank, so that nothing in it reorders what is read; the joiners
+    stay, without which Persian, Hindi and many emoji are written otherwise.
+    """
     if text.isascii() and text.isprintable():
         return text
-    clean = "".join(char if char.isprintable() else " " for char in text)
+    clean = "".join(char if char.isprintable() or char in _JOINERS else " " for char in text)
     return clean.encode("utf-8", "replace").decode("latin-1")
 
 

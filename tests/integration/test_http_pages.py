@@ -364,6 +364,23 @@ def test_forward_auth_takes_no_nonsense(site: Site, cookie: str) -> None:
 
 def test_no_name_can_end_a_header() -> None:
     assert field("a\r\nRemote-User: admin") == "a  Remote-User: admin"
+    assert field("ä\r\n\0\x85\u2028b").encode("latin-1").decode() == "ä     b"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["علی‌رضا", "क्‍ष", "ශ්‍රී", "👩‍💻️ Ada"],
+    ids=["Persian", "Hindi", "Sinhala", "emoji"],
+)
+def test_a_name_keeps_the_joiners_that_it_is_written_with(name: str) -> None:
+    assert field(name).encode("latin-1").decode() == name
+
+
+@pytest.mark.parametrize(
+    "sign", [*"‪‫‬‭‮⁦⁧⁨⁩‎‏؜​﻿"]
+)
+def test_nothing_unseen_reorders_or_hides_text_in_a_header(sign: str) -> None:
+    assert field(f"Zoë{sign}nimda").encode("latin-1").decode() == "Zoë nimda"
 
 
 # -- health
