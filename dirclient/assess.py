@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from dirclient.model import AccountState, Guid, Person
 
-_EMAIL = re.compile(r"[^\s@\x00-\x20]+@[^\s@.]+(?:\.[^\s@.]+)+")
+_LABEL = r"(?!-)[\w\-\u0080-\U0010ffff]%s(?<!-)"  # RFC 1123 2.1: no hyphen at either end
+_EMAIL = re.compile(rf"[^@\s\"(),:;<>\[\\\]]+@(?:{_LABEL % '+'}\.)+{_LABEL % '{2,}'}", re.ASCII)
 _PLAIN_NUMBER = re.compile(r"[0-9]{2,10}")
 _EXTENSION = re.compile(r"(?:;\s*ext=|(?:x|ext\.?)\s*)([0-9]{2,10})\s*$", re.IGNORECASE)
 
@@ -79,13 +80,17 @@ def own_faults(person: Person) -> list[str]:
         faults.append("name_missing")
     if not person.login:
         faults.append("email_missing")
-    elif len(person.login) > 254 or not _EMAIL.fullmatch(person.login):
+    elif not _is_email(person.login):
         faults.append("email_invalid")
     if not person.extension:
         faults.append("extension_missing")
     elif not number_in(person.extension):
         faults.append("extension_invalid")
     return faults
+
+
+def _is_email(text: str) -> bool:
+    return len(text) <= 254 and text.isprintable() and bool(_EMAIL.fullmatch(text))
 
 
 def number_in(text: str) -> str:

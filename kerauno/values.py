@@ -9,14 +9,28 @@ from kerauno.errors import InvalidValue
 
 ROLES = ("user", "manager", "admin")
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+\Z")
+# Before the @ an atom in the wide sense of RFC 6531: any script, but no quotes and no brackets.
+# Behind it names of RFC 1123 2.1, and those of RFC 5890 as people write them: no label begins or
+# ends with a hyphen.
+_LABEL = r"(?!-)[\w\-\u0080-\U0010ffff]%s(?<!-)"
+_EMAIL = re.compile(rf"[^@\s\"(),:;<>\[\\\]]+@(?:{_LABEL % '+'}\.)+{_LABEL % '{2,}'}", re.ASCII)
+EMAIL_LENGTH = 254  # RFC 5321 4.5.3.1.3, without the angle brackets
 _LABELS = {"first_name": "first name", "last_name": "last name"}
+
+
+def is_email(text: str) -> bool:
+    """Whether this can be a username/email: name, one @, a domain with a dot, at most 254.
+
+    Nothing that cannot be seen, blanks included: two names that look alike would be two users, and
+    the sign-in page takes no such name.
+    """
+    return len(text) <= EMAIL_LENGTH and text.isprintable() and bool(_EMAIL.fullmatch(text))
 
 
 def valid_email(text: str) -> str:
     """The email, NFC and stripped. Raises InvalidValue unless it is local@domain.tld, ≤ 254."""
     email = unicodedata.normalize("NFC", text).strip()
-    if len(email) > 254 or not _EMAIL.match(email) or not email.isprintable():
+    if not is_email(email):
         raise InvalidValue(
             "This is not an email address." if email else "The email is missing.",
             field="email",

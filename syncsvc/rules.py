@@ -7,7 +7,6 @@ that is `syncsvc.claims`.
 from __future__ import annotations
 
 import enum
-import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +15,9 @@ from dirclient.model import AccountState, Guid, Person
 from kerauno.errors import InvalidValue
 from kerauno.keys import lookup_key
 from kerauno.numbers import parse_extension
+from kerauno.values import EMAIL_LENGTH, is_email
 
 NAME_LENGTH = 255
-EMAIL_LENGTH = 254  # RFC 5321 4.5.3.1.3, without the angle brackets
-
-# An atom in the wide sense of RFC 6531: any script, but no blanks, controls, quotes or brackets.
-_EMAIL = re.compile(r"[^@\s\"(),:;<>\[\\\]]+@(?:[\w-]+\.)+[\w-]{2,}")
 
 
 class Code(enum.StrEnum):
@@ -179,7 +175,7 @@ def _login_faults(person: Person) -> tuple[Conflict, ...]:
                 "Fill in the e-mail address (mail) or the user logon name in AD.",
             ),
         )
-    if valid_email(login):
+    if is_email(login):
         return ()
     return (
         _conflict(
@@ -191,15 +187,6 @@ def _login_faults(person: Person) -> tuple[Conflict, ...]:
             "without characters that cannot be seen.",
         ),
     )
-
-
-def valid_email(text: str) -> bool:
-    """Whether this can be a username/email: name, one @, a domain with a dot; no blanks.
-
-    Nothing that cannot be seen either: two names that look alike would be two users, and the
-    sign-in page takes no such name (`dirclient.login`).
-    """
-    return len(text) <= EMAIL_LENGTH and text.isprintable() and bool(_EMAIL.fullmatch(text))
 
 
 def _name_faults(person: Person) -> tuple[Conflict, ...]:

@@ -376,9 +376,7 @@ def test_a_name_keeps_the_joiners_that_it_is_written_with(name: str) -> None:
     assert field(name).encode("latin-1").decode() == name
 
 
-@pytest.mark.parametrize(
-    "sign", [*"‪‫‬‭‮⁦⁧⁨⁩‎‏؜​﻿"]
-)
+@pytest.mark.parametrize("sign", [*"‪‫‬‭‮⁦⁧⁨⁩‎‏؜​﻿"])
 def test_nothing_unseen_reorders_or_hides_text_in_a_header(sign: str) -> None:
     assert field(f"Zoë{sign}nimda").encode("latin-1").decode() == "Zoë nimda"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dirclient.model import AccountState
-from syncsvc.rules import Code, Desired, account_conflict, desire, valid_email
+from syncsvc.rules import Code, Desired, account_conflict, desire
 from tests.syncing import person
 
 
@@ -73,38 +73,6 @@ def test_every_fault_is_found_at_once(
 @pytest.mark.parametrize("text", ["+1 317 555 0100 x1234", "+13175550100;ext=1234", "1234"])
 def test_the_extension_of_a_phone_number_counts(text: str) -> None:
     assert wanted(extension=text).extension == "1234"
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["a@b.co", "o'brien@company.com", "müller@firma.de", "first+tag@sub.company.local", "a@ö.de"],
-)
-def test_valid_addresses(text: str) -> None:
-    assert valid_email(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a",
-        "a@b",
-        "@b.co",
-        "a@@b.co",
-        "a b@c.de",
-        "a@b .co",
-        "a\x01@b.co",
-        "a\u200b@b.co",  # nobody could sign in by a name that cannot be seen
-        "a\u202e@b.co",
-        "a@b\u00ad.co",
-        "a@b..co",
-        "a@.co",
-        "<script>@b.co",
-        "a" * 250 + "@b.co",
-        "a@b.co\n",
-    ],
-)
-def test_invalid_addresses(text: str) -> None:
-    assert not valid_email(text)
 
 
 def test_a_conflict_is_data_with_a_remedy() -> None:

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from dirclient.assess import own_faults
 from kerauno.errors import InvalidValue
 from kerauno.passwords import hash_password, password_is
 from kerauno.values import valid_email, valid_name, valid_role, valid_username
+from tests.syncing import person
+
+PERSON = person(1, "john.doe")
 
 
 @pytest.mark.parametrize(
-    "email", ["a@b.co", "  a@b.co ", "john.o'hara+x@sub.company.com", "zoë@företag.se", "山@山.jp"]
+    "email",
+    [
+        "a@b.co",
+        "  a@b.co ",
+        "john.o'hara+x@sub.company.local",
+        "zoë@företag.se",
+        "山@山.jp",
+        "a@xn--frtag-jua.se",
+        "a@b--c.d-e.co",
+        "a@3com.co",
+        "a@intra_net.co",
+        "ram@उदाहरण.भारत",
+    ],
 )
 def test_emails(email: str) -> None:
     assert valid_email(email) == email.strip()
+    assert own_faults(replace(PERSON, login=email.strip())) == []
 
 
 @pytest.mark.parametrize(
@@ -29,6 +48,21 @@ def test_emails(email: str) -> None:
         "a@b..co",
         "a b@c.de",
         "a@b@c.de",
+        "a@@b.co",
+        "a@b .co",
+        "<script>@b.co",
+        "a@-bad.example",
+        "a@bad-.example",
+        "a@-bad-.example",
+        "a@good.-example",
+        "a@good.example-",
+        "a@-.example",
+        "a@b.c",
+        "a@b!c.co",
+        "a@b\xa0c.co",
+        "a\x01@b.co",
+        "a\u200b@b.co",  # nobody could sign in by a name that cannot be seen
+        "a@b\u00ad.co",
         "a\u202e@b.co",
         "a\0@b.co",
         "x" * 250 + "@b.co",
@@ -38,6 +72,8 @@ def test_no_emails(email: str) -> None:
     with pytest.raises(InvalidValue) as refused:
         valid_email(email)
     assert refused.value.field == "email"
+    if email:
+        assert own_faults(replace(PERSON, login=email)) == ["email_invalid"]
 
 
 def test_names() -> None:
