@@ -158,6 +158,15 @@ class Registration:
         ]
         return found
 
+    def unencrypted(self) -> list[str]:
+        """The app's addresses that are reached through a network without encryption."""
+        addresses = (*self.redirect_uris, *self.post_logout_redirect_uris)
+        return [
+            uri
+            for uri in dict.fromkeys((*addresses, self.backchannel_logout_uri))
+            if (parts := urlsplit(uri)).scheme == "http" and not is_loopback(parts.hostname or "")
+        ]
+
     def normal(self) -> Registration:
         """The same with blanks around words and doubles dropped, order kept."""
         return replace(
@@ -174,8 +183,10 @@ class Registration:
 def uri_problem(uri: str, *, confidential: bool, web_only: bool = False) -> str:
     """Why an address cannot be registered, as the end of a sentence; empty when it can.
 
-    http is for this machine (RFC 8252 7.3) and for apps that can keep a secret on a company
-    network; a private-use scheme is for installed, public apps and carries a dot (7.1).
+    http is for this machine (RFC 8252 7.3), and for apps that keep a secret (OpenID Connect Core
+    3.1.2.1): who reads such an app's code on its way lacks both secret and verifier to use it.
+    `Registration.unencrypted` names them, for a warning. A private-use scheme is for installed,
+    public apps and carries a dot (RFC 8252 7.1).
     """
     if not uri or len(uri) > 2000 or not uri.isascii() or not uri.isprintable() or " " in uri:
         return "is not an address in plain characters."

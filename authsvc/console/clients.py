@@ -141,6 +141,7 @@ def _one(row: Client, secret: str | None = None) -> ResponseReturnValue:
         "client.html",
         row=row,
         secret=secret,
+        unencrypted=clients.registration_of(row).unencrypted(),
         agreed=agreed,
         method=gettext(METHODS[row.auth_method]),
         grant_names=in_words(GRANT_NAMES),

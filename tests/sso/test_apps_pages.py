@@ -78,6 +78,16 @@ def test_faults_are_shown_beside_their_fields_and_nothing_is_lost(
         assert clients.all_clients(s) == []
 
 
+def test_an_address_without_encryption_is_warned_of(provider: Sso, admin: Person) -> None:
+    page = admin.browser.post("/console/clients/new", data=FORM)
+    assert "Not encrypted" not in page.text
+    path = f"/console/clients/{_id(provider)}"
+    admin.browser.post(
+        f"{path}/edit", data=FORM | {"redirect_uris": "http://intranet/cb", "version": "1"}
+    )
+    assert "Not encrypted" in admin.browser.get(path).text
+
+
 def test_an_app_is_changed_and_a_change_unseen_is_refused(provider: Sso, admin: Person) -> None:
     admin.browser.post("/console/clients/new", data=FORM)
     path = f"/console/clients/{_id(provider)}/edit"

@@ -39,6 +39,17 @@ def test_apps_are_added_listed_and_removed(installation: Installation) -> None:
     assert (again.returncode, again.stdout) == (1, "")
 
 
+def test_an_address_without_encryption_is_warned_of(installation: Installation) -> None:
+    _ready(installation)
+    addresses = ("http://intranet/cb", "http://127.0.0.1/cb", "https://wiki/cb")
+    given = [part for uri in addresses for part in ("--redirect-uri", uri)]
+    done = installation.run("authsvc", "client", "add", "Wiki", *given, "--json")
+    assert (done.returncode, set(json.loads(done.stdout))) == (0, {"client_id", "client_secret"})
+    warning = "Warning: http://intranet/cb is not encrypted"
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["Warning"]
+    assert done.stderr.startswith(warning)
+
+
 def test_every_fault_is_told_and_nothing_is_added(installation: Installation) -> None:
     _ready(installation)
     done = installation.run(
