@@ -7,7 +7,6 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authsvc.accounts import setup_accounts
 from authsvc.api import setup_api
-from authsvc.arrival import BODY_LIMIT
 from authsvc.background import setup_background
 from authsvc.console.setup import setup_console
 from authsvc.doorway import setup_doorway
@@ -21,6 +20,7 @@ from authsvc.pages import setup_pages
 from authsvc.plainform import PlainForm
 from authsvc.security import SecureHeaders, setup_security
 from authsvc.services import Services, lifetime_for, setup_services
+from authsvc.serving.arrival import BODY_LIMIT
 from authsvc.sessions import cookie_for, setup_sessions
 from authsvc.texts import setup_texts
 from authsvc.views import setup_views
@@ -67,9 +67,9 @@ def setup_front(app: Flask, collaborators: Services, *, plain_form: bool) -> Non
     if not plain_form:
         return
     headers = SecureHeaders(app.wsgi_app, secure=settings.secure).added
-    app.wsgi_app = PlainForm(  # type: ignore[method-assign]
-        app.wsgi_app, app, collaborators.directories, headers
-    )
+    form = PlainForm(app.wsgi_app, app, collaborators.directories, headers)
+    app.wsgi_app = form  # type: ignore[method-assign]
+    app.answers_at_once = form.is_at_hand  # type: ignore[attr-defined]
 
 
 def setup_proxies(app: Flask, count: int) -> None:

@@ -35,6 +35,7 @@ class Client(Authenticator, Finder, Policies, Prober, Resolver, Protocol):
 
 Connect = Callable[[Profile], Client]
 
+_LOOK_EVERY = 1.0  # seconds between looks at what the sign-in page may ask for
 _RETIREMENT = 60.0  # seconds: the longest sign-in timeout there can be
 
 
@@ -95,7 +96,7 @@ class Directories:
         Only words depend on it, so that a moment's delay or a database that is away harms nobody.
         """
         now = self._clock()
-        if now - self._looked >= 1.0:
+        if now - self._looked >= _LOOK_EVERY:
             self._looked = now
             try:
                 self.current()
@@ -103,6 +104,10 @@ class Directories:
                 _log.warning("directory settings cannot be read", error=str(error))
         held = self._open
         return held is None or held.login_without_domain
+
+    def names_are_known(self) -> bool:
+        """Whether `bare_names` has no need to ask anybody just now."""
+        return self._clock() - self._looked < _LOOK_EVERY
 
     def connect(self, profile: Profile) -> Client:
         """A client for settings that are not stored, to test them. The caller closes it."""

@@ -42,16 +42,15 @@ class PlainForm:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """WSGI."""
-        if (
-            environ["PATH_INFO"] != FORM
-            or environ["REQUEST_METHOD"] != "GET"
-            or environ.get("QUERY_STRING")
-            or "HTTP_COOKIE" in environ
-        ):
+        if not _is_plain(environ):
             return self._behind(environ, start_response)
         page = self.page(self._languages.for_browser(environ.get("HTTP_ACCEPT_LANGUAGE", "")))
         start_response("200 OK", [*self._headers, ("Content-Length", str(len(page)))])
         return (page,)
+
+    def is_at_hand(self, environ: WSGIEnvironment) -> bool:
+        """Whether this request is answered here, and nothing has to be asked for that."""
+        return _is_plain(environ) and bool(self._rendered) and self._directories.names_are_known()
 
     def page(self, wanted: Language) -> bytes:
         """The form; of the settings, only what its first field asks for depends on them."""
@@ -64,3 +63,12 @@ class PlainForm:
                 )
             page = self._rendered[bare_names, wanted.code] = text.encode()
         return page
+
+
+def _is_plain(environ: WSGIEnvironment) -> bool:
+    return (
+        environ["PATH_INFO"] == FORM
+        and environ["REQUEST_METHOD"] == "GET"
+        and not environ.get("QUERY_STRING")
+        and "HTTP_COOKIE" not in environ
+    )

@@ -5,7 +5,7 @@ import resource
 import shutil
 
 # Receives in its loop and answers in threads, see docs/decisions/0011-answering.md.
-worker_class = "authsvc.worker.EvenThreadWorker"
+worker_class = "authsvc.serving.worker.LoopWorker"
 # Loaded once, then forked: a fault of the settings is told once, and workers share their memory.
 preload_app = True
 # A browser's next request comes within moments; a reverse proxy keeps its connections longer.
@@ -18,12 +18,6 @@ graceful_timeout = 20
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 # There is nothing to control here that systemd does not; and a read-only root has no place for it.
 control_socket_disable = True
-# What a proxy reports is believed by KERAUNO_TRUSTED_PROXIES alone, see authsvc/app.py.
-secure_scheme_headers: dict[str, str] = {}
-forwarder_headers = ""
-limit_request_line = 8190
-# A Kerberos ticket of somebody in hundreds of groups.
-limit_request_field_size = 49152
 accesslog = None
 errorlog = "-"
 loglevel = "warning"

@@ -154,7 +154,7 @@ def test_who_waits_to_be_told_to_go_on_is_told(server: Installation) -> None:
     ("octets", "status"),
     [
         (POST + b"Content-Length: 2097153\r\n\r\n", 413),
-        (POST + b"Transfer-Encoding: chunked\r\n\r\nfffffff\r\n", 413),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\nfffffff\r\n" + b"x" * 2_500_000, 413),
         (b"GET / HTTP/1.1\r\nA: " + b"x" * 300_000, 431),
         (POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n", 400),
         (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),

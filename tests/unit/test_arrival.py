@@ -1,4 +1,4 @@
-"""When a request has arrived whole, however its octets come in."""
+"""Requests out of octets, however these come in; and what is no request."""
 
 from __future__ import annotations
 
@@ -8,33 +8,70 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.arrival import BODY_LIMIT, HEAD_LIMIT, Arrival, Arrived
+from authsvc.serving.arrival import (
+    BODY_LIMIT,
+    FIELDS_LIMIT,
+    HEAD_LIMIT,
+    TARGET_LIMIT,
+    Arrival,
+    Refusal,
+    Request,
+)
 
 GET = b"GET /login HTTP/1.1\r\nHost: kerauno\r\n\r\n"
 POST = b"POST /login HTTP/1.1\r\nHost: kerauno\r\n"
+UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n"
 
 
-def with_length(body: bytes, name: bytes = b"Content-Length") -> bytes:
-    return POST + b"%b: %d\r\n\r\n%b" % (name, len(body), body)
+def with_length(body: bytes, name: bytes = b"Content-Length", more: bytes = b"") -> bytes:
+    return POST + more + b"%b: %d\r\n\r\n%b" % (name, len(body), body)
 
 
-def in_chunks(parts: list[bytes], trailers: bytes = b"") -> bytes:
+def in_chunks(parts: list[bytes], trailers: bytes = b"", more: bytes = b"") -> bytes:
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts if part)
-    return POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n" + trailers + b"\r\n"
+    coding = b"Transfer-Encoding: chunked\r\n\r\n"
+    return POST + more + coding + chunks + b"0\r\n" + trailers + b"\r\n"
+
+
+def one(octets: bytes) -> Request:
+    """The one request that these octets are."""
+    arrival = Arrival()
+    arrival.add(octets)
+    assert (arrival.refused, len(arrival.whole), arrival.begun, len(arrival)) == (None, 1, False, 0)
+    return arrival.whole[0]
+
+
+def refused(octets: bytes) -> Refusal | None:
+    """Why these octets are no request; they were not taken for one either."""
+    arrival = Arrival()
+    arrival.add(octets)
+    assert len(arrival.whole) == 0
+    return arrival.refused
+
+
+def same(request: Request) -> tuple[object, ...]:
+    return (
+        *(request.method, request.target, request.version, request.fields),
+        *(bytes(request.body), request.keep_alive),
+    )
 
 
 bodies = st.binary(max_size=300)
+offers = st.sampled_from([b"", UPGRADE])
 requests = st.one_of(
     st.just(GET),
+    st.just(GET[:-2] + UPGRADE + b"\r\n"),
     st.builds(
         with_length,
         bodies,
-        st.sampled_from([b"Content-Length", b"content-length", b"CONTENT-LENGTH "]),
+        st.sampled_from([b"Content-Length", b"content-length", b"CONTENT-LENGTH"]),
+        offers,
     ),
     st.builds(
         in_chunks,
         st.lists(st.binary(max_size=60), max_size=5),
         st.sampled_from([b"", b"Trailer: one\r\n", b"A: b\r\nC: d\r\n"]),
+        offers,
     ),
 )
 
@@ -46,75 +83,204 @@ def test_a_request_is_whole_with_its_last_octet_and_not_before(
     places = [0, *sorted({cut for cut in cuts if cut < len(request) - 1}), len(request) - 1]
     arrival = Arrival()
     for start, stop in pairwise(places):
-        assert arrival.add(request[start:stop]) is Arrived.IN_PART
-    assert arrival.add(request[-1:]) is Arrived.WHOLE
-    assert len(arrival) == len(request)
-    assert arrival.take() == request
-    assert len(arrival) == 0
+        arrival.add(request[start:stop])
+        assert (len(arrival.whole), arrival.begun, arrival.refused) == (0, True, None)
+    arrival.add(request[-1:])
+    assert [same(found) for found in arrival.whole] == [same(one(request))]
+    assert (arrival.begun, len(arrival)) == (False, 0)
 
 
-@given(requests, requests)
-def test_what_follows_stays_with_it(first: bytes, second: bytes) -> None:
+@given(requests, requests, requests)
+def test_what_comes_together_is_told_apart(first: bytes, second: bytes, third: bytes) -> None:
     arrival = Arrival()
-    assert arrival.add(first + second) is Arrived.WHOLE
-    assert arrival.take() == first + second
+    arrival.add(first + second + third[:-1])
+    assert [same(found) for found in arrival.whole] == [same(one(first)), same(one(second))]
+    assert arrival.begun
+    arrival.add(third[-1:])
+    assert same(arrival.whole[2]) == same(one(third))
 
 
-@given(st.binary(max_size=400))
-def test_no_octets_are_lost_or_raise(octets: bytes) -> None:
+@given(bodies, st.lists(st.binary(min_size=1, max_size=60), max_size=5), offers)
+def test_a_body_is_what_was_sent(body: bytes, parts: list[bytes], offer: bytes) -> None:
+    assert bytes(one(with_length(body, more=offer)).body) == body
+    chunked = one(in_chunks(parts, more=offer))
+    assert bytes(chunked.body) == b"".join(parts)
+    assert chunked.environ({})["CONTENT_LENGTH"] == str(len(chunked.body))
+    assert "HTTP_TRANSFER_ENCODING" not in chunked.environ({})
+
+
+@given(st.lists(st.binary(max_size=200), max_size=4))
+def test_nonsense_raises_nothing(parts: list[bytes]) -> None:
     arrival = Arrival()
-    arrival.add(octets)
-    assert arrival.take() == octets or b"100-continue" in octets.lower()
+    for part in parts:
+        arrival.add(part)
+    assert len(arrival) <= sum(map(len, parts))
 
 
-def test_it_begins_anew_after_each_request() -> None:
+def test_for_wsgi() -> None:
+    request = one(
+        b"POST /a%20b/%C3%A4?q=%20x&r=a?b HTTP/1.1\r\nhost: kerauno:8000\r\nX-One:  a \t\r\n"
+        b"x-one: b\r\nCookie: a=1\r\nCookie: b=2\r\nContent-Type: text/plain\r\nEmpty:\r\n"
+        b"X_Forwarded_For: 6.6.6.6\r\nX-Forwarded-For: 10.0.0.1\r\nName: \xc3\xa4\r\n"
+        b"Content-Length: 2\r\n\r\nhi"
+    )
+    environ = request.environ({"REMOTE_ADDR": "192.0.2.1", "PATH_INFO": "not this"})
+    assert environ.pop("wsgi.input").read() == b"hi"
+    assert environ == {
+        "REMOTE_ADDR": "192.0.2.1",
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/a b/Ã¤",
+        "QUERY_STRING": "q=%20x&r=a?b",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "CONTENT_TYPE": "text/plain",
+        "CONTENT_LENGTH": "2",
+        "HTTP_HOST": "kerauno:8000",
+        "HTTP_X_ONE": "a,b",
+        "HTTP_COOKIE": "a=1; b=2",
+        "HTTP_EMPTY": "",
+        "HTTP_X_FORWARDED_FOR": "10.0.0.1",
+        "HTTP_NAME": "Ã¤",
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        (b"/", "/", ""),
+        (b"/?", "/", ""),
+        (b"//evil.example/x", "//evil.example/x", ""),
+        (b"/a#b", "/a", ""),
+        (b"/a?b#c?d", "/a", "b"),
+        (b"http://kerauno/a?b", "/a", "b"),
+        (b"https://kerauno", "/", ""),
+        (b"*", "*", ""),
+    ],
+)
+def test_forms_of_the_target(target: bytes, path: str, query: str) -> None:
+    environ = one(b"OPTIONS %b HTTP/1.1\r\nHost: k\r\n\r\n" % target).environ({})
+    assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == (path, query)
+
+
+@pytest.mark.parametrize(
+    ("head", "kept"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: k\r\n", True),
+        (b"GET / HTTP/1.1\r\nHost: k\r\nConnection: close\r\n", False),
+        (b"GET / HTTP/1.0\r\n", False),
+        (b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n", True),
+        (b"GET / HTTP/1.1\r\nHost: k\r\nConnection: upgrade\r\nUpgrade: websocket\r\n", True),
+    ],
+)
+def test_whether_the_client_may_ask_more(head: bytes, kept: bool) -> None:
+    assert one(head + b"\r\n").keep_alive is kept
+
+
+def test_who_waits_to_be_told_to_go_on_is_told_once() -> None:
     arrival = Arrival()
-    assert arrival.add(in_chunks([b"one"])) is Arrived.WHOLE
-    arrival.take()
-    assert arrival.add(GET[:-1]) is Arrived.IN_PART
-    assert arrival.add(GET[-1:]) is Arrived.WHOLE
-
-
-def test_who_waits_to_be_told_to_go_on_is_told_once_and_the_parser_not_again() -> None:
-    arrival = Arrival()
-    head = POST + b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n"
-    assert arrival.add(head) is Arrived.AWAITED
-    assert arrival.add(b"ab") is Arrived.IN_PART
-    assert arrival.add(b"cd") is Arrived.WHOLE
-    assert arrival.take() == POST + b"Content-Length: 4\r\n\r\nabcd"
+    arrival.add(POST + b"Expect: 100-Continue\r\nContent-Length: 4\r\n\r\n")
+    assert [arrival.awaited(), arrival.awaited()] == [True, False]
+    arrival.add(b"ab")
+    assert not arrival.awaited()
+    arrival.add(b"cd" + GET)
+    assert not arrival.awaited()
+    assert [bytes(request.body) for request in arrival.whole] == [b"abcd", b""]
 
 
 def test_who_sends_everything_at_once_needs_no_word() -> None:
     arrival = Arrival()
-    request = POST + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\nab"
-    assert arrival.add(request) is Arrived.WHOLE
-    assert arrival.take() == POST + b"Content-Length: 2\r\n\r\nab"
+    arrival.add(POST + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\nab")
+    assert not arrival.awaited()
+    assert bytes(arrival.whole[0].body) == b"ab"
 
 
 @pytest.mark.parametrize(
-    ("octets", "state"),
+    ("octets", "refusal"),
     [
-        (b"x" * (HEAD_LIMIT + 1), Arrived.HEAD_TOO_LARGE),
-        (b"GET / HTTP/1.1\r\nA: " + b"x" * HEAD_LIMIT + b"\r\n\r\n", Arrived.HEAD_TOO_LARGE),
-        (POST + b"Content-Length: %d\r\n\r\n" % BODY_LIMIT, Arrived.IN_PART),
-        (POST + b"Content-Length: %d\r\n\r\n" % (BODY_LIMIT + 1), Arrived.BODY_TOO_LARGE),
-        (POST + b"Transfer-Encoding: chunked\r\n\r\nfffffff\r\n", Arrived.BODY_TOO_LARGE),
-        (POST + b"Transfer-Encoding: chunked\r\n\r\n1f", Arrived.IN_PART),
-        (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", Arrived.MALFORMED),
-        (POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1" * 2000, Arrived.MALFORMED),
-        (POST + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n", Arrived.MALFORMED),
-        # Not understood: the parser is to refuse it.
-        (POST + b"Content-Length: -1\r\n\r\n", Arrived.WHOLE),
-        (POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n", Arrived.WHOLE),
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", Arrived.IN_PART),
+        (b"G" + b"E" * HEAD_LIMIT, Refusal.MALFORMED),
+        (b"GET / HTTP/1.1\r\nA: " + b"x" * HEAD_LIMIT, Refusal.HEAD_TOO_LARGE),
+        (b"GET / HTTP/1.1\r\nA: " + b"x" * HEAD_LIMIT + b"\r\n\r\n", Refusal.HEAD_TOO_LARGE),
+        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20_000, Refusal.HEAD_TOO_LARGE),
+        (b"GET /%b HTTP/1.1\r\n" % (b"x" * TARGET_LIMIT), Refusal.TARGET_TOO_LONG),
+        (POST + b"Content-Length: %d\r\n\r\n" % BODY_LIMIT, None),
+        (POST + b"Content-Length: %d\r\n\r\n" % (BODY_LIMIT + 1), Refusal.BODY_TOO_LARGE),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n1f", None),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n200001\r\n", None),
+        (
+            POST + b"Transfer-Encoding: chunked\r\n\r\n200001\r\n" + b"x" * (BODY_LIMIT + 1),
+            Refusal.BODY_TOO_LARGE,
+        ),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", Refusal.MALFORMED),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1" * 2000, Refusal.MALFORMED),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n", Refusal.MALFORMED),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n", Refusal.MALFORMED),
+        (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n", Refusal.NOT_KNOWN_HERE),
+        (POST + b"Transfer-Encoding: gzip\r\n\r\n", Refusal.NOT_KNOWN_HERE),
+        (
+            POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            Refusal.MALFORMED,
+        ),
+        (
+            POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            Refusal.MALFORMED,
+        ),
+        (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Refusal.MALFORMED),
+        (POST + b"Content-Length: -1\r\n\r\n", Refusal.MALFORMED),
+        (POST + b"Content-Length: +1\r\n\r\n", Refusal.MALFORMED),
+        (POST + b"Content-Length: 1, 1\r\n\r\n", Refusal.MALFORMED),
+        (POST + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\nx", Refusal.MALFORMED),
+        (POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n", Refusal.MALFORMED),
+        (b"GET / HTTP/1.1\r\n\r\n", Refusal.MALFORMED),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", Refusal.MALFORMED),
+        (b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", Refusal.MALFORMED),
+        (GET[:-2] + b"Authorization: a\r\nAuthorization: b\r\n\r\n", Refusal.MALFORMED),
+        (GET[:-2] + b"X: a\r\n b\r\n\r\n", Refusal.MALFORMED),
+        (GET[:-2] + b"X : a\r\n\r\n", Refusal.MALFORMED),
+        (GET[:-2] + b"X: a\0b\r\n\r\n", Refusal.MALFORMED),
+        (GET[:-2] + b"X: a\rb\r\n\r\n", Refusal.MALFORMED),
+        (b"GET / HTTP/1.1\nHost: a\n\n", Refusal.MALFORMED),
+        (b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", Refusal.MALFORMED),
+        (b"GET evil HTTP/1.1\r\nHost: a\r\n\r\n", Refusal.MALFORMED),
+        (b"GET ftp://kerauno/ HTTP/1.1\r\nHost: a\r\n\r\n", Refusal.MALFORMED),
+        (b"GET http://[/ HTTP/1.1\r\nHost: a\r\n\r\n", Refusal.MALFORMED),
+        (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", Refusal.VERSION_NOT_KNOWN_HERE),
+        (b"GET / HTTP/0.9\r\n\r\n", Refusal.VERSION_NOT_KNOWN_HERE),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Refusal.MALFORMED),
+        (b"CONNECT evil:25 HTTP/1.1\r\nHost: evil:25\r\n\r\n", Refusal.NOT_KNOWN_HERE),
+        (b"FETCH / HTTP/1.1\r\nHost: a\r\n\r\n", Refusal.MALFORMED),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", Refusal.MALFORMED),
     ],
 )
-def test_what_is_too_large_or_not_understood(octets: bytes, state: Arrived) -> None:
-    assert Arrival().add(octets) is state
+def test_what_is_no_request_here(octets: bytes, refusal: Refusal | None) -> None:
+    assert refused(octets) is refusal
 
 
-def test_many_small_chunks_are_walked_once_each() -> None:
+def test_so_many_fields_and_not_one_more() -> None:
+    fields = b"".join(b"A%d: b\r\n" % number for number in range(FIELDS_LIMIT - 1))
+    assert len(one(GET[:-2] + fields + b"\r\n").fields) == FIELDS_LIMIT
+    assert refused(GET[:-2] + fields + b"B: c\r\n\r\n") is Refusal.HEAD_TOO_LARGE
+
+
+def test_who_drips_a_head_without_end_is_refused() -> None:
+    arrival = Arrival()
+    arrival.add(GET[:-2] + b"A: ")
+    for _ in range(HEAD_LIMIT // 1000 + 1):
+        assert arrival.refused is None
+        arrival.add(b"x" * 1000)
+    assert arrival.refused is Refusal.HEAD_TOO_LARGE
+
+
+def test_what_was_whole_before_nonsense_is_a_request() -> None:
+    arrival = Arrival()
+    arrival.add(GET + b"nonsense\r\n\r\n")
+    assert [request.target for request in arrival.whole] == ["/login"]
+    assert arrival.refused is Refusal.MALFORMED
+    arrival.add(GET)
+    assert len(arrival.whole) == 1
+
+
+def test_many_small_chunks_are_one_body() -> None:
     request = in_chunks([b"x"] * 5000)
     arrival = Arrival()
-    states = {arrival.add(request[at : at + 7]) for at in range(0, len(request) - 7, 7)}
-    assert states == {Arrived.IN_PART}
+    for at in range(0, len(request), 7):
+        arrival.add(request[at : at + 7])
+    assert bytes(arrival.whole[0].body) == b"x" * 5000

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import errno
-import selectors
+import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from gunicorn.config import Config
 from gunicorn.errors import ConfigError
-from gunicorn.workers.gthread import ThreadWorker
 
-from authsvc.worker import Connection, EvenThreadWorker, Threads, Waiting
+from authsvc.serving.connections import Connection, State
+from authsvc.serving.threads import Threads
+from authsvc.serving.worker import LoopWorker
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+GET = b"GET / HTTP/1.1\r\nHost: kerauno\r\n\r\n"
 
 
 @pytest.fixture
@@ -22,40 +29,45 @@ def config(monkeypatch: pytest.MonkeyPatch) -> Config:
     """Settings of two workers, whose slots are shared anew."""
     settings = Config()
     settings.set("workers", 2)
-    monkeypatch.setattr(EvenThreadWorker, "connections", None)
-    EvenThreadWorker.check_config(settings, None)
+    settings.set("keepalive", 75)
+    monkeypatch.setattr(LoopWorker, "slots", None)
+    LoopWorker.check_config(settings, None)
     return settings
 
 
-def made(config: Config) -> EvenThreadWorker:
-    return EvenThreadWorker(1, 1, [], None, 30, config, None)
+def made(config: Config) -> LoopWorker:
+    return LoopWorker(1, 1, [], None, 30, config, None)
+
+
+def with_connections(worker: LoopWorker, number: int) -> None:
+    worker.connections = set(range(number))  # type: ignore[arg-type]
+    worker._tell()
 
 
 def test_a_worker_leaves_connections_to_one_with_fewer(config: Config) -> None:
     mine, other = made(config), made(config)
     assert [mine.has_most(), other.has_most()] == [False, False]
-    mine.nr_conns = 1
+    with_connections(mine, 1)
     assert [mine.has_most(), other.has_most()] == [False, False]
-    mine.nr_conns = 2
+    with_connections(mine, 2)
     assert [mine.has_most(), other.has_most()] == [True, False]
-    other.nr_conns = 1
+    with_connections(other, 1)
     assert [other.has_most(), mine.has_most()] == [False, False]
 
 
 def test_nobody_waits_for_a_worker_that_ended(config: Config) -> None:
     mine, other = made(config), made(config)
-    mine.nr_conns = 5
+    with_connections(mine, 5)
     other.release_slot()
     assert mine.has_most() is False
     assert made(config).slot == other.slot
 
 
 def test_without_a_free_slot_a_worker_serves_all_the_same(config: Config) -> None:
-    workers = [made(config) for _ in range(len(EvenThreadWorker.connections) + 1)]
+    workers = [made(config) for _ in range(len(LoopWorker.slots) + 1)]
     assert workers[-1].slot is None
-    assert issubclass(EvenThreadWorker, ThreadWorker)
     workers[-1].release_slot()
-    assert EvenThreadWorker.connections[0] == 0
+    assert LoopWorker.slots[0] == 0
 
 
 # -- connections
@@ -65,7 +77,7 @@ def test_without_a_free_slot_a_worker_serves_all_the_same(config: Config) -> Non
 class Held:
     """A worker's connection and the client's end of it."""
 
-    worker: EvenThreadWorker
+    worker: LoopWorker
     conn: Connection
     client: socket.socket
 
@@ -76,124 +88,218 @@ class Held:
             octets += chunk
         return octets
 
+    def turn(self, octets: bytes = b"") -> None:
+        """The client sends these, and the loop looks."""
+        self.client.sendall(octets)
+        self.worker.readable(self.conn)
+
+    def time_passes(self) -> None:
+        """More than any connection has."""
+        for conn in self.worker.connections:
+            conn.until = 0
+        self.worker._hang_up_on_the_late()
+
+
+def another(worker: LoopWorker) -> tuple[Connection, socket.socket]:
+    """One more connection of this worker, and the client's end."""
+    ours, client = socket.socketpair()
+    client.settimeout(10)
+    conn = Connection(ours, {}, float("inf"))
+    worker.take_on(conn)
+    return conn, client
+
+
+def _app(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("204 No Content", [])
+    return ()
+
 
 @pytest.fixture
 def held(config: Config) -> Iterator[Held]:
     """A connection that a worker has just accepted, in a worker whose loop does not run."""
     worker = made(config)
-    worker.poller = selectors.DefaultSelector()
-    worker.method_queue.init()
-    ours, client = socket.socketpair()
-    client.settimeout(10)
-    conn = Connection(config, ours, ("192.0.2.1", 50000), ("192.0.2.2", 80))
-    worker.nr_conns = 1
-    worker.receiving.add(conn)
-    worker._watch(conn)
+    worker.wsgi = _app
+    worker.PIPE = os.pipe()
+    os.set_blocking(worker.PIPE[0], False)
+    worker.threads = Threads(0)
+    conn, client = another(worker)
     yield Held(worker, conn, client)
     client.close()
-    ours.close()
-    worker.method_queue.close()
+    for one in list(worker.connections):
+        one.close()
     worker.poller.close()
+    for end in worker.PIPE:
+        os.close(end)
+
+
+def state(conn: Connection) -> State:
+    """As it is now."""
+    return conn.state
+
+
+def watched(worker: LoopWorker) -> int:
+    return len(worker.poller.get_map())
 
 
 def test_who_takes_too_long_is_told_so_and_then_hung_up_on(held: Held) -> None:
-    held.client.sendall(b"GET / HTTP/1.1\r\n")
-    held.worker.on_client_socket_readable(held.conn)
-    held.worker.murder_pending()
-    assert held.conn in held.worker.receiving
-    held.worker.receiving = Waiting(-1)
-    held.worker.receiving.add(held.conn)
-    held.worker.murder_pending()
+    held.turn(b"GET / HTTP/1.1\r\n")
+    held.worker._hang_up_on_the_late()
+    assert state(held.conn) is State.RECEIVING
+    held.time_passes()
     assert held.told().startswith(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n")
-    assert held.conn in held.worker.leaving
-    held.worker.leaving = Waiting(-1)
-    held.worker.leaving.add(held.conn)
-    held.worker.murder_pending()
-    assert (held.worker.nr_conns, held.worker.held) == (0, 0)
-    assert len(held.worker.poller.get_map()) == 0
+    assert state(held.conn) is State.LEAVING
+    held.time_passes()
+    assert (held.worker.connections, held.worker.held, watched(held.worker)) == (set(), 0, 0)
 
 
 def test_who_has_said_nothing_is_hung_up_on_without_a_word(held: Held) -> None:
-    held.worker.receiving = Waiting(-1)
-    held.worker.receiving.add(held.conn)
-    held.worker.murder_pending()
+    held.time_passes()
     assert held.told() == b""
+
+
+def test_who_is_being_answered_is_not_late(held: Held) -> None:
+    held.turn(GET)
+    held.time_passes()
+    assert (state(held.conn), held.worker.connections) == (State.BUSY, {held.conn})
 
 
 def test_who_sends_on_and_on_after_the_last_answer_is_hung_up_on(
     held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("authsvc.worker._DRAIN_LIMIT", 3)
+    monkeypatch.setattr("authsvc.serving.worker._DRAIN_LIMIT", 3)
     held.worker._leave(held.conn)
-    held.client.sendall(b"abc")
-    held.worker.on_client_socket_readable(held.conn)
-    assert held.worker.nr_conns == 1
-    held.client.sendall(b"d")
-    held.worker.on_client_socket_readable(held.conn)
-    assert held.worker.nr_conns == 0
+    held.turn(b"abc")
+    assert held.worker.connections == {held.conn}
+    held.turn(b"d")
+    assert held.worker.connections == set()
 
 
 def test_a_process_holds_no_more_than_so_much_of_unfinished_requests(
     held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("authsvc.worker._HELD_LIMIT", 10)
-    held.client.sendall(b"GET / HTTP")
-    held.worker.on_client_socket_readable(held.conn)
+    monkeypatch.setattr("authsvc.serving.worker._HELD_LIMIT", 10)
+    held.turn(b"GET / HTTP")
     assert held.worker.held == 10
-    held.client.sendall(b"/")
-    held.worker.on_client_socket_readable(held.conn)
+    held.turn(b"/")
     assert held.told().startswith(b"HTTP/1.1 503 ")
     held.client.close()
-    held.worker.on_client_socket_readable(held.conn)
-    assert (held.worker.nr_conns, held.worker.held) == (0, 0)
+    held.worker.readable(held.conn)
+    assert (held.worker.connections, held.worker.held) == (set(), 0)
 
 
 def test_what_is_handed_on_is_held_no_more(held: Held) -> None:
-    held.worker.tpool = Threads(0)
-    held.client.sendall(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
-    held.worker.on_client_socket_readable(held.conn)
+    head = b"POST / HTTP/1.1\r\nHost: k\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    held.turn(head)
     assert held.client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
-    assert held.worker.held == len("POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\n")
-    held.client.sendall(b"x")
-    held.worker.on_client_socket_readable(held.conn)
-    assert (held.conn.busy, held.worker.held) == (True, 0)
-    assert held.conn not in held.worker.receiving
+    held.turn(b"x")
+    assert held.worker.held == len(head) + 1
+    held.turn(b"x")
+    assert (state(held.conn), held.worker.held) == (State.BUSY, 0)
+
+
+def answer(held: Held) -> None:
+    """As a thread does, and what it leaves to the loop."""
+    held.worker.threads._jobs.get_nowait()()  # type: ignore[misc]
+    held.worker._woken()
 
 
 def test_what_comes_while_a_thread_answers_waits_for_its_turn(held: Held) -> None:
     """And is looked at again, whether the thread is done before or after the loop looks away."""
-    held.worker.receiving.discard(held.conn)
-    held.conn.busy = True
-    held.client.sendall(b"GET")
-    held.worker.on_client_socket_readable(held.conn)
+    held.turn(GET)
+    held.turn(b"GET")
     assert not held.conn.watched
-    held.conn.init()
-    held.worker._keep(held.conn)
-    held.worker.method_queue.run_callbacks(None)
-    assert held.conn.watched
-    assert list(held.worker.keepalived_conns) == [held.conn]
-    held.worker.on_client_socket_readable(held.conn)
-    assert len(held.conn.arrival) == 3
-    assert list(held.worker.keepalived_conns) == []
+    answer(held)
+    assert held.client.recv(4096).startswith(b"HTTP/1.1 204 No Content\r\n")
+    assert (held.conn.watched, state(held.conn)) == (True, State.KEPT)
+    held.turn(GET[3:])
+    assert state(held.conn) is State.BUSY
+    answer(held)
+    assert (held.conn.watched, state(held.conn)) == (True, State.KEPT)
 
 
-def test_room_is_made_by_hanging_up_on_the_longest_silent(held: Held, config: Config) -> None:
-    ours, other = socket.socketpair()
-    younger = Connection(config, ours, ("192.0.2.1", 50001), ("192.0.2.2", 80))
-    held.worker.nr_conns = 2
-    held.worker.receiving.add(younger)
-    held.worker._watch(younger)
+def test_what_came_along_is_answered_in_order(held: Held) -> None:
+    held.turn(GET + GET + b"GET / HT")
+    answer(held)
+    assert state(held.conn) is State.BUSY
+    answer(held)
+    assert state(held.conn) is State.RECEIVING
+    held.turn(b"TP/3\r\n")
+    assert held.told().count(b"HTTP/1.1 204 No Content\r\n") == 2
+
+
+def test_nonsense_after_a_request_is_refused_after_its_answer(held: Held) -> None:
+    held.turn(GET + b"nonsense\r\n")
+    assert state(held.conn) is State.BUSY
+    answer(held)
+    told = held.told()
+    assert told.startswith(b"HTTP/1.1 204 No Content\r\n")
+    assert told.endswith(
+        b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    )
+
+
+def test_what_needs_no_waiting_is_answered_in_the_loop(held: Held) -> None:
+    asked = []
+
+    def at_once(environ: dict[str, Any]) -> bool:
+        asked.append(environ["PATH_INFO"])
+        return True
+
+    held.worker._at_once = at_once
+    held.turn(GET)
+    assert held.client.recv(4096).startswith(b"HTTP/1.1 204 No Content\r\n")
+    assert (asked, state(held.conn)) == (["/"], State.KEPT)
+
+
+def test_the_loop_waits_for_nobody_who_does_not_read(held: Held) -> None:
+    def much(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return [b"x" * 10_000_000]
+
+    held.worker.wsgi = much
+    held.worker._at_once = lambda _environ: True
+    held.turn(GET)
+    held.worker._woken()
+    assert state(held.conn) is State.LEAVING
+
+
+def test_a_worker_that_stops_tells_its_clients(held: Held) -> None:
+    silent, other = another(held.worker)
+    held.turn(GET)
+    answer(held)
+    kept_until = held.conn.until
+    held.worker.alive = False
+    held.worker._hurry()
+    assert held.conn.until < kept_until
+    assert state(silent) is State.LEAVING
+    held.turn(GET)
+    answer(held)
+    assert b"\r\nConnection: close\r\n" in held.told()
+    other.close()
+
+
+def test_room_is_made_by_hanging_up_on_the_longest_silent(held: Held) -> None:
+    younger, other = another(held.worker)
+    held.conn.until = 1.0
     held.worker._make_room()
     assert held.told().startswith(b"HTTP/1.1 408 ")
-    held.worker.on_client_socket_readable(held.conn)  # seen in the same turn: nothing happens
-    assert held.worker.receiving.all() == [younger]
-    held.worker.receiving.discard(younger)
-    held.worker.keepalived_conns.append(younger)
+    held.worker.readable(held.conn)  # seen in the same turn: nothing happens
+    assert held.worker.connections == {younger}
+    younger.state = State.KEPT
     held.worker._make_room()
     assert other.recv(1) == b""
     held.worker._watch_unless_busy(younger)  # its thread was about to have it watched again
-    assert (held.worker.nr_conns, len(held.worker.poller.get_map())) == (0, 0)
+    assert (held.worker.connections, watched(held.worker)) == (set(), 0)
     held.worker._make_room()
+    other.close()
+
+
+def test_who_was_answered_makes_room_before_who_is_not(held: Held) -> None:
+    kept, other = another(held.worker)
+    kept.state = State.KEPT
+    held.conn.until = 1.0
+    held.worker._make_room()
+    assert held.worker.connections == {held.conn}
     other.close()
 
 
@@ -205,7 +311,7 @@ def test_no_file_left_for_a_new_connection_costs_an_old_one(held: Held, number: 
 
     held.worker.accept(Listener())
     assert held.told().startswith(b"HTTP/1.1 408 ")
-    assert held.worker.nr_conns == 0
+    assert held.worker.connections == set()
 
 
 def test_a_thread_survives_what_its_job_raises() -> None:
@@ -225,4 +331,4 @@ def test_tls_is_refused_for_the_loop_reads_plain_octets() -> None:
     settings = Config()
     settings.set("certfile", "/etc/hosts")
     with pytest.raises(ConfigError, match="TLS ends at the reverse proxy"):
-        EvenThreadWorker.check_config(settings, None)
+        LoopWorker.check_config(settings, None)
