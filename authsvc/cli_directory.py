@@ -83,7 +83,7 @@ def set_(tools: Tools, /, password_stdin: bool, **given: Any) -> None:
         names = sorted(name for name, value in given.items() if value is not None)
         audit.append(
             s,
-            "directory-saved",
+            "settings-saved",
             now=utc_now(),
             outcome="ok",
             actor=ACTOR,

@@ -86,7 +86,7 @@ def at_home() -> ResponseReturnValue:
         allowed = protected.may_enter(h, person.user_id, rule)
         audit.append(
             h,
-            "app.sign-in",
+            "app-sign-in",
             now=now,
             outcome="signed-in" if allowed else "refused",
             actor=person.username,

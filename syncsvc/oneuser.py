@@ -38,7 +38,7 @@ def sync_user(engine: Engine, email: str, *, by: str) -> str:
             users.reactivate(s, user.id, engine.now())
         audit.append(
             s,
-            "user.synced",
+            "user-synced",
             now=engine.now(),
             outcome="ok",
             actor=by,
@@ -56,7 +56,7 @@ def desync_user(engine: Engine, email: str, *, by: str) -> str:
         link = links.untie(s, user.id, by=by, now=engine.now())
         audit.append(
             s,
-            "user.desynced",
+            "user-desynced",
             now=engine.now(),
             outcome="ok",
             actor=by,

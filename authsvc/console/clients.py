@@ -129,7 +129,7 @@ def withdraw(client_id: str, user_id: int) -> ResponseReturnValue:
         row = clients.get(s, client_id)
         consents.withdraw(s, user_id, client_id, site.now())
         detail = {"app": row.name, "client": row.id}
-        site.note(s, "app.consent", outcome="withdrawn", user_id=user_id, detail=detail)
+        site.note(s, "app-consent", outcome="withdrawn", user_id=user_id, detail=detail)
     return redirect(f"/console/clients/{client_id}?withdrawn=1", 303)
 
 

@@ -45,7 +45,7 @@ def disconnect(client_id: str) -> ResponseReturnValue:
             raise NotFound
         audit.append(
             s,
-            "app.consent",
+            "app-consent",
             now=now,
             outcome="withdrawn",
             actor=person.email,

@@ -98,13 +98,13 @@ def consent() -> ResponseReturnValue:
     if request.form.get("decision") != "allow":
         with here.database.fast_write() as h:
             app_requests.forget(h, handle)
-            _note(h, here, asked, person, "app.consent", "denied")
+            _note(h, here, asked, person, "app-consent", "denied")
         return _refuse(here, asked, AccessDeniedError())
     with here.database.write() as s:
         consents.grant(s, person.user_id, asked.client.id, asked.scopes, now)
     with here.database.fast_write() as h:
         app_requests.forget(h, handle)
-        _note(h, here, asked, person, "app.consent", "granted")
+        _note(h, here, asked, person, "app-consent", "granted")
         return _back_with_code(h, here, asked, person)
 
 

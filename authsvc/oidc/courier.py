@@ -105,7 +105,7 @@ class Courier:
             if outcome != "retrying" or delivery.attempts == 0:
                 audit.append(
                     s,
-                    "app.sign-out",
+                    "app-sign-out",
                     now=now,
                     outcome=outcome,
                     actor=delivery.client_id,

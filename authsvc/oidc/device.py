@@ -145,7 +145,7 @@ def _page(template: str, status: int = 200, **context: object) -> Response:
 def _note(s: Session, now: datetime, person: Me, asking: Asking, outcome: str) -> None:
     audit.append(
         s,
-        "app.device",
+        "app-device",
         now=now,
         outcome=outcome,
         actor=person.username,

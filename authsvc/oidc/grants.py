@@ -146,7 +146,7 @@ class _Grant(BaseGrant, TokenEndpointMixin):
         """Audit it: who signed in where, or what was refused."""
         audit.append(
             h,
-            "app.sign-in",
+            "app-sign-in",
             now=now,
             outcome=outcome,
             actor=self.app.id,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
-from kerauno import migrations, tables_oidc  # noqa: F401 - its tables join the others
+from kerauno import audit, migrations, tables_oidc  # noqa: F401 - its tables join the others
 from kerauno.db import Database
 from kerauno.errors import SchemaOutdated
 from kerauno.tables import Attempt, Base
@@ -143,4 +143,18 @@ def test_counts_of_the_throttle_outlive_the_move_of_their_table(empty: str) -> N
         kept = s.execute(select(Attempt)).scalar_one()
         assert (kept.key, kept.failures, kept.pending, kept.generation) == ("user:1", 3, 1, 2)
         assert kept.counted_from == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    database.close()
+
+
+def test_events_of_the_audit_get_their_present_names(empty: str) -> None:
+    database = Database(empty)
+    migrations.upgrade(database, to="0005")
+    before = ("app.sign-in", "directory-saved", "sign-in", "user.desynced")
+    with database.write() as s:
+        for event in before:
+            audit.append(s, event, now=datetime(2026, 1, 2, tzinfo=UTC))
+    assert migrations.upgrade(database)
+    with database.read() as s:
+        events = [one.event for one in reversed(audit.page(s, audit.Wanted()))]
+    assert events == ["app-sign-in", "settings-saved", "sign-in", "user-desynced"]
     database.close()

@@ -189,6 +189,6 @@ def test_the_audit_says_who_signed_in_where(provider: Sso, admin: Person) -> Non
     provider.tokens(person, app)
     provider.tokens(person, app)
     with provider.database.read() as s:
-        notes = audit.page(s, audit.Wanted(events=["app.sign-in"], user_id=person.id))
+        notes = audit.page(s, audit.Wanted(events=["app-sign-in"], user_id=person.id))
     assert [(note.outcome, note.detail["app"]) for note in notes] == [("signed-in", "Wiki")]
     assert "Sign-in to an app" in admin.browser.get("/console/audit").text

@@ -64,8 +64,8 @@ def test_the_whole_way(sso: Sso) -> None:
     with sso.database.read() as s:
         notes = audit.page(s, audit.Wanted(user_id=person.id))
     assert [(note.event, note.outcome) for note in notes] == [
-        ("app.sign-in", "signed-in"),
-        ("app.device", "connected"),
+        ("app-sign-in", "signed-in"),
+        ("app-device", "connected"),
     ]
 
 

@@ -213,7 +213,7 @@ def test_an_app_that_does_not_answer_is_told_again(sso: Sso) -> None:
     sso.clock.pass_(seconds=600)
     assert [uri for uri, _ in _told(sso)] == [BACK]
     with sso.database.read() as s:
-        notes = audit.page(s, audit.Wanted(events=["app.sign-out"], user_id=person.id))
+        notes = audit.page(s, audit.Wanted(events=["app-sign-out"], user_id=person.id))
     assert [(note.outcome, note.detail["tries"], note.detail["error"]) for note in notes] == [
         ("delivered", 6, ""),
         ("retrying", 1, "Connection refused"),
@@ -235,7 +235,7 @@ def test_an_app_that_is_gone_for_a_day_is_given_up(sso: Sso) -> None:
     assert courier.deliver() == 0
     with sso.database.read() as s:
         assert logouts.pending(s) == 0
-        notes = audit.page(s, audit.Wanted(events=["app.sign-out"]))
+        notes = audit.page(s, audit.Wanted(events=["app-sign-out"]))
     assert [note.outcome for note in notes] == ["given-up", "retrying"]
 
 
@@ -252,7 +252,7 @@ def test_a_delivery_whose_process_died_comes_due_again(sso: Sso) -> None:
 
 def _notes(sso: Sso) -> list[Audit]:
     with sso.database.read() as s:
-        return audit.page(s, audit.Wanted(events=["app.sign-out"]))
+        return audit.page(s, audit.Wanted(events=["app-sign-out"]))
 
 
 @pytest.fixture

@@ -1,6 +1,10 @@
 """The words, charts, cursors and PowerShell lines of the console."""
 
+import ast
+import re
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -117,3 +121,26 @@ def test_a_damaged_cursor_is_no_cursor(cursor: str) -> None:
 def test_guid_literal_is_the_uuid_itself() -> None:
     upper = "{" + GUID.upper() + "}"
     assert str(uuid.UUID(GUID)) in powershell.remedy_line("account_disabled", upper)
+
+
+def _audited() -> Iterator[str]:
+    """The names of events that the services note, where they stand in the code."""
+    for room in ("authsvc", "syncsvc"):
+        for path in (Path(__file__).parents[2] / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if not isinstance(node, ast.Call):
+                    continue
+                named = ast.unparse(node.func)
+                if named in ("audit.append", "site.note", "_note"):
+                    yield from (
+                        one.value
+                        for one in node.args
+                        if isinstance(one, ast.Constant) and isinstance(one.value, str)
+                    )
+
+
+def test_every_event_of_the_audit_has_words_and_its_name_one_style() -> None:
+    noted = set(_audited())
+    assert {"app-sign-in", "settings-saved", "user-synced"} <= noted
+    assert noted - words.EVENTS.keys() - words.OUTCOMES.keys() == set()
+    assert [name for name in words.EVENTS if not re.fullmatch(r"[a-z]+(-[a-z]+)*", name)] == []
