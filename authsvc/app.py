@@ -44,7 +44,7 @@ def create_app(collaborators: Services) -> Flask:
     setup_accounts(app)
     setup_views(app)
     setup_api(app)
-    setup_health(app)
+    setup_health(app, settings)
     setup_background(app, collaborators)
     setup_console(app)
     setup_oidc(app, collaborators)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import hmac
 import threading
 
 from cachetools import TTLCache
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from authsvc import metrics
+from authsvc.errors import problem
 from authsvc.services import Services, services
 from dirclient.errors import DirectoryError, Misconfigured
 from kerauno import directories, migrations
+from kerauno.config import Settings, read_token
 from kerauno.errors import DatabaseUnavailable, KeyProblem, SchemaOutdated
 
 _BELIEVED = 5.0  # seconds for which the directory is not asked again
 
 
-def setup_health(app: Flask) -> None:
+def setup_health(app: Flask, settings: Settings) -> None:
     """Register `/readyz` and `/metrics`; `/healthz` is answered in `authsvc.forward`."""
     seen = _Seen()
+    token = read_token(settings.metrics_token_file) if settings.metrics_token_file else ""
     app.add_url_rule("/readyz", "readyz", lambda: _ready(seen))
-    app.add_url_rule("/metrics", "metrics", _metrics)
+    app.add_url_rule("/metrics", "metrics", lambda: _metrics(token))
 
 
 class _Seen:
@@ -84,5 +88,12 @@ def _ready(seen: _Seen) -> ResponseReturnValue:
     return jsonify(body | {"database": database, "directory": directory}), 200 if good else 503
 
 
-def _metrics() -> ResponseReturnValue:
+def _metrics(token: str) -> ResponseReturnValue:
+    """The figures; where a token is set, only for whoever sends it (RFC 6750 2.1)."""
+    sent = request.authorization
+    given = sent.token if sent is not None and sent.type == "bearer" else None
+    if token and not hmac.compare_digest((given or "").encode(), token.encode()):
+        refused = problem(401, "Send the token of metrics_token_file.")
+        refused.headers["WWW-Authenticate"] = 'Bearer realm="metrics"'
+        return refused
     return Response(metrics.exposition(), content_type=metrics.CONTENT_TYPE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from kerauno.errors import ConfigurationError, SettingFault
 
 PREFIX = "KERAUNO_"
 _CONFIG = PREFIX + "CONFIG"
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")  # RFC 6750 2.1, and long enough not to be guessed
 
 
 class Settings(BaseModel):
@@ -48,6 +50,8 @@ class Settings(BaseModel):
 
     kerberos_keytab: str = ""
     kerberos_networks: str = ""
+
+    metrics_token_file: str = ""
 
     audit_days: int = Field(default=365, ge=1, le=36500)
     run_days: int = Field(default=90, ge=1, le=36500)
@@ -109,10 +113,30 @@ class Settings(BaseModel):
                     raise ValueError(f"has {one.strip()}, which is no network") from None
         return value
 
+    @field_validator("metrics_token_file")
+    @classmethod
+    def _holds_a_token(cls, value: str) -> str:
+        if value:
+            read_token(value)
+        return value
+
     @property
     def secure(self) -> bool:
         """Whether people reach the service by HTTPS: cookies are then never sent without it."""
         return self.public_url.startswith("https://")
+
+
+def read_token(path: str) -> str:
+    """The token that a file holds. Raises ValueError with what is wrong with the file."""
+    try:
+        token = Path(path).read_text("ascii").strip()
+    except OSError as error:
+        raise ValueError(f"names {path}, which cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        token = ""
+    if not _TOKEN.fullmatch(token):
+        raise ValueError(f"names {path}, which holds no token of at least 16 characters")
+    return token
 
 
 _REMEDIES = {
@@ -121,6 +145,7 @@ _REMEDIES = {
     "public_url": "Give the address people open, such as https://phone.company.com.",
     "kerberos_keytab": "Give the path of the service's keytab, or leave it empty.",
     "kerberos_networks": "Give networks such as 10.0.0.0/8, 192.168.1.0/24, or leave it empty.",
+    "metrics_token_file": "Make one with `openssl rand -hex 32`, or leave the setting empty.",
     "trusted_proxies": "Count the reverse proxies in front of the service: 0 to 10.",
 }
 

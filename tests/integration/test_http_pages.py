@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from dirclient.errors import Unavailable
 from kerauno import clients, users
 from kerauno.registration import Registration
 from kerauno.tables import Department, Membership
-from tests.integration.site import LOCAL_PASSWORD, PASSWORD, Site, logged
+from tests.integration.site import LOCAL_PASSWORD, PASSWORD, Site, logged, make_site
 from tests.texts.pseudo import Reading
 
 # Every page of these tests is looked at for texts that could not be translated.
@@ -403,6 +404,20 @@ def test_metrics_count_sign_ins(site: Site) -> None:
     site.linked()
     site.sign_in()
     assert 'kerauno_signins_total{outcome="Right"}' in site.browser().get("/metrics").text
+
+
+def test_metrics_ask_for_a_token_where_one_is_set(sqlite_url: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s3cret-of-the-monitoring\n")
+    site = make_site(sqlite_url, tmp_path, metrics_token_file=str(tmp_path / "token"))
+    for wrong in ({}, {"Authorization": "Bearer s3cret"}, {"Authorization": "Basic czNjcmV0Ong="}):
+        refused = site.browser().get("/metrics", headers=wrong)
+        assert (refused.status_code, refused.mimetype) == (401, "application/problem+json")
+        assert refused.headers["WWW-Authenticate"] == 'Bearer realm="metrics"'
+    right = {"Authorization": "Bearer s3cret-of-the-monitoring"}
+    answer = site.browser().get("/metrics", headers=right)
+    assert (answer.status_code, answer.mimetype) == (200, "text/plain")
+    assert site.browser().get("/readyz").status_code == 200
+    site.services.close()
 
 
 # -- no password anywhere

@@ -115,6 +115,14 @@ def test_database_addresses_that_cannot_be_used(url: str) -> None:
     assert list(faults({"KERAUNO_DATABASE_URL": url})) == ["KERAUNO_DATABASE_URL"]
 
 
+@pytest.mark.parametrize("content", [None, "", "short", "two words of a token", "tökentökentöken"])
+def test_a_metrics_token_that_protects_nothing(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_text(content)
+    assert list(faults({"KERAUNO_METRICS_TOKEN_FILE": str(file)})) == ["KERAUNO_METRICS_TOKEN_FILE"]
+
+
 def test_a_trailing_slash_and_capitals_do_not_change_the_issuer() -> None:
     assert load({"KERAUNO_PUBLIC_URL": "https://A.Example:8443/"}).public_url == (
         "https://a.example:8443"
