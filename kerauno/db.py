@@ -12,14 +12,11 @@ tables of another version become `SchemaOutdated`.
 from __future__ import annotations
 
 import os
-import random
-import sqlite3
-import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +28,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from kerauno.drivers import driver_errors, translate
 from kerauno.errors import DatabaseUnavailable
-from kerauno.hot import Counts, Driver, Hot
+from kerauno.hot import Counts, Hot
+from kerauno.writing import FastWriter, begin, roll_back
 
 LOCK_SECONDS = 5.0
 """How long a writer waits for another before the database counts as unavailable."""
@@ -52,10 +50,7 @@ class Database:
         self._reading = sessionmaker(self.engine, expire_on_commit=False, autoflush=False)
         self._writing = sessionmaker(writer, expire_on_commit=False)
         self._idle: deque[tuple[Hot, float]] = deque()
-        # Writers of one process queue here, in order: SQLite's own busy handler polls and sleeps.
-        self._turn = threading.Lock()
-        self._turn_of: int | None = None
-        self._kept_writer: Hot | None = None  # of SQLite; whoever has the turn has it
+        self._writer = FastWriter(self._borrow)  # of SQLite
         _databases.add(self)
 
     def _engine(self) -> Engine:
@@ -108,64 +103,31 @@ class Database:
         with translating(), self._own_turn(), self._writing.begin() as session:
             yield session
 
-    @contextmanager
-    def fast(self) -> Iterator[Hot]:
+    def fast(self) -> AbstractContextManager[Hot]:
         """Prepared single reads on a kept connection; each statement sees its own moment."""
-        hot = self._borrow()
-        try:
-            yield hot
-        except BaseException as error:
-            self._drop_or_keep(hot, error)
-            raise
-        self._idle.append((hot, time.monotonic()))
+        return _Fast(self)
 
-    @contextmanager
-    def fast_write(self, *, patient: bool = True) -> Iterator[Hot]:
+    def fast_write(self, *, patient: bool = True) -> AbstractContextManager[Hot]:
         """Prepared statements in one writing transaction: commits at the end or rolls back.
 
         Without `patient`, it does not wait for another writer of a SQLite database but raises
         DatabaseUnavailable at once: for notes that can as well be taken next time.
         """
-        with self._own_turn(patient=patient), self._writer() as hot:
-            connection = hot.connection
-            if self.sqlite:
-                _begin_writing(connection, LOCK_SECONDS if patient else 0)
-            else:
-                connection.execute("BEGIN")
-            try:
-                yield hot
-                connection.execute("COMMIT")
-            except BaseException:
-                _roll_back(connection)
-                raise
+        if self.sqlite:
+            return self._writer.transaction(LOCK_SECONDS if patient else 0)
+        return self._fast_write()
 
     @contextmanager
-    def _writer(self) -> Iterator[Hot]:
-        """On SQLite the one connection on which this process writes fast, whoever has the turn.
-
-        One alone, because each keeps its own pages in memory and forgets them when another
-        writes; and it never waits inside SQLite, see `_begin_writing`.
-        """
-        if not self.sqlite:
-            with self.fast() as hot:
+    def _fast_write(self) -> Iterator[Hot]:
+        """On PostgreSQL, where writers need not queue."""
+        with self.fast() as hot:
+            hot.connection.execute("BEGIN")
+            try:
                 yield hot
-            return
-        hot = self._kept_writer or self._borrow()
-        if self._kept_writer is None:
-            hot.connection.execute("PRAGMA busy_timeout=0")
-        self._kept_writer = None
-        try:
-            yield hot
-        except BaseException as error:
-            if not isinstance(error, sqlite3.Error):
-                self._kept_writer = hot
+                hot.connection.execute("COMMIT")
+            except BaseException:
+                roll_back(hot.connection)
                 raise
-            hot.connection.close()
-            translated = translate(error)
-            if translated is None:
-                raise
-            raise translated from error
-        self._kept_writer = hot
 
     @contextmanager
     def counting(self) -> Iterator[Counts]:
@@ -181,9 +143,7 @@ class Database:
         """Close every connection; the next use opens new ones."""
         while self._idle:
             self._idle.pop()[0].connection.close()
-        if self._kept_writer is not None:
-            self._kept_writer.connection.close()
-            self._kept_writer = None
+        self._writer.close()
         self.engine.dispose()
 
     def _borrow(self) -> Hot:
@@ -200,9 +160,11 @@ class Database:
             driver.autocommit = True
         return Hot(driver, self.engine.dialect, self._counts)
 
-    def _drop_or_keep(self, hot: Hot, error: BaseException) -> None:
-        """After an exception: keep the connection if it is sound, and say what went wrong."""
-        if isinstance(error, driver_errors()):
+    def _give_back(self, hot: Hot, error: BaseException | None) -> None:
+        """Keep a connection that is sound; of one that is not, say what went wrong."""
+        if error is None:
+            self._idle.append((hot, time.monotonic()))
+        elif isinstance(error, driver_errors()):
             hot.connection.close()
             translated = translate(error)
             if translated is not None:
@@ -213,22 +175,33 @@ class Database:
             hot.connection.close()
 
     @contextmanager
-    def _own_turn(self, *, patient: bool = True) -> Iterator[None]:
+    def _own_turn(self) -> Iterator[None]:
         """On SQLite, wait for this process's other writers in order."""
         if not self.sqlite:
             yield
             return
-        me = threading.get_ident()
-        if self._turn_of == me:
-            raise RuntimeError("a writing transaction was opened inside another")
-        if not self._turn.acquire(timeout=LOCK_SECONDS if patient else 0):
-            raise DatabaseUnavailable("The database is locked by another writer.")
-        self._turn_of = me
+        turn = self._writer.turn
+        turn.take(LOCK_SECONDS)
         try:
             yield
         finally:
-            self._turn_of = None
-            self._turn.release()
+            turn.give_up()
+
+
+class _Fast:
+    """See `Database.fast`. A class, since each sign-in and each session check enters it."""
+
+    __slots__ = ("_database", "_hot")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> Hot:
+        self._hot = self._database._borrow()
+        return self._hot
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        self._database._give_back(self._hot, error)
 
 
 @contextmanager
@@ -273,31 +246,11 @@ def _begin_sqlite(connection: Connection) -> None:
         assert driver is not None
         driver.execute("PRAGMA busy_timeout=0")
         try:
-            _begin_writing(driver, LOCK_SECONDS)
+            begin(driver, LOCK_SECONDS)
         finally:
             driver.execute(f"PRAGMA busy_timeout={LOCK_SECONDS * 1000:.0f}")
     else:
         connection.exec_driver_sql("BEGIN")
-
-
-def _begin_writing(connection: Driver, seconds: float) -> None:
-    """Get the write lock, waiting so long for writers in other processes. Its own timeout is 0.
-
-    SQLite's own handler waits ever longer between looks, up to a tenth of a second, while the
-    other process's threads hand the lock to each other. At sign-in's rate a look each millisecond
-    or so finds the lock free nearly at once; for a long writer the looks become rarer.
-    """
-    until = time.monotonic() + seconds
-    pause = 0.0005
-    while True:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                raise
-        time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads, hides nothing
-        pause = min(pause * 1.2, 0.01)
 
 
 def _note_idle(_connection: Any, record: Any) -> None:
@@ -321,13 +274,6 @@ def _answers(connection: Any) -> bool:
     return True
 
 
-def _roll_back(connection: Driver) -> None:
-    try:
-        connection.execute("ROLLBACK")
-    except driver_errors():
-        pass  # the connection is gone or had no transaction: nothing of it was kept
-
-
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
 _inherited: list[object] = []  # kept so that they are never finalized in the child
 
@@ -335,12 +281,10 @@ _inherited: list[object] = []  # kept so that they are never finalized in the ch
 def _forget_connections() -> None:
     """After a fork the child must not use, nor close, connections its parent has open."""
     for database in _databases:
-        _inherited.extend((database._idle, database._kept_writer))
+        _inherited.extend((database._idle, database._writer))
         database._idle = deque()
-        database._kept_writer = None
+        database._writer = FastWriter(database._borrow)
         database.engine.dispose(close=False)
-        database._turn = threading.Lock()
-        database._turn_of = None
 
 
 os.register_at_fork(after_in_child=_forget_connections)

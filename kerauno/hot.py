@@ -51,7 +51,7 @@ class Counts:
 class _Compiled:
     """A statement in one dialect: its text, and what to do to values on the way in and out."""
 
-    __slots__ = ("binds", "constants", "outgoing", "positions", "sql")
+    __slots__ = ("constants", "incoming", "named", "names", "outgoing", "sql")
 
     def __init__(self, statement: Executable, dialect: Dialect) -> None:
         assert isinstance(statement, ClauseElement)
@@ -60,15 +60,17 @@ class _Compiled:
         assert not compiled.insert_prefetch, "a hot INSERT names every column that has a default"
         assert not compiled.update_prefetch, "a hot UPDATE names every column that has an onupdate"
         self.sql = str(compiled)
-        self.positions = compiled.positiontup
-        self.binds: dict[str, Convert | None] = {}
-        self.constants: dict[str, Any] = {}
-        for name, value in compiled.construct_params(_check=False).items():
-            bind = compiled.binds[name]
-            convert = bind.type.dialect_impl(dialect).bind_processor(dialect)
-            self.binds[name] = convert
-            if not bind.required:
-                self.constants[name] = convert(value) if convert else value
+        values = compiled.construct_params(_check=False)
+        converts = {
+            name: compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect)
+            for name in values
+        }
+        self.names = converts.keys()
+        self.constants = {
+            name: value for name, value in values.items() if not compiled.binds[name].required
+        }
+        self.named = compiled.positiontup is None
+        self.incoming = [(name, converts[name]) for name in compiled.positiontup or converts]
         self.outgoing = [
             (index, convert)
             for index, column in enumerate(compiled._result_columns)
@@ -76,14 +78,23 @@ class _Compiled:
         ]
 
     def parameters(self, values: dict[str, Any]) -> Any:
-        """The driver's parameters: a tuple for SQLite's `?`, a dict for psycopg's names."""
-        bound = dict(self.constants)
-        for name, value in values.items():
-            convert = self.binds[name]
-            bound[name] = value if convert is None else convert(value)
-        if self.positions is None:
-            return {name: bound[name] for name in self.binds}
-        return tuple([bound[name] for name in self.positions])
+        """The driver's parameters: a list for SQLite's `?`, a dict for psycopg's names."""
+        if self.constants or len(values) != len(self.names):
+            values = self._completed(values)
+        if self.named:
+            return {
+                name: values[name] if convert is None else convert(values[name])
+                for name, convert in self.incoming
+            }
+        return [
+            values[name] if convert is None else convert(values[name])
+            for name, convert in self.incoming
+        ]
+
+    def _completed(self, values: dict[str, Any]) -> dict[str, Any]:
+        for name in values.keys() - self.names:
+            raise KeyError(name)
+        return {**self.constants, **values}
 
     def row(self, row: Row) -> Row:
         """The row with its values as Python knows them."""
@@ -98,7 +109,8 @@ class _Compiled:
 class Statement:
     """A Core statement with `bindparam` names, compiled at first use for each dialect.
 
-    A value that is not given when it runs, and has no constant in the statement, is a KeyError.
+    A value that is not given when it runs, and has no constant in the statement, is a KeyError;
+    so is one that the statement does not know.
     """
 
     __slots__ = ("_compiled", "_statement")

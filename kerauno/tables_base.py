@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -41,6 +42,7 @@ def _to_naive(value: datetime | None) -> datetime | None:
     return value.astimezone(UTC).replace(tzinfo=None)
 
 
+@functools.lru_cache(maxsize=64)  # one moment goes into several columns and statements
 def _to_text(value: datetime | None) -> str | None:
     if value is None:
         return None
