@@ -100,7 +100,7 @@ def change_password() -> ResponseReturnValue:
     form = request.form
     target = safe_next(form.get("next"))
     name, password = form.get("username", ""), form.get("password", "")
-    attempt = attempt_of(request, cookie_name(), name, password)
+    attempt = attempt_of(request.environ, cookie_name(), name, password)
     new = form.get("new_password", "")
     faults = new_password_faults(attempt.password, new, form.get("new_password_again", ""))
     if faults:

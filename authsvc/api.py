@@ -64,7 +64,7 @@ def authenticate() -> ResponseReturnValue:
     if not isinstance(name, str) or not isinstance(password, str):
         return problem(400, "username and password must both be texts.")
     held = services()
-    attempt = attempt_of(request, "", name, password)
+    attempt = attempt_of(request.environ, "", name, password)
     outcome = held.sign_in.decide(attempt)
     metrics.signins.labels(type(outcome).__name__).inc()
     if not isinstance(outcome, Right):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authsvc.accounts import setup_accounts
 from authsvc.api import setup_api
@@ -18,6 +17,7 @@ from authsvc.negotiate import setup_negotiate
 from authsvc.oidc.setup import setup_oidc
 from authsvc.pages import setup_pages
 from authsvc.plainform import PlainForm
+from authsvc.proxies import Proxies
 from authsvc.security import SecureHeaders, setup_security
 from authsvc.services import Services, lifetime_for, setup_services
 from authsvc.serving.arrival import BODY_LIMIT
@@ -36,7 +36,10 @@ def create_app(collaborators: Services) -> Flask:
     app.wsgi_app = Entry(  # type: ignore[method-assign]
         app.wsgi_app, collaborators, cookie=cookie_for(settings), max_length=BODY_LIMIT
     )
-    setup_proxies(app, settings.trusted_proxies)
+    if settings.trusted_proxies:
+        app.wsgi_app = Proxies(  # type: ignore[method-assign]
+            app.wsgi_app, settings.trusted_proxies
+        )
     setup_security(app, public_url=settings.public_url)
     setup_sessions(app, settings)
     setup_errors(app)
@@ -70,11 +73,3 @@ def setup_front(app: Flask, collaborators: Services, *, plain_form: bool) -> Non
     form = PlainForm(app.wsgi_app, app, collaborators.directories, headers)
     app.wsgi_app = form  # type: ignore[method-assign]
     app.answers_at_once = form.is_at_hand  # type: ignore[attr-defined]
-
-
-def setup_proxies(app: Flask, count: int) -> None:
-    """Believe the address and scheme that the operator's own reverse proxies report, no others."""
-    if count:
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=count, x_proto=count, x_host=0, x_port=0, x_prefix=0
-        )

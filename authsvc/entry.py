@@ -17,6 +17,7 @@ from werkzeug.wrappers import Request
 
 from authsvc import metrics
 from authsvc.outcomes import Attempt, NoEntry, NotLetIn, Outcome, Reason, Right, Settled
+from authsvc.posted import posted
 from authsvc.security import is_cross_site, safe_next
 from authsvc.services import Services
 from kerauno.errors import InvalidValue, NotFound
@@ -58,29 +59,27 @@ class Entry:
         """WSGI."""
         if environ["PATH_INFO"] != FORM or environ["REQUEST_METHOD"] != "POST":
             return self._behind(environ, start_response)
-        request = Request(environ)
-        request.max_content_length = self._max_length
-        if is_cross_site(request, self._public_url):
+        if is_cross_site(environ, self._public_url):
             return self._behind(environ, start_response)  # which refuses it
         found: Tried | Exception
         try:
-            found = self._try(request)
+            found = self._try(environ)
         except Exception as error:  # the view raises it, where errors get their page
             found = error
         if isinstance(found, Tried) and isinstance(found.result, NewSession):
             cookie = cookie_field(self._cookie, found.result.cookie, secure=self._secure)
-            location = iri_to_uri(found.target)
-            headers = [("Location", location), ("Set-Cookie", cookie), ("Content-Length", "0")]
+            target = found.target if found.target == "/" else iri_to_uri(found.target)
+            headers = [("Location", target), ("Set-Cookie", cookie), ("Content-Length", "0")]
             start_response("303 See Other", headers)
             return ()
         environ[_TRIED] = found
         return self._behind(environ, start_response)
 
-    def _try(self, request: Request) -> Tried:
+    def _try(self, environ: WSGIEnvironment) -> Tried:
         began = time.perf_counter()
-        form = request.form
+        form = posted(environ, self._max_length)
         attempt = attempt_of(
-            request, self._cookie, form.get("username", ""), form.get("password", "")
+            environ, self._cookie, form.get("username", ""), form.get("password", "")
         )
         outcome = self._held.sign_in.decide(attempt)
         metrics.signins.labels(type(outcome).__name__).inc()
@@ -97,15 +96,13 @@ def tried(environ: dict[str, Any]) -> Tried:
     return found
 
 
-def attempt_of(request: Request, cookie: str, name: str, password: str) -> Attempt:
+def attempt_of(environ: WSGIEnvironment, cookie: str, name: str, password: str) -> Attempt:
     """What this request tries; `cookie` is the session cookie's name."""
-    return Attempt(
-        name,
-        password,
-        request.remote_addr or "",
-        request.headers.get("User-Agent", "")[:255],
-        request.cookies.get(cookie, ""),
-    )
+    held = ""
+    if "HTTP_COOKIE" in environ:
+        held = Request(environ, populate_request=False).cookies.get(cookie, "")
+    address = environ.get("REMOTE_ADDR") or ""
+    return Attempt(name, password, address, environ.get("HTTP_USER_AGENT", "")[:255], held)
 
 
 def come_in(held: Services, attempt: Attempt, outcome: Outcome) -> NewSession | NoEntry:

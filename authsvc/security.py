@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask, current_app, request
-from werkzeug.wrappers import Request
+from werkzeug.wsgi import get_host
 
 from authsvc.errors import CrossSite
 
@@ -48,7 +48,7 @@ def setup_security(app: Flask, *, public_url: str) -> None:
     app.extensions["kerauno.form_targets"] = []
 
     def refuse_other_sites() -> None:
-        if request.method not in _SAFE and is_cross_site(request, public_url):
+        if request.method not in _SAFE and is_cross_site(request.environ, public_url):
             view = app.view_functions.get(request.endpoint or "")
             if not getattr(view, "_serves_other_sites", False):
                 raise CrossSite
@@ -91,15 +91,15 @@ class SecureHeaders:
         return headers + more
 
 
-def is_cross_site(request: Request, public_url: str) -> bool:
+def is_cross_site(environ: WSGIEnvironment, public_url: str) -> bool:
     """Whether a browser says that another site caused this request."""
-    site = request.headers.get("Sec-Fetch-Site")
+    site = environ.get("HTTP_SEC_FETCH_SITE")
     if site is not None:
         return site not in ("same-origin", "none")
-    origin = request.headers.get("Origin")
+    origin = environ.get("HTTP_ORIGIN")
     if origin is None:
         return False
-    return origin != public_url and urlsplit(origin).netloc != request.host
+    return bool(origin != public_url and urlsplit(origin).netloc != get_host(environ))
 
 
 def serves_other_sites(view: _View) -> _View:
