@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from cachetools import TTLCache
 
 from authsvc.directories import OpenDirectory
 from dirclient.errors import DirectoryError
@@ -37,6 +37,19 @@ def _in_background(work: Callable[[], None]) -> None:
     threading.Thread(target=work, name="lockout", daemon=True).start()
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A budget as the database had it a moment ago."""
+
+    saved: tuple[int, int]  # the directory's id and version
+    read_at: datetime
+    budget: Budget
+
+    def holds(self, saved: tuple[int, int], now: datetime) -> bool:
+        """Whether it may still be gone by."""
+        return self.saved == saved and now - self.read_at < BELIEVED
+
+
 class LockoutBudgets:
     """`Budgets` of sign-in. `background` runs work aside: tests run it at once."""
 
@@ -54,9 +67,7 @@ class LockoutBudgets:
         self._now = now
         self._background = background
         self._lock = threading.Lock()
-        self._known: TTLCache[tuple[int, int], Budget] = TTLCache(
-            1, BELIEVED.total_seconds(), timer=lambda: now().timestamp()
-        )
+        self._known: _Known | None = None
 
     def of(self, directory: OpenDirectory | None) -> Budget:
         """See `authsvc.signin.Budgets`.
@@ -65,12 +76,14 @@ class LockoutBudgets:
         """
         if directory is None:
             return account_budget(0, None, most=self._most, default_window=self._window)
-        now, version = self._now(), (directory.id, directory.version)
+        now, saved, known = self._now(), (directory.id, directory.version), self._known
+        if known is not None and known.holds(saved, now):
+            return known.budget
         with self._lock:
-            budget = self._known.get(version)
-            if budget is None:
-                budget = self._known[version] = self._look(directory, now)
-            return budget
+            known = self._known
+            if known is None or not known.holds(saved, now):
+                known = self._known = _Known(saved, now, self._look(directory, now))
+            return known.budget
 
     def _look(self, directory: OpenDirectory, now: datetime) -> Budget:
         with self._database.fast() as hot:

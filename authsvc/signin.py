@@ -119,6 +119,10 @@ class _Case:
     fault: str  # why the directory cannot be used, for an administrator; empty: it can
     slot: Slot | None = None
 
+    def under_way(self, slot: Slot) -> _Case:
+        """This attempt, let through."""
+        return _Case(self.attempt, self.login, self.user, self.directory, self.fault, slot)
+
 
 class SignIn:
     """The decision, with its ports. Safe to share by threads."""
@@ -220,13 +224,13 @@ class SignIn:
         budget = self._budgets.of(case.directory)
         if hollow(case.attempt.password):  # no guess, of which no directory hears: counted apart
             key = f"{key} hollow"
-        return replace(case, slot=self._records.take(key, case.attempt.address, budget))
+        return case.under_way(self._records.take(key, case.attempt.address, budget))
 
     # -- the ways to prove a password
 
     def _linked(self, case: _Case, user: SignInUser) -> Outcome:
         assert user.guid is not None
-        case = self._take(replace(case, user=user), account_key(guid=user.guid))
+        case = self._take(case, account_key(guid=user.guid))
         if case.directory is None:
             return self._cannot_ask(case, case.fault)
         if not user.active or user.blocked:
@@ -276,7 +280,7 @@ class SignIn:
         owner = self._records.linked_to(directory.id, person.guid)
         if owner is not None and user is None:
             self._records.give_back(case.slot)
-            return self._linked(case, owner)
+            return self._linked(replace(case, user=owner), owner)
         if user is None and person.login:
             user = self._records.by_email(person.login)
         if user is None or owner is not None or not _may_link(user, person):

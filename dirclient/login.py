@@ -34,7 +34,7 @@ def parse(text: str) -> Login:
     name = unicodedata.normalize("NFC", text).strip()
     if not name:
         raise InvalidLogin("Enter a sign-in name.")
-    if any(unicodedata.category(sign) in _UNSEEN for sign in name):
+    if not _plain(name) and any(unicodedata.category(sign) in _UNSEEN for sign in name):
         raise InvalidLogin("The sign-in name contains a character that cannot be seen.")
     if "\\" in name:
         domain, _, account = name.partition("\\")
@@ -47,6 +47,11 @@ def parse(text: str) -> Login:
             raise InvalidLogin("Write the sign-in name as name@company.com.")
         return Login(LoginForm.EMAIL, account.strip(), domain.strip())
     return Login(LoginForm.BARE, name)
+
+
+def _plain(name: str) -> bool:
+    """ASCII that can be seen, as nearly every name is: not worth a look at each sign."""
+    return name.isascii() and name.isprintable()
 
 
 def fold(text: str) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import math
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,6 +30,8 @@ from kerauno.hot import Hot, Statement, of
 from kerauno.keys import lookup_key
 from kerauno.tables import Attempt, UtcDateTime
 
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _UNKNOWN_THRESHOLD = 4  # assumed while the domain's is not known: three attempts
 _MARGIN = timedelta(minutes=1)  # between this clock and the domain's, and a slow bind's answer
 
@@ -92,6 +95,8 @@ def account_key(*, guid: str | None = None, user_id: int | None = None, typed: s
 
 def address_key(address: str) -> str:
     """Under which an address is counted: IPv4 as it is, IPv6 by its /64, as one site has it."""
+    if _IPV4.fullmatch(address):
+        return f"addr:{address}"
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

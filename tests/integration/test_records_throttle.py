@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import multiprocessing
 import threading
 from collections.abc import Callable
@@ -282,3 +283,16 @@ def test_addresses() -> None:
     assert address_key("2001:db8:1:2::1") != address_key("2001:db8:1:3::1")
     assert address_key("") == "addr:"
     assert len(address_key("x" * 1000)) <= 96
+
+
+@given(
+    st.lists(st.sampled_from(["0", "1", "9", "25", "255", "256", "00", ".", "-", "x", " ", "%"]))
+)
+def test_addresses_are_told_apart_as_the_standard_library_does(parts: list[str]) -> None:
+    text = "".join(parts)
+    try:
+        expected = f"addr:{ipaddress.IPv4Address(text)}"
+    except ValueError:
+        expected = f"addr:{text[:64]}"
+    if "%" not in text:
+        assert address_key(text) == expected
