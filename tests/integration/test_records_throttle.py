@@ -285,14 +285,13 @@ def test_addresses() -> None:
     assert len(address_key("x" * 1000)) <= 96
 
 
-@given(
-    st.lists(st.sampled_from(["0", "1", "9", "25", "255", "256", "00", ".", "-", "x", " ", "%"]))
-)
-def test_addresses_are_told_apart_as_the_standard_library_does(parts: list[str]) -> None:
-    text = "".join(parts)
+_OCTETS = st.sampled_from(["0", "1", "25", "99", "255", "256", "00", "01", "-1", " 7", "x", ""])
+
+
+@given(st.lists(_OCTETS, min_size=3, max_size=5).map(".".join))
+def test_addresses_are_told_apart_as_the_standard_library_does(text: str) -> None:
     try:
         expected = f"addr:{ipaddress.IPv4Address(text)}"
     except ValueError:
-        expected = f"addr:{text[:64]}"
-    if "%" not in text:
-        assert address_key(text) == expected
+        expected = f"addr:{text}"
+    assert address_key(text) == expected
