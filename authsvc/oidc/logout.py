@@ -1,14 +1,16 @@
 """An app asks to sign the person out (OpenID Connect RP-Initiated Logout 1.0).
 
 An ID token of ours for the person who is signed in proves that the app may ask; otherwise the
-person is asked, so that no other site can sign them out. Back to the app only to an address that
-it has registered.
+person is asked, so that no other site can sign them out. A token that cannot be verified, whose key
+may have left the key set since, proves nothing and is no reason to keep anybody signed in. Back to
+the app only to an address that it has registered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from authlib.common.urls import add_params_to_uri
@@ -27,11 +29,12 @@ from kerauno import audit, sessions
 from kerauno.clients import ClientInfo
 
 CONFIRM_PATH = "/oauth/logout/confirm"
-_PARAMETERS = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
+_WAY_BACK = ("post_logout_redirect_uri", "state")
+_PARAMETERS = ("id_token_hint", "client_id", *_WAY_BACK)
 
 
 class Refused(Exception):
-    """The request proves nothing, or asks to go where it may not."""
+    """The request contradicts itself, or asks to go where it may not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +90,15 @@ def read(here: Provider, params: Mapping[str, str]) -> LogoutRequest:
     """Who asks, about whom, and where to go then. Raises Refused."""
     client_id, subject = params.get("client_id", ""), None
     hint = params.get("id_token_hint")
-    if hint:
-        try:
-            claims = here.keyring.verify(hint)
-        except NotOurs:
-            raise Refused(_("The app's proof of sign-in is not one of ours.")) from None
+    claims = _claims(here, hint) if hint else None
+    if claims is not None:
         if claims.get("iss") != here.issuer or client_id not in ("", claims.get("aud")):
             raise Refused(_("The app's proof of sign-in is not its own."))
         client_id, subject = str(claims.get("aud", "")), str(claims.get("sub", ""))
     client = here.client(client_id[:64]) if client_id else None
     target = params.get("post_logout_redirect_uri", "")
+    if hint and claims is None and not client_id:
+        target = ""  # whose address it is, the token alone could have told
     if target:
         if client is None or target not in client.post_logout_redirect_uris:
             raise Refused(_("The app asked to go on at an address it has not registered."))
@@ -105,18 +107,28 @@ def read(here: Provider, params: Mapping[str, str]) -> LogoutRequest:
     return LogoutRequest(client, subject, target)
 
 
+def _claims(here: Provider, hint: str) -> dict[str, Any] | None:
+    """What an ID token says; None where nothing in it may be used (section 5)."""
+    try:
+        return here.keyring.verify(hint)
+    except NotOurs:
+        return None
+
+
 def _params(source: Mapping[str, str]) -> dict[str, str]:
     return {name: source[name] for name in _PARAMETERS if source.get(name)}
 
 
 def _ask(asked: LogoutRequest, params: Mapping[str, str]) -> ResponseReturnValue:
+    kept = {"client_id": asked.client.id} if asked.client else {}
     if asked.target:
         lead_forms_to(origin_of(asked.target))
+        kept |= {name: params[name] for name in _WAY_BACK if name in params}
     return render_template(
         "oidc/logout.html",
         app_name=asked.client.name if asked.client else "",
         action=CONFIRM_PATH,
-        params={name: params[name] for name in params if name != "id_token_hint"},
+        params=kept,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from authsvc.oidc.provider import provider
+from kerauno import signing_keys
 from tests.servers.sso import ISSUER, Person, RegisteredApp, Sso, error_of
 
 AFTER = "https://wiki.goodcompany.local/bye"
@@ -66,18 +68,55 @@ def test_the_id_token_of_somebody_else_is_no_proof(sso: Sso) -> None:
     assert _is_signed_in(person)
 
 
+def test_who_is_asked_about_the_token_of_somebody_else_goes_back_to_the_app(sso: Sso) -> None:
+    person, other, app = sso.person(), sso.person("jane.roe"), _app(sso)
+    query = {"id_token_hint": sso.tokens(other, app)["id_token"], "post_logout_redirect_uri": AFTER}
+    page = person.browser.get("/oauth/logout", query_string=query)
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page.text))
+    assert fields == {"client_id": app.id, "post_logout_redirect_uri": AFTER}
+    done = person.browser.post("/oauth/logout/confirm", data=fields)
+    assert (done.status_code, done.headers["Location"]) == (303, AFTER)
+
+
+def test_a_token_that_cannot_be_verified_is_no_proof_and_no_obstacle(sso: Sso) -> None:
+    person, app = sso.person(), _app(sso)
+    head, body, signature = sso.tokens(person, app)["id_token"].split(".")
+    for hint in (f"{head}.{body}.{signature[:-4]}AAAA", f"{head}.{body}.", "nonsense", "ä.ö.ü"):
+        page = person.browser.get("/oauth/logout", query_string={"id_token_hint": hint})
+        assert (page.status_code, "Sign out?" in page.text) == (200, True), hint
+        assert "Wiki" not in page.text  # nothing in it is believed
+    assert _is_signed_in(person)
+
+
+def test_the_token_of_a_key_that_has_left_the_key_set_still_signs_out(sso: Sso) -> None:
+    person, app = sso.person(), _app(sso)
+    query = {
+        "id_token_hint": sso.tokens(person, app)["id_token"],
+        "post_logout_redirect_uri": AFTER,
+    }
+    with sso.database.write() as s:
+        signing_keys.rotate(s, sso.services.sealer, sso.clock(), at_once=True)
+    with sso.app.app_context():
+        provider().keyring.forget()
+    unnamed = person.browser.get("/oauth/logout", query_string=query)
+    assert (unnamed.status_code, re.findall(r'type="hidden"', unnamed.text)) == (200, [])
+    named = person.browser.get("/oauth/logout", query_string=query | {"client_id": app.id})
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', named.text))
+    assert fields == {"client_id": app.id, "post_logout_redirect_uri": AFTER}
+    done = person.browser.post("/oauth/logout/confirm", data=fields)
+    assert (done.status_code, done.headers["Location"]) == (303, AFTER)
+    assert not _is_signed_in(person)
+
+
 def test_faulty_requests_are_refused_and_sign_nobody_out(sso: Sso) -> None:
     person, app = sso.person(), _app(sso)
     other = sso.register("Other")
     token = sso.tokens(person, app)["id_token"]
-    head, body, signature = token.split(".")
     for query in (
-        {"id_token_hint": f"{head}.{body}.{signature[:-4]}AAAA"},
-        {"id_token_hint": "nonsense"},
-        {"id_token_hint": "ä.ö.ü"},
         {"id_token_hint": token, "client_id": other.id},
         {"id_token_hint": token, "post_logout_redirect_uri": AFTER + "/x"},
         {"client_id": other.id, "post_logout_redirect_uri": AFTER},
+        {"id_token_hint": "nonsense", "client_id": other.id, "post_logout_redirect_uri": AFTER},
         {"post_logout_redirect_uri": AFTER},
     ):
         response = person.browser.get("/oauth/logout", query_string=query)
