@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from kerauno.errors import KeyProblem
-from kerauno.tables import Directory
+from kerauno.tables import Directory, RunRequest
 from kerauno.tables_oidc import SigningKey
 
 
@@ -65,7 +65,10 @@ SEALED: tuple[tuple[type[Any], str], ...] = (
     (Directory, "sealed_password"),
     (SigningKey, "sealed_private"),
 )
-"""Every column that holds sealed secrets."""
+"""Every column that holds a sealed secret; `_reseal_requests` knows of the one place else."""
+
+REQUESTED = "sealed_password"
+"""Its name among the settings within a request's payload."""
 
 
 def rotate(s: Session, key_file: Path | str) -> int:
@@ -83,7 +86,24 @@ def rotate(s: Session, key_file: Path | str) -> int:
         for row in s.execute(select(table).where(getattr(table, column) != "")).scalars():
             setattr(row, column, sealer.reseal(getattr(row, column)))
             count += 1
+    count += _reseal_requests(s, sealer)
     s.flush()
+    return count
+
+
+def _reseal_requests(s: Session, sealer: Sealer) -> int:
+    """Seal anew the password of settings that wait, in a request, to be looked at and saved."""
+    count = 0
+    for request in s.scalars(select(RunRequest).where(RunRequest.kind == "plan")):
+        settings = request.payload.get("settings")
+        if not settings or not settings.get(REQUESTED):
+            continue
+        try:
+            again = sealer.reseal(settings[REQUESTED])
+        except KeyProblem:
+            continue  # of a key that is no more: nobody can save these settings now
+        request.payload = request.payload | {"settings": settings | {REQUESTED: again}}
+        count += 1
     return count
 
 

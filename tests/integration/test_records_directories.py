@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from kerauno import directories, sealed
+from kerauno import directories, runs, sealed
 from kerauno.db import Database
 from kerauno.directories import Lockout
 from kerauno.errors import InvalidValue, KeyProblem, Stale
 from kerauno.sealed import Sealer
 from kerauno.signing_keys import maintain
+from kerauno.tables import RunRequest
 from tests.records import NOW, add_directory
 
 
@@ -113,6 +114,31 @@ def test_rotation_seals_everything_anew(database: Database, tmp_path: Path) -> N
         assert directory is not None
         assert Sealer(path).open(directory.sealed_password) == "Pa55"
         assert sealer.open(directory.sealed_password) == "Pa55"  # a running process
+
+
+def test_settings_that_wait_to_be_saved_are_sealed_anew_too(
+    database: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "secret.key"
+    sealer = Sealer(path, create=True)
+    lost = Sealer(tmp_path / "lost.key", create=True).seal("gone")
+    with database.write() as s:
+        directory = directories.save(s, {"profile": {}}, by="a", now=NOW)
+        payloads = (
+            {"settings": {"auto_sync": True, "sealed_password": sealer.seal("Pa55")}, "version": 1},
+            {"settings": {"sealed_password": lost}, "version": 1},
+            {"settings": {"auto_sync": True}, "version": 1},
+            {"build": True},
+        )
+        ids = [runs.request(s, directory.id, "plan", now=NOW, payload=one) for one in payloads]
+    with database.write() as s:
+        assert sealed.rotate(s, path) == 1
+    sealed.prune(path)
+    with database.read() as s:
+        after = [s.get_one(RunRequest, number).payload for number in ids]
+    assert Sealer(path).open(after[0]["settings"].pop("sealed_password")) == "Pa55"
+    assert after[0] == {"settings": {"auto_sync": True}, "version": 1}
+    assert after[1:] == list(payloads[1:])
 
 
 def test_a_rotation_that_fails_loses_nothing(database: Database, tmp_path: Path) -> None:
