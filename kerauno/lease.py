@@ -13,7 +13,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +27,9 @@ from kerauno.tables import Lease
 
 SECONDS = 30.0
 """How long a lease lasts without being renewed."""
+
+
+_holding: set[str] = set()  # who in this process has a lease, or is about to
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,20 @@ def me() -> str:
 def acquire(
     db: Database, name: str, holder: str, *, seconds: float = SECONDS, now: datetime | None = None
 ) -> Held | None:
-    """Take the lease if it is free, has expired, or its holder's process is gone; else None."""
+    """Take the lease if it is free, has expired, or its holder is gone; else None."""
+    held: Held | None = None
+    _holding.add(holder)  # before others can see that it has the lease
+    try:
+        held = _take(db, name, holder, seconds, now)
+    finally:
+        if held is None:
+            _holding.discard(holder)
+    return held
+
+
+def _take(
+    db: Database, name: str, holder: str, seconds: float, now: datetime | None
+) -> Held | None:
     with db.write() as s:
         if not db.sqlite:  # no row to lock may exist yet
             s.execute(
@@ -78,7 +94,11 @@ def renew(
 
 
 def release(db: Database, held: Held) -> None:
-    """Give the lease back; nothing happens when it is another's by now."""
+    """Give the lease back; nothing happens when it is another's by now.
+
+    Where that fails, this process can have the lease again at once, and others when it expires.
+    """
+    _holding.discard(held.holder)
     with db.write() as s:
         row = s.get(Lease, held.name, with_for_update=True)
         if row is not None and row.token == held.token:
@@ -119,7 +139,8 @@ def keeping(db: Database, name: str, *, seconds: float = SECONDS) -> Iterator[He
     finally:
         done.set()
         keeper.join()
-        release(db, held)
+        with suppress(DatabaseUnavailable):  # what was done is done
+            release(db, held)
 
 
 def _keep(db: Database, held: Held, seconds: float, done: threading.Event) -> None:
@@ -153,10 +174,15 @@ def _now(s: Session, now: datetime | None) -> datetime:
 
 
 def _gone(holder_text: str) -> bool:
-    """Whether the holder ran here, among the processes we can see, and does no longer."""
+    """Whether the holder ran here, among the processes we can see, and does no longer.
+
+    Whoever of this very process could not give the lease back is gone as well.
+    """
     parts = holder_text.split("|")
     if len(parts) != 5 or parts[:2] != [socket.gethostname(), _space()]:
         return False
+    if int(parts[2]) == os.getpid() and holder_text not in _holding:
+        return True
     return _born(int(parts[2])) != parts[3]
 
 

@@ -6,15 +6,18 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 
 from kerauno import lease
 from kerauno.db import Database
-from kerauno.errors import LeaseLost
+from kerauno.errors import DatabaseUnavailable, LeaseLost
 from kerauno.tables import Lease
 from tests.records import NOW
+from tests.sync_engine import Interrupted, Saboteur
 
 SECONDS = 30.0
 LATER = NOW + timedelta(seconds=SECONDS)
@@ -155,6 +158,24 @@ def test_a_killed_holder_holds_nobody_up(database: Database, database_url: str) 
     held = lease.acquire(database, "sync", lease.me())
     assert held is not None
     assert held.token == 2
+
+
+@pytest.mark.parametrize("failure", [Interrupted, lambda: DatabaseUnavailable("gone")])
+@pytest.mark.parametrize("statement", [1, 2])
+def test_a_lease_that_could_not_be_given_back_holds_its_own_process_up_no_longer(
+    database: Database, failure: Callable[[], BaseException], statement: int
+) -> None:
+    saboteur = Saboteur(statement, failure)
+    with suppress(Interrupted), lease.keeping(database, "sync") as held:
+        assert acquire(database, "b", None) is None
+        database._counts.append(saboteur)  # type: ignore[arg-type]
+    database._counts.clear()
+    assert held is not None
+    assert saboteur.left <= 0
+    with lease.keeping(database, "sync") as again:
+        assert again is not None
+        assert again.token == held.token + 1
+        assert lease.acquire(database, "sync", lease.me()) is None
 
 
 def test_a_holder_elsewhere_is_never_presumed_dead(database: Database) -> None:

@@ -104,6 +104,16 @@ def test_interrupted_at_every_statement_each_record_is_before_or_after(
     assert_finished(sync)
 
 
+def test_interrupted_while_it_gives_the_lease_back_the_next_run_need_not_wait(sync: Sync) -> None:
+    mixed_changes(sync)
+    sync.build()
+    whole = sabotage(sync, 10_000)
+    for at in range(whole - 4, whole + 1):  # the last of them are those of the lease
+        assert sabotage(sync, at) >= at
+        assert sync.build()["status"] == "unchanged"
+    assert_finished(sync)
+
+
 def test_interrupted_at_random_statements_on_both_databases(sync: Sync) -> None:
     mixed_changes(sync)
     luck = random.Random(7)
