@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -161,7 +163,8 @@ class TestWhenThingsAreAway:
         site.connected()
         client = site.client()
         monkeypatch.setattr("kerauno.db.LOCK_SECONDS", 0.05)
-        with site.database._turn:
+        with closing(sqlite3.connect(str(site.database.url.database))) as other:
+            other.execute("BEGIN IMMEDIATE")
             answer = client.post("/console/runs")
         assert answer.status_code == 503
         assert answer.headers["Retry-After"]
