@@ -4,6 +4,7 @@
     with db.write() as s:       # one transaction; commits at the end, rolls back on an exception
     with db.fast() as h:        # single prepared reads, see `kerauno.hot`
     with db.fast_write() as h:  # prepared statements in one writing transaction
+    rows = db.fast_single(…)    # one prepared statement that writes, in a transaction of its own
 
 Whatever the driver says about a database that cannot be asked becomes `DatabaseUnavailable`;
 tables of another version become `SchemaOutdated`.
@@ -28,8 +29,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from kerauno.drivers import driver_errors, translate
 from kerauno.errors import DatabaseUnavailable
-from kerauno.hot import Counts, Hot
-from kerauno.writing import FastWriter, begin, roll_back
+from kerauno.hot import Counts, Hot, Row, Statement
+from kerauno.writing import FastTransaction, FastWriter, begin, roll_back
 
 LOCK_SECONDS = 5.0
 """How long a writer waits for another before the database counts as unavailable."""
@@ -114,8 +115,15 @@ class Database:
         DatabaseUnavailable at once: for notes that can as well be taken next time.
         """
         if self.sqlite:
-            return self._writer.transaction(LOCK_SECONDS if patient else 0)
+            return FastTransaction(self._writer, LOCK_SECONDS if patient else 0)
         return self._fast_write()
+
+    def fast_single(self, statement: Statement, **values: Any) -> list[Row]:
+        """The rows of one prepared statement that writes and is a transaction by itself."""
+        if self.sqlite:
+            return self._writer.single(statement, values, LOCK_SECONDS)
+        with self.fast() as hot:
+            return hot.all(statement, **values)
 
     @contextmanager
     def _fast_write(self) -> Iterator[Hot]:

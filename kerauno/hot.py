@@ -44,7 +44,10 @@ class Counts:
         """Count one statement by its first word."""
         self.texts.append(sql)
         self.statements += 1
-        if sql.split(None, 1)[0].upper() in ("INSERT", "UPDATE", "DELETE", "COPY"):
+        first = sql.split(None, 1)[0].upper()
+        if first in ("INSERT", "UPDATE", "DELETE", "COPY") or (
+            first == "WITH" and " INSERT INTO " in sql
+        ):
             self.writes += 1
 
 
@@ -79,8 +82,10 @@ class _Compiled:
 
     def parameters(self, values: dict[str, Any]) -> Any:
         """The driver's parameters: a list for SQLite's `?`, a dict for psycopg's names."""
-        if self.constants or len(values) != len(self.names):
-            values = self._completed(values)
+        if self.constants:
+            values = {**self.constants, **values}
+        if len(values) != len(self.names):
+            raise KeyError(*(values.keys() ^ self.names))
         if self.named:
             return {
                 name: values[name] if convert is None else convert(values[name])
@@ -90,11 +95,6 @@ class _Compiled:
             values[name] if convert is None else convert(values[name])
             for name, convert in self.incoming
         ]
-
-    def _completed(self, values: dict[str, Any]) -> dict[str, Any]:
-        for name in values.keys() - self.names:
-            raise KeyError(name)
-        return {**self.constants, **values}
 
     def row(self, row: Row) -> Row:
         """The row with its values as Python knows them."""
@@ -161,7 +161,8 @@ class Hot:
 
     def run(self, statement: Statement, **values: Any) -> int:
         """Run it for its effect; gives the number of rows it touched."""
-        return int(self._execute(statement.on(self.dialect), values).rowcount)
+        count: int = self._execute(statement.on(self.dialect), values).rowcount
+        return count
 
 
 def of(session: Session | Hot) -> Hot:

@@ -20,9 +20,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Boolean, bindparam, case, delete, select, update
+from sqlalchemy import (
+    Boolean,
+    Integer,
+    Select,
+    String,
+    bindparam,
+    case,
+    delete,
+    func,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from kerauno.db import Database
 from kerauno.errors import Throttled
@@ -132,6 +144,52 @@ def _taking(dialect: type[sqlite.Insert] | type[postgresql.Insert]) -> Statement
     )
 
 
+def _wanted(name: str) -> Select[str, datetime, int, bool]:
+    """One key and its budget, in a row: a window that is still open began after `since`."""
+    return select(
+        bindparam(name, type_=String()).label("key"),
+        bindparam(f"{name}_since", type_=UtcDateTime()).label("since"),
+        bindparam(f"{name}_limit", type_=Integer()).label("limit"),
+        bindparam(f"{name}_rolling", type_=Boolean()).label("rolling"),
+    )
+
+
+def _taking_both() -> Statement:
+    """Count one more pending attempt of both keys if both budgets allow; gives rows only then.
+
+    For SQLite, where one writes at a time: what the statement reads is so when it writes.
+    """
+    wanted = union_all(_wanted("account"), _wanted("address")).cte("wanted")
+    asked, other, old = wanted.alias(), aliased(Attempt), aliased(Attempt)
+    full = (
+        select(asked.c.key)
+        .join(other, other.key == asked.c.key)
+        .where(other.counted_from > asked.c.since)
+        .where(other.failures + other.pending >= asked.c.limit)
+    )
+    still_open = old.counted_from > wanted.c.since
+    taken = (
+        select(
+            wanted.c.key,
+            case((still_open, old.failures), else_=0),
+            case((still_open, old.pending + 1), else_=1),
+            case((still_open, old.generation), else_=func.coalesce(old.generation + 1, 0)),
+            case((still_open & ~wanted.c.rolling, old.counted_from), else_=_NOW),
+        )
+        .select_from(wanted)
+        .outerjoin(old, old.key == wanted.c.key)
+        .where(~full.exists())
+    )
+    columns = ["key", "failures", "pending", "generation", "counted_from"]
+    new = sqlite.insert(Attempt).from_select(columns, taken)
+    return Statement(
+        new.on_conflict_do_update(
+            index_elements=[Attempt.key], set_={name: new.excluded[name] for name in columns[1:]}
+        ).returning(Attempt.key, Attempt.failures, Attempt.generation)
+    )
+
+
+_TAKE_BOTH = _taking_both()
 _TAKE = {"sqlite": _taking(sqlite.Insert), "postgresql": _taking(postgresql.Insert)}
 _COUNTED_FROM = Statement(select(Attempt.counted_from).where(Attempt.key == bindparam("of")))
 _IS_ACCOUNT = Attempt.key == bindparam("account")
@@ -172,6 +230,23 @@ def take(
     db: Database, account: str, address: str, budget: Budget, by_address: Budget, now: datetime
 ) -> Slot:
     """Let one attempt through, or raise Throttled with the seconds to wait. Commits at once."""
+    if db.sqlite:
+        rows = db.fast_single(
+            _TAKE_BOTH,
+            account=account,
+            account_since=now - budget.window,
+            account_limit=budget.limit,
+            account_rolling=budget.rolling,
+            address=address,
+            address_since=now - by_address.window,
+            address_limit=by_address.limit,
+            address_rolling=by_address.rolling,
+            now=now,
+        )
+        for key, failures, generation in rows:
+            if key == account:
+                return Slot(account, address, failures, generation)
+    # One after the other: the rows of PostgreSQL are locked so, and this tells which is over.
     with db.fast_write() as hot:
         row = _take(hot, account, budget, now, "account")
         _take(hot, address, by_address, now, "address")

@@ -12,10 +12,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 from kerauno.drivers import driver_errors, translate
 from kerauno.errors import DatabaseUnavailable
-from kerauno.hot import Driver, Hot
+from kerauno.hot import Driver, Hot, Row, Statement
+
+T = TypeVar("T")
 
 
 class Turn:
@@ -54,22 +57,33 @@ class FastWriter:
         self._connect = connect
         self._hot: Hot | None = None
 
-    def transaction(self, seconds: float) -> FastTransaction:
-        """A transaction for the length of a `with` block, which waits so long to begin."""
-        return FastTransaction(self, seconds)
+    def single(self, statement: Statement, values: dict[str, Any], seconds: float) -> list[Row]:
+        """The rows of one statement that is a transaction by itself. Waits so long to begin."""
+        self.turn.take(seconds)
+        try:
+            hot = self._hot or self._connected()
+            try:
+                return waiting(lambda: hot.all(statement, **values), seconds)
+            except BaseException as fault:
+                self.undo(hot, fault)
+                raise
+        finally:
+            self.turn.give_up()
 
     def begin(self, seconds: float) -> Hot:
         """For `FastTransaction`: get the write lock. Whoever calls this has the turn."""
-        hot = self._hot
-        if hot is None:
-            hot = self._connect()
-            hot.connection.execute("PRAGMA busy_timeout=0")
-            self._hot = hot
+        hot = self._hot or self._connected()
         try:
             begin(hot.connection, seconds)
         except BaseException as fault:
             self.undo(hot, fault)
             raise
+        return hot
+
+    def _connected(self) -> Hot:
+        hot = self._connect()
+        hot.connection.execute("PRAGMA busy_timeout=0")
+        self._hot = hot
         return hot
 
     def commit(self, hot: Hot) -> None:
@@ -97,7 +111,10 @@ class FastWriter:
 
 
 class FastTransaction:
-    """See `FastWriter.transaction`. A class, since each sign-in enters it twice."""
+    """A transaction for the length of a `with` block, which waits so long to begin.
+
+    A class and no generator: it is entered for every sign-in.
+    """
 
     __slots__ = ("_hot", "_seconds", "_writer")
 
@@ -109,11 +126,11 @@ class FastTransaction:
         writer, seconds = self._writer, self._seconds
         writer.turn.take(seconds)
         try:
-            self._hot = writer.begin(seconds)
+            hot = self._hot = writer.begin(seconds)
         except BaseException:
             writer.turn.give_up()
             raise
-        return self._hot
+        return hot
 
     def __exit__(self, kind: object, fault: BaseException | None, _: object) -> None:
         writer = self._writer
@@ -127,17 +144,21 @@ class FastTransaction:
 
 
 def begin(connection: Driver, seconds: float) -> None:
-    """Get the write lock, waiting so long for writers in other processes. Its own timeout is 0.
+    """Begin a transaction that has the write lock, see `waiting`."""
+    waiting(lambda: connection.execute("BEGIN IMMEDIATE"), seconds)
 
-    At sign-in's rate a look each millisecond or so finds the lock free nearly at once; for a long
-    writer the looks become rarer.
+
+def waiting(attempt: Callable[[], T], seconds: float) -> T:
+    """What the attempt gives once it gets the write lock, within so many seconds.
+
+    The connection's own timeout is 0. At sign-in's rate a look each millisecond or so finds the
+    lock free nearly at once; for a long writer of another process the looks become rarer.
     """
     until = time.monotonic() + seconds
     pause = 0.0005
     while True:
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            return
+            return attempt()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise
