@@ -117,12 +117,13 @@ def show(tools: Tools, as_json: bool) -> None:
 @pass_tools
 def test(tools: Tools, as_json: bool) -> None:
     """Test it step by step; exits 0 when every step passes, else 1."""
+    from authsvc.assessing import judge
     from dirclient.client import DirectoryClient  # heavy, and only wanted here
 
     client = DirectoryClient(saved_profile(tools))
     steps: list[Step] = []
     try:
-        for step in client.probe():
+        for step in client.probe(judge(tools.database, utc_now)):
             steps.append(step)
             if not as_json:
                 click.echo(_line(step))

@@ -1,7 +1,7 @@
 """What can be said about people before anybody is built: who lacks what, as far as AD alone tells.
 
-A first opinion for the connection test. The real answer, with Kerauno's own users and numbers in
-it, is the plan's.
+A first opinion for the connection test; who knows more, such as Kerauno's own users and numbers,
+hands the test another `Judge`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from dirclient.model import AccountState, Guid, Person
@@ -27,9 +27,11 @@ MEANINGS: Mapping[str, str] = {
     "email_invalid": "with a username/email that is no email address",
     "extension_missing": "without an extension",
     "extension_invalid": "with an extension that is no number",
-    "extension_taken": "sharing an extension",
-    "username_taken": "sharing a username",
-    "email_taken": "sharing an email",
+    "extension_taken": "whose extension is another's, too",
+    "username_taken": "whose username is another's, too",
+    "email_taken": "whose email is another's, too",
+    "link_ambiguous": "claiming one Kerauno user together",
+    "held_out": "held out by an administrator",
 }
 """Conflict codes in words that follow a number of people."""
 
@@ -48,8 +50,12 @@ class Assessment:
         return [f"{count} {MEANINGS[code]}" for code, count in ranked]
 
 
+Judge = Callable[[Iterable[Person]], Assessment]
+"""Looks at all people together."""
+
+
 def assess(people: Iterable[Person]) -> Assessment:
-    """Look at everyone once; only those without a fault of their own compete for numbers."""
+    """By what AD alone tells; only those without a fault of their own compete for numbers."""
     total = 0
     counts: Counter[str] = Counter()
     claims: dict[tuple[str, str], list[Guid]] = {}
@@ -69,14 +75,17 @@ def assess(people: Iterable[Person]) -> Assessment:
     return Assessment(total, free - len(set().union(*taken.values())), dict(counts))
 
 
-def own_faults(person: Person) -> list[str]:
-    """The conflict codes of one person alone."""
-    faults = []
+def own_faults(person: Person, *, number: Callable[[str], str] | None = None) -> list[str]:
+    """The conflict codes of one person alone; an account that is none has no others.
+
+    `number` gives the extension in a text, or empty; see `number_in`.
+    """
     if person.state is AccountState.DISABLED:
-        faults.append("account_disabled")
+        return ["account_disabled"]
     if person.state is AccountState.EXPIRED:
-        faults.append("account_expired")
-    if not person.first_name or not person.last_name:
+        return ["account_expired"]
+    faults = []
+    if not _is_name(person.first_name) or not _is_name(person.last_name):
         faults.append("name_missing")
     if not person.login:
         faults.append("email_missing")
@@ -84,9 +93,14 @@ def own_faults(person: Person) -> list[str]:
         faults.append("email_invalid")
     if not person.extension:
         faults.append("extension_missing")
-    elif not number_in(person.extension):
+    elif not (number or number_in)(person.extension):
         faults.append("extension_invalid")
     return faults
+
+
+def _is_name(text: str | None) -> bool:
+    """Whether anything of it can be seen."""
+    return any(sign.isprintable() and not sign.isspace() for sign in text or "")
 
 
 def _is_email(text: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
+from dirclient.assess import Judge, assess
 from dirclient.authenticate import LdapAuthenticator
 from dirclient.changes import follow
 from dirclient.deadline import time_limit
@@ -110,9 +111,9 @@ class DirectoryClient:
 
     # -- configuring
 
-    def probe(self) -> Iterator[Step]:
+    def probe(self, judge: Judge = assess) -> Iterator[Step]:
         """See `Prober`. On connections of its own, to meet what a first one would meet."""
-        return DirectoryProber(self.profile, self._now).probe()
+        return DirectoryProber(self.profile, self._now).probe(judge)
 
     def resolve(self, text: str) -> str:
         """See `Resolver`."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from dirclient import dn as dns
+from dirclient.assess import Judge, assess
 from dirclient.authenticate import hollow
 from dirclient.errors import (
     AccountExpired,
@@ -265,7 +266,7 @@ class FakeDirectory(FakeStore):
             dn_s = [department.dn for department in self._departments.values()]
         return [BASE, f"OU=Staff,{BASE}", f"OU=Departments,{BASE}", *dn_s]
 
-    def probe(self) -> Iterator[Step]:
+    def probe(self, judge: Judge = assess) -> Iterator[Step]:
         """See `Prober`."""
         try:
             self._operation("bind")
@@ -279,8 +280,9 @@ class FakeDirectory(FakeStore):
         except (Incomplete, Unavailable) as torn:
             yield Step("people", False, str(torn), 0.0, remedy="Try again.")
             return
-        people, departments = len(snapshot.people), len(snapshot.departments)
-        yield Step("people", True, f"{people} people.", 0.0, data={"people": people})
+        found, departments = judge(snapshot.people.values()), len(snapshot.departments)
+        data = {"people": found.people, "free_of_conflicts": found.free}
+        yield Step("people", True, f"{found.people} people.", 0.0, data=data)
         yield Step(
             "departments",
             True,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from dirclient.assess import Judge, assess
 from dirclient.model import Cursor, Guid, LockoutPolicy, Login, Person, Snapshot, Step
 
 
@@ -65,8 +66,11 @@ class Policies(Protocol):
 class Prober(Protocol):
     """Tests a profile step by step."""
 
-    def probe(self) -> Iterator[Step]:
-        """Yield each step as it finishes; stop after the first that failed. Never raises."""
+    def probe(self, judge: Judge = assess) -> Iterator[Step]:
+        """Yield each step as it finishes; stop after the first that failed. Never raises.
+
+        `judge` says how many of the people are free of conflicts.
+        """
 
 
 Progress = Callable[[str, int, int], None]

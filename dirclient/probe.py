@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from dirclient import inspect_account, presets
-from dirclient.assess import assess
+from dirclient.assess import Judge, assess
 from dirclient.changes import follow
 from dirclient.errors import DirectoryError, Incomplete, Misconfigured, Unavailable
 from dirclient.model import DepartmentKind, Snapshot, Step
@@ -52,7 +52,7 @@ class DirectoryProber:
         self._profile = profile
         self._clock = clock
 
-    def probe(self) -> Iterator[Step]:
+    def probe(self, judge: Judge = assess) -> Iterator[Step]:
         """See `dirclient.ports.Prober`."""
         faults = self._profile.faults()
         if faults:
@@ -60,7 +60,7 @@ class DirectoryProber:
             summary = " ".join(fault.message for fault in faults)
             yield Step("settings", False, summary, 0.0, first.field, first.remedy)
             return
-        with contextlib.closing(_Probe(self._profile, self._clock)) as run:
+        with contextlib.closing(_Probe(self._profile, self._clock, judge)) as run:
             for name, check in run.checks():
                 started = time.perf_counter()
                 try:
@@ -110,8 +110,9 @@ def _failed(name: str, why: DirectoryError, seconds: float) -> Step:
 class _Probe(Reaching):
     """One test. Each check returns what it found, None where it means nothing, or raises."""
 
-    def __init__(self, profile: Profile, clock: Callable[[], datetime]) -> None:
+    def __init__(self, profile: Profile, clock: Callable[[], datetime], judge: Judge) -> None:
         super().__init__(profile, clock)
+        self.judge = judge
         self.is_ad = presets.of(profile).is_ad
         self.roots = Roots()
         self.reading: Reading
@@ -206,7 +207,7 @@ class _Probe(Reaching):
     def people(self) -> Passed:
         """How many people there are, and how many could be built."""
         self.snapshot = self.reading.finish()
-        found = assess(self.snapshot.people.values())
+        found = self.judge(self.snapshot.people.values())
         sentences = found.sentences()
         summary = f"{found.people} people, {found.free} free of conflicts"
         summary += f": {', '.join(sentences)}." if sentences else "."

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
 
+from authsvc.assessing import judge
 from authsvc.console import credentials_form as forms
 from authsvc.console import site
 from authsvc.console.data import plans, requests
@@ -227,9 +228,10 @@ def _asking(draft: forms.Draft) -> Iterator[Client | None]:
 
 
 def _probe(profile: Profile) -> Iterator[Step]:
-    client = services().directories.connect(profile)
+    held = services()
+    client = held.directories.connect(profile)
     try:
-        yield from client.probe()
+        yield from client.probe(judge(held.database, held.now))
     except Misconfigured as wrong:
         yield Step("settings", False, str(wrong), 0.0, field=wrong.field, remedy=wrong.remedy)
     except Unavailable as away:

@@ -35,6 +35,8 @@ def test_a_whole_person_is_free() -> None:
         ({"state": AccountState.EXPIRED}, ["account_expired"]),
         ({"first_name": None}, ["name_missing"]),
         ({"last_name": ""}, ["name_missing"]),
+        ({"last_name": "\u200b"}, ["name_missing"]),
+        ({"state": AccountState.DISABLED, "login": None}, ["account_disabled"]),
         ({"login": None}, ["email_missing"]),
         ({"login": "p1 at company"}, ["email_invalid"]),
         ({"login": "p1@company"}, ["email_invalid"]),
@@ -69,9 +71,9 @@ def test_people_who_claim_the_same_are_counted_all() -> None:
         "account_disabled": 1,
     }
     assert found.sentences() == [
-        "4 sharing a username",
-        "2 sharing an email",
-        "2 sharing an extension",
+        "4 whose username is another's, too",
+        "2 whose email is another's, too",
+        "2 whose extension is another's, too",
         "1 disabled",
     ]
 

@@ -1,0 +1,51 @@
+"""What the connection test asks the records about people who are not built yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from authsvc.assessing import judge
+from kerauno.db import Database
+from tests.servers.demo import DemoDirectory
+from tests.servers.web import Installation, configure_directory
+from tests.sync_engine import Sync
+
+EXTENSION = ("--extension", "1001")
+"""That of somebody in the demo's company."""
+
+
+def test_it_counts_what_a_plan_would_in_three_statements(
+    database: Database, tmp_path: Path
+) -> None:
+    sync = Sync(database, tmp_path)
+    sync.set(auto_sync=True, ring_group_first="600", ring_group_last="699")
+    staff = sync.people(3)
+    sync.fake.add_department("Sales", [staff[0].guid])
+    sync.build()
+    sync.add_local("local", "1010")
+    sync.people(2, first=9)  # 1009 and 1010
+    sync.fake.add_person("odd.one", extension="600")
+    sync.fake.add_person("new.one", extension="1001")
+    people = list(sync.fake.read().people.values())
+    with database.counting() as counts:
+        found = judge(database, sync.clock)(people)
+    assert (sum("SELECT" in sql for sql in counts.texts), counts.writes) == (3, 0)
+    assert (found.people, found.free) == (7, 4)
+    assert found.conflicts == {"extension_taken": 3}
+    planned = sync.engine.preview().plan.conflicts
+    assert [conflict.code for conflict in planned] == ["extension_taken"] * 3
+
+
+def test_the_command_tests_with_the_records_in_mind(
+    installation: Installation, demo_directory: DemoDirectory
+) -> None:
+    installation.must("authsvc", "db", "upgrade")
+    configure_directory(installation, demo_directory.profile())
+    names = ("--first", "Front", "--last", "Desk")
+    installation.must("authsvc", "user", "add", "front.desk@company.com", *names, *EXTENSION)
+    steps = installation.json("authsvc", "directory", "test")["steps"]
+    people = next(step["data"] for step in steps if step["name"] == "people")
+    plan = installation.json("syncsvc", "plan")
+    conflicting = {conflict["guid"] for conflict in plan["conflicts"]}
+    assert "user front.desk" in " ".join(conflict["other"] for conflict in plan["conflicts"])
+    assert people["free_of_conflicts"] == people["people"] - len(conflicting)
