@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from authsvc.app import create_app
+from authsvc.pages import compile_pages
 from authsvc.services import assemble
 from dirclient.client import DirectoryClient
 from kerauno.config import load
@@ -13,3 +14,4 @@ from kerauno.logs import setup_logging
 settings = load(os.environ)
 setup_logging(settings.log_level, settings.log_format)
 app = create_app(assemble(settings, connect=DirectoryClient))
+compile_pages(app)

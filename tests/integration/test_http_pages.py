@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 
 from authsvc.forward import field, from_field
+from authsvc.pages import compile_pages
 from authsvc.sessions import require_role
 from dirclient.errors import Unavailable
 from kerauno import clients, users
@@ -459,3 +460,19 @@ def test_local_passwords_are_hashed(site: Site) -> None:
     assert stored.password_hash is not None
     assert stored.password_hash.startswith("$argon2id$")
     assert LOCAL_PASSWORD not in stored.password_hash
+
+
+def test_who_comes_first_does_not_wait_for_pages_to_be_compiled(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.linked()
+    compile_pages(site.app)
+
+    def late(*_args: object, **_options: object) -> None:
+        raise AssertionError("compiled for a visitor")
+
+    monkeypatch.setattr(site.app.jinja_env, "compile", late)
+    browser, _ = site.sign_in()
+    assert browser.get("/").status_code == 200
+    assert site.browser().get("/login").status_code == 200
+    assert site.browser().get("/nowhere", headers=PAGE).status_code == 404
