@@ -24,6 +24,9 @@ TARGET_LIMIT = 8190
 """Octets that what is asked for, path and query, may have."""
 FIELDS_LIMIT = 100
 """Header fields that a request may have."""
+PIPELINE_LIMIT = 256
+"""Requests that may be there before the first of them is answered. The last one is answered as the
+connection's last: its client asks anew for what is left (RFC 9112 9.3.2)."""
 
 
 class Refusal(enum.Enum):
@@ -32,6 +35,7 @@ class Refusal(enum.Enum):
     MALFORMED = "400 Bad Request"
     BODY_TOO_LARGE = "413 Content Too Large"
     TARGET_TOO_LONG = "414 URI Too Long"
+    TOO_MANY = "429 Too Many Requests"
     HEAD_TOO_LARGE = "431 Request Header Fields Too Large"
     NOT_KNOWN_HERE = "501 Not Implemented"
     VERSION_NOT_KNOWN_HERE = "505 HTTP Version Not Supported"
@@ -85,7 +89,7 @@ class Arrival:
     """
 
     __slots__ = (
-        *("_awaited", "_coming", "_head", "_headed", "_parser", "_retold", "_sum"),
+        *("_awaited", "_beside", "_coming", "_headed", "_parser", "_retold", "_sum"),
         *("begun", "refused", "whole"),
     )
 
@@ -99,24 +103,13 @@ class Arrival:
         self._begin_anew()
 
     def __len__(self) -> int:
-        """Octets of the request that is not whole yet."""
-        return self._head + len(self._coming.body)
+        """Octets of the request that is not whole yet, but for how its body is cut into chunks."""
+        return self._beside + (self._sum if self._headed else 0) + len(self._coming.body)
 
     def add(self, octets: bytes) -> None:
         """Count more octets in. They add to `whole` each request that ends with them."""
-        if self.refused is not None:
-            return
-        if not self._headed:
-            self._head += len(octets)
-        try:
-            self._parser.feed_data(octets)
-        except HttpParserUpgrade as upgrade:
-            self._without_upgrade(octets[upgrade.args[0] :])
-        except HttpParserError as error:
-            why = error.__context__
-            self.refused = why.refusal if isinstance(why, _RefusedError) else Refusal.MALFORMED
-        if self.refused is None and not self._headed and self._head > HEAD_LIMIT:
-            self.refused = Refusal.HEAD_TOO_LARGE
+        while octets and self.refused is None:
+            octets = self._feed(octets)
 
     def awaited(self) -> bool:
         """Whether the client waits to be told to go on (`Expect: 100-continue`). True only once."""
@@ -124,15 +117,33 @@ class Arrival:
         self._awaited = False
         return awaited
 
+    def has_more(self) -> bool:
+        """Whether more than what was handed on has arrived."""
+        return bool(self.whole) or self.begun or self.refused is not None
+
     def close(self) -> None:
         """Let the parser go."""
         del self._parser
 
-    def _without_upgrade(self, rest: bytes) -> None:
+    def _feed(self, octets: bytes) -> bytes:
+        """Have the parser read. Returns what it leaves to another one."""
+        self._beside += len(octets)
+        try:
+            self._parser.feed_data(octets)
+        except HttpParserUpgrade as upgrade:
+            return self._without_upgrade() + octets[upgrade.args[0] :]
+        except HttpParserError as error:
+            why = error.__context__
+            self.refused = why.refusal if isinstance(why, _RefusedError) else Refusal.MALFORMED
+        if self.refused is None and self._beside > HEAD_LIMIT:
+            self.refused = Refusal.HEAD_TOO_LARGE
+        return b""
+
+    def _without_upgrade(self) -> bytes:
         """The client offered another protocol, which it is free to do (RFC 9110 7.8).
 
-        The parser takes all that follows for that protocol. So another one is told a head that says
-        the same about the body and offers nothing, and goes on from there.
+        The parser takes all that follows for that protocol. So another one is to be told a head
+        that says the same about the body and offers nothing, and goes on from there.
         """
         framing = self._coming.fields.get("CONTENT_LENGTH")
         told = f"Content-Length: {framing or 0}"
@@ -140,15 +151,14 @@ class Arrival:
             told = "Transfer-Encoding: chunked"
         self._parser = HttpRequestParser(self)
         self._retold = True
-        self._parser.feed_data(f"POST / HTTP/1.1\r\n{told}\r\n\r\n".encode())
-        self.add(rest)
+        return f"POST / HTTP/1.1\r\n{told}\r\n\r\n".encode()
 
     def _begin_anew(self) -> None:
         self.begun = False  # the first octet of a request that is not whole has come
         self._coming = Request()
-        self._head = 0  # octets that came while the head was not whole
         self._headed = False
-        self._sum = 0  # octets of the fields
+        self._sum = 0  # octets of the fields that are whole
+        self._beside = 0  # octets since the last part of the body: head, chunk extension, trailers
         self._awaited = False
 
     def on_message_begin(self) -> None:
@@ -163,11 +173,11 @@ class Arrival:
                 raise _RefusedError(Refusal.TARGET_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of the head. Those after a body are not used (RFC 9110 6.5.1)."""
+        """A field of the head. Those after a body are dropped (RFC 9110 6.5.1)."""
         if self._headed:
             return
         fields = self._coming.fields
-        self._sum += len(name) + len(value) + 4
+        self._sum += len(name) + len(value) + 3
         if self._sum > HEAD_LIMIT or len(fields) >= FIELDS_LIMIT:
             raise _RefusedError(Refusal.HEAD_TOO_LARGE)
         key = _key(name)
@@ -182,6 +192,7 @@ class Arrival:
 
     def on_headers_complete(self) -> None:
         """The head is whole: judge what the parser does not."""
+        self._beside = 0
         if self._retold:
             return
         coming, parser = self._coming, self._parser
@@ -211,6 +222,7 @@ class Arrival:
 
     def on_body(self, octets: bytes) -> None:
         """A part of the body."""
+        self._beside = 0
         self._coming.body += octets
         if len(self._coming.body) > BODY_LIMIT:
             raise _RefusedError(Refusal.BODY_TOO_LARGE)
@@ -225,6 +237,9 @@ class Arrival:
         self.whole.append(coming)
         self._retold = False
         self._begin_anew()
+        if len(self.whole) == PIPELINE_LIMIT:
+            coming.keep_alive = False
+            raise _RefusedError(Refusal.TOO_MANY)
 
 
 _ONLY_ONCE = frozenset(("HTTP_HOST", "CONTENT_TYPE", "HTTP_AUTHORIZATION"))

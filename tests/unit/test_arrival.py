@@ -12,6 +12,7 @@ from authsvc.serving.arrival import (
     BODY_LIMIT,
     FIELDS_LIMIT,
     HEAD_LIMIT,
+    PIPELINE_LIMIT,
     TARGET_LIMIT,
     Arrival,
     Refusal,
@@ -284,3 +285,44 @@ def test_many_small_chunks_are_one_body() -> None:
     for at in range(0, len(request), 7):
         arrival.add(request[at : at + 7])
     assert bytes(arrival.whole[0].body) == b"x" * 5000
+
+
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "begun", [CHUNKED + b"0\r\nX: ", CHUNKED + b"0\r\n", CHUNKED + b"1;x="], ids=repr
+)
+@pytest.mark.parametrize("drip", [b"x" * 1000, b"x: y\r\n" * 100])
+def test_what_surrounds_a_body_has_an_end_too(begun: bytes, drip: bytes) -> None:
+    """Trailers and chunk extensions: the parser keeps an unfinished trailer in memory."""
+    arrival = Arrival()
+    arrival.add(begun)
+    sent = 0
+    while arrival.refused is None and sent < 3 * HEAD_LIMIT:
+        arrival.add(drip)
+        sent += len(drip)
+        assert arrival.refused or len(arrival) >= min(sent, 1000)
+    assert arrival.refused in (Refusal.HEAD_TOO_LARGE, Refusal.MALFORMED)
+
+
+def test_trailers_of_a_large_body_are_few_octets_all_the_same() -> None:
+    arrival = Arrival()
+    arrival.add(CHUNKED + b"%x\r\n" % BODY_LIMIT)
+    for _ in range(BODY_LIMIT // 4096):
+        arrival.add(b"x" * 4096)
+    assert (arrival.refused, len(arrival) >= BODY_LIMIT) == (None, True)
+    arrival.add(b"\r\n0\r\nA: b\r\n\r\n")
+    assert [len(request.body) for request in arrival.whole] == [BODY_LIMIT]
+
+
+@pytest.mark.parametrize(
+    "request_", [GET, GET[:-2] + UPGRADE + b"\r\n", with_length(b"x", more=UPGRADE)], ids=repr
+)
+def test_many_at_once_are_answered_up_to_a_limit(request_: bytes) -> None:
+    """The last of them closes the connection, so that the client asks anew for what is left."""
+    arrival = Arrival()
+    arrival.add(request_ * (PIPELINE_LIMIT + 1000))
+    kept = [request.keep_alive for request in arrival.whole]
+    assert kept == [True] * (PIPELINE_LIMIT - 1) + [False]
+    assert arrival.refused is Refusal.TOO_MANY
