@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import enum
+import select
 import socket
 from typing import Any
 
 from authsvc.serving.arrival import Arrival
 
 _CHUNK = 65536  # octets asked of a socket at once
+_UNSENT_LIMIT = 1024 * 1024
+"""Octets of an answer that may wait for their client without a thread's waiting along."""
+_SEND_WITHIN = 20_000  # milliseconds for a client to take in some of what it is sent
 
 
 class State(enum.Enum):
@@ -18,6 +22,8 @@ class State(enum.Enum):
     """Its next request is on its way."""
     BUSY = enum.auto()
     """Its request is being answered: it is the thread's."""
+    SENDING = enum.auto()
+    """Its answer is there, and the client takes it in slowly."""
     KEPT = enum.auto()
     """It has had an answer, and nothing has come since."""
     LEAVING = enum.auto()
@@ -27,7 +33,10 @@ class State(enum.Enum):
 class Connection:
     """A connection to a client. `until` is when its time in its state ends, on `time.monotonic`."""
 
-    __slots__ = ("arrival", "base", "drained", "sock", "state", "until", "watched")
+    __slots__ = (
+        *("arrival", "base", "drained", "keep", "large"),
+        *("sock", "state", "unsent", "until", "watched"),
+    )
 
     def __init__(self, sock: socket.socket, base: dict[str, Any], until: float) -> None:
         self.sock = sock
@@ -35,7 +44,10 @@ class Connection:
         self.arrival = Arrival()
         self.state = State.RECEIVING
         self.until = until
-        self.watched = False  # the loop waits for what it sends
+        self.watched = False  # the loop waits for what it sends, or for room to send
+        self.unsent = bytearray()  # of its answer, what the kernel has not taken yet
+        self.keep = True  # whether more may be asked on it, once its answer is sent
+        self.large = 0  # octets of the body that is being answered, where they are many
         self.drained = 0  # octets dropped since the last answer
 
     def receive(self) -> bytes | None:
@@ -55,11 +67,35 @@ class Connection:
             pass  # who does not listen is not told
 
     def send_at_once(self, octets: bytes) -> None:
-        """Send without waiting. Raises OSError when the kernel does not take all of it."""
-        if self.sock.send(octets, socket.MSG_DONTWAIT) < len(octets):
-            raise BlockingIOError("the client does not read its answers")
+        """Send what the kernel takes at once; the rest is `unsent`. Raises OSError."""
+        if not self.unsent:
+            sent = self._push(octets)
+            if sent == len(octets):
+                return
+            octets = octets[sent:]
+        self.unsent += octets
+
+    def send(self, octets: bytes) -> None:
+        """The same, for a thread: it waits where too much is unsent. Raises OSError."""
+        self.send_at_once(octets)
+        while len(self.unsent) > _UNSENT_LIMIT:
+            room = select.poll()
+            room.register(self.sock, select.POLLOUT)
+            if not room.poll(_SEND_WITHIN):
+                raise TimeoutError("the client does not read its answer")
+            self.send_more()
+
+    def send_more(self) -> None:
+        """Send of what is unsent as much as the kernel takes at once. Raises OSError."""
+        del self.unsent[: self._push(self.unsent)]
 
     def close(self) -> None:
         """Hang up."""
         self.arrival.close()
         self.sock.close()
+
+    def _push(self, octets: bytes | bytearray) -> int:
+        try:
+            return self.sock.send(octets, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0

@@ -16,7 +16,6 @@ import errno
 import os
 import selectors
 import socket
-import struct
 import sys
 import time
 from collections import deque
@@ -44,11 +43,20 @@ _WITHIN = 30.0  # seconds from a request's first octet, or from connecting, to i
 _LINGER = 2.0  # seconds for a client to hang up after its last answer (RFC 9112 9.6)
 _STOPPING = 2.0  # seconds that a worker which stops waits for a request already on its way
 _DRAIN_LIMIT = BODY_LIMIT  # octets that are read and dropped meanwhile
-_SEND_WITHIN = 20  # seconds for a client to take in what does not fit the kernel's buffer
-_SEND_BUFFER = 256 * 1024  # octets: nearly every page fits, so that no thread waits for a reader
-_HELD_LIMIT = 64 * 1024 * 1024  # octets of requests that are not whole, in one process
+_SEND_WITHIN = 20.0  # seconds for a client to take in some of what it is sent
+_SEND_BUFFER = 256 * 1024  # octets that the kernel takes for a client: nearly every page fits
+_HELD_LIMIT = 64 * 1024 * 1024
+"""Octets of requests in one process: of all that are not whole, and of large ones until they are
+answered."""
+_LARGE = 64 * 1024  # octets of a body
 
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_NOT_A_LISTENER = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP)
+_FIRST_TO_GO = (State.KEPT, State.LEAVING, State.RECEIVING, State.SENDING)
+_STOPPED = 2**31 - 1  # as its number of connections: nobody leaves a new one to this worker
+
+Step = Callable[[Connection], None]
+"""What the loop does next with a connection."""
 
 _GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -87,9 +95,9 @@ class LoopWorker(Worker):  # type: ignore[misc]
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.connections: set[Connection] = set()
-        self.held = 0  # octets of requests that are not whole
-        self.poller = selectors.DefaultSelector()
-        self._to_do: deque[Callable[[], None]] = deque()  # what threads leave to the loop
+        self.held = 0  # octets, see _HELD_LIMIT
+        self.poller: selectors.BaseSelector
+        self._to_do: deque[tuple[Step, Connection]] = deque()  # what threads leave to the loop
         self._accepting = False
         self._most = self.cfg.worker_connections
         self._keepalive = self.cfg.keepalive  # seconds
@@ -105,9 +113,6 @@ class LoopWorker(Worker):  # type: ignore[misc]
         for listener in self.sockets:
             sock = listener.sock
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-            sock.setsockopt(
-                socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_WITHIN, 0)
-            )
             if sock.family != socket.AF_UNIX and hasattr(socket, "TCP_DEFER_ACCEPT"):
                 # Wake nobody for a connection before its first octet is there.
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, int(_WITHIN))
@@ -124,7 +129,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
         """Serve until told to stop, then until everybody has an answer or `graceful_timeout`."""
         self._at_once = getattr(self.wsgi, "answers_at_once", _never)
         self._bases = {listener: self._base(listener) for listener in self.sockets}
-        self.poller.register(self.PIPE[0], selectors.EVENT_READ, self._woken)
+        self.poller.register(self.PIPE[0], selectors.EVENT_READ, (self._woken, self.PIPE[0]))
         while self.alive and self.ppid == os.getppid():
             self._accept_if(len(self.connections) < self._most)
             self._turns()
@@ -147,23 +152,33 @@ class LoopWorker(Worker):  # type: ignore[misc]
         while True:
             self._tell()
             for key, _ in self.poller.select(_ROUND):
-                key.data()
+                self._do(*key.data)
             room = len(self.connections) < self._most
             if self.alive != alive or room != self._accepting or time.monotonic() > until:
                 return
 
-    def _woken(self) -> None:
+    def _do(self, step: Callable[[Any], None], whom: Any) -> None:
+        """What goes wrong with one connection is no other's concern."""
+        try:
+            step(whom)
+        except Exception:
+            if whom not in self.connections:
+                raise
+            _log.exception("a connection is given up")
+            self._drop(whom)
+
+    def _woken(self, _pipe: int) -> None:
         """By a signal, or by a thread that has left something to do."""
         try:
             os.read(self.PIPE[0], 4096)
         except BlockingIOError:
             pass
-        while self._to_do:
-            self._to_do.popleft()()
+        for _ in range(len(self._to_do)):  # what these leave to do in turn wakes the loop again
+            self._do(*self._to_do.popleft())
 
-    def _have_done(self, job: Callable[[], None]) -> None:
+    def _have_done(self, step: Step, conn: Connection) -> None:
         """From a thread: leave something to the loop."""
-        self._to_do.append(job)
+        self._to_do.append((step, conn))
         try:
             os.write(self.PIPE[1], b"\0")
         except BlockingIOError:
@@ -214,8 +229,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
         for listener in self.sockets:
             if room:
                 listener.setblocking(False)
-                told = partial(self.accept, listener)
-                self.poller.register(listener, selectors.EVENT_READ, told)
+                self.poller.register(listener, selectors.EVENT_READ, (self.accept, listener))
             else:
                 self.poller.unregister(listener)
 
@@ -228,9 +242,9 @@ class LoopWorker(Worker):  # type: ignore[misc]
         except OSError as error:
             if error.errno in _OUT_OF_FILES:
                 self._make_room()
-            elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
+            elif error.errno in _NOT_A_LISTENER:
                 raise
-            return
+            return  # what befell a new connection is nobody else's concern, see accept(2)
         base = self._bases[listener]
         if isinstance(address, tuple):
             base = {**base, "REMOTE_ADDR": address[0], "REMOTE_PORT": str(address[1])}
@@ -241,16 +255,19 @@ class LoopWorker(Worker):  # type: ignore[misc]
     def take_on(self, conn: Connection) -> None:
         """A new connection: nearly always its first request is there."""
         self.connections.add(conn)
+        self._do(self._begin, conn)
+
+    def _begin(self, conn: Connection) -> None:
         self._watch(conn)
         self._receive(conn)
 
     def _make_room(self) -> None:
         """Hang up on who has been silent longest, rather than keep somebody new out."""
-        silent = [one for one in self.connections if one.state in (State.KEPT, State.RECEIVING)]
-        if not silent:
+        waiting = [one for one in self.connections if one.state is not State.BUSY]
+        if not waiting:
             time.sleep(_LEAVE_IT_FOR)  # every connection is being answered: one ends soon
             return
-        conn = min(silent, key=lambda one: (one.state is State.RECEIVING, one.until))
+        conn = min(waiting, key=lambda one: (_FIRST_TO_GO.index(one.state), one.until))
         if conn.state is State.RECEIVING:
             conn.tell(_LATE)
         self._drop(conn)
@@ -263,12 +280,12 @@ class LoopWorker(Worker):  # type: ignore[misc]
 
     def _tell(self) -> None:
         if self.slot is not None:
-            self.slots[self.slot] = len(self.connections)
+            self.slots[self.slot] = len(self.connections) if self.alive else _STOPPED
 
     def _watch(self, conn: Connection) -> None:
         if not conn.watched:
             conn.watched = True
-            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.readable, conn))
+            self.poller.register(conn.sock, selectors.EVENT_READ, (self.readable, conn))
 
     def _look_away(self, conn: Connection) -> None:
         if conn.watched:
@@ -309,8 +326,8 @@ class LoopWorker(Worker):  # type: ignore[misc]
 
     def readable(self, conn: Connection) -> None:
         """A client has sent something, or has hung up."""
-        if not conn.watched:  # dropped a moment ago, in this same turn of the loop
-            return
+        if not conn.watched or conn.state is State.SENDING:
+            return  # it has become so a moment ago, in this same turn of the loop
         if conn.state is State.BUSY:  # the next request already: it has its turn after the answer
             self._look_away(conn)
             self._watch_unless_busy(conn)  # the thread may have answered in this very moment
@@ -361,8 +378,11 @@ class LoopWorker(Worker):  # type: ignore[misc]
         conn.state = State.BUSY
         if self._at_once(environ):
             self._answer(conn, conn.send_at_once, request, environ)
-        else:
-            self.threads.submit(partial(self._answer, conn, conn.sock.sendall, request, environ))
+            return
+        if len(request.body) > _LARGE:
+            conn.large = len(request.body)
+            self.held += conn.large
+        self.threads.submit(partial(self._answer, conn, conn.send, request, environ))
 
     def _answer(
         self,
@@ -376,20 +396,51 @@ class LoopWorker(Worker):  # type: ignore[misc]
         try:
             answer.give(self.wsgi, environ)
         finally:
-            arrival = conn.arrival
-            if not answer.keep:
-                self._have_done(partial(self._leave, conn))
-            elif arrival.whole or arrival.begun or arrival.refused is not None:
-                self._have_done(partial(self._go_on, conn))
-            else:
+            conn.keep = answer.keep
+            if conn.keep and not (conn.unsent or conn.large or conn.arrival.has_more()):
                 self._keep(conn)
+            else:
+                self._have_done(self._answered, conn)
+
+    def _answered(self, conn: Connection) -> None:
+        """Go on after an answer: as soon as all of it is sent."""
+        if conn not in self.connections:
+            return
+        self.held -= conn.large
+        conn.large = 0
+        if conn.unsent:
+            conn.state = State.SENDING
+            conn.until = time.monotonic() + _SEND_WITHIN
+            self._look_away(conn)
+            conn.watched = True
+            self.poller.register(conn.sock, selectors.EVENT_WRITE, (self._send_more, conn))
+        elif not conn.keep:
+            self._leave(conn)
+        elif conn.arrival.has_more():
+            self._go_on(conn)
+        else:
+            self._keep(conn)
+
+    def _send_more(self, conn: Connection) -> None:
+        """The client has taken in some of its answer, or has hung up."""
+        if not conn.watched:  # dropped a moment ago, in this same turn of the loop
+            return
+        try:
+            conn.send_more()
+        except OSError:
+            self._drop(conn)
+            return
+        conn.until = time.monotonic() + _SEND_WITHIN
+        if not conn.unsent:
+            self._look_away(conn)
+            self._answered(conn)
 
     def _keep(self, conn: Connection) -> None:
         """Mostly the loop watches it already, and need not be woken."""
         conn.until = time.monotonic() + (self._keepalive if self.alive else _STOPPING)
         conn.state = State.KEPT  # from here on it is the loop's
         if not conn.watched:
-            self._have_done(partial(self._watch_unless_busy, conn))
+            self._have_done(self._watch_unless_busy, conn)
 
 
 def _never(_environ: dict[str, Any]) -> bool:

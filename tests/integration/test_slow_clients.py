@@ -47,11 +47,16 @@ def statuses(sock: socket.socket, number: int = 1) -> list[int]:
     return found
 
 
-def is_served(server: Installation) -> bool:
-    """Whether somebody new gets the form."""
+def asked(server: Installation, path: str) -> int:
+    """What somebody new is answered."""
     with closing(HTTPConnection(server.host, server.port, timeout=PATIENCE)) as http:
-        http.request("GET", "/login")
-        return http.getresponse().status == 200
+        http.request("GET", path)
+        return http.getresponse().status
+
+
+def is_served(server: Installation) -> bool:
+    """Whether somebody new gets the form, which the loop gives, and a page, which a thread does."""
+    return (asked(server, "/login"), asked(server, "/api/v1/me")) == (200, 401)
 
 
 @pytest.mark.parametrize(
@@ -95,8 +100,28 @@ def test_who_never_reads_stops_nobody(server: Installation) -> None:
         for _ in range(MANY):
             sock = stack.enter_context(connect(server))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-            sock.sendall(b"GET /static/kerauno.css HTTP/1.1\r\nHost: kerauno\r\n\r\n" * 2)
-        assert is_served(server)
+            sock.sendall(b"GET /static/kerauno.css HTTP/1.1\r\nHost: kerauno\r\n\r\n" * 100)
+        for _ in range(100):  # until the kernel takes no more for any of them, and beyond
+            assert is_served(server)
+
+
+def test_who_reads_late_gets_everything(server: Installation) -> None:
+    with connect(server) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        sock.sendall(b"GET /static/kerauno.css HTTP/1.1\r\nHost: kerauno\r\n\r\n" * 100)
+        assert statuses(sock, 100) == [200] * 100
+
+
+def test_many_offers_to_upgrade_end_nothing(server: Installation) -> None:
+    """A worker that ends takes its connections along."""
+    offer = b"GET /healthz HTTP/1.1\r\nHost:\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"
+    with connect(server) as other, connect(server) as sock:
+        other.sendall(b"GET /healthz HTTP/1.1\r\nHost: kerauno\r\n\r\n")
+        assert statuses(other) == [200]
+        sock.sendall(offer * 900)
+        assert statuses(sock, 100) == [200] * 100
+        other.sendall(b"GET /healthz HTTP/1.1\r\nHost: kerauno\r\n\r\n")
+        assert statuses(other) == [200]
 
 
 def test_a_request_in_drips_is_answered(server: Installation) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import selectors
 import socket
 import threading
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from gunicorn.config import Config
 from gunicorn.errors import ConfigError
+from structlog.testing import capture_logs
 
 from authsvc.serving.connections import Connection, State
 from authsvc.serving.threads import Threads
@@ -61,6 +63,15 @@ def test_nobody_waits_for_a_worker_that_ended(config: Config) -> None:
     other.release_slot()
     assert mine.has_most() is False
     assert made(config).slot == other.slot
+
+
+def test_nobody_waits_for_a_worker_that_stops(config: Config) -> None:
+    mine, other = made(config), made(config)
+    with_connections(mine, 5)
+    assert mine.has_most() is True
+    other.alive = False
+    other._tell()
+    assert mine.has_most() is False
 
 
 def test_without_a_free_slot_a_worker_serves_all_the_same(config: Config) -> None:
@@ -122,6 +133,7 @@ def held(config: Config) -> Iterator[Held]:
     worker.PIPE = os.pipe()
     os.set_blocking(worker.PIPE[0], False)
     worker.threads = Threads(0)
+    worker.poller = selectors.DefaultSelector()
     conn, client = another(worker)
     yield Held(worker, conn, client)
     client.close()
@@ -192,7 +204,7 @@ def test_what_is_handed_on_is_held_no_more(held: Held) -> None:
     held.turn(head)
     assert held.client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
     held.turn(b"x")
-    assert held.worker.held == len(head) + 1
+    assert 0 < held.worker.held <= len(head) + 1
     held.turn(b"x")
     assert (state(held.conn), held.worker.held) == (State.BUSY, 0)
 
@@ -200,7 +212,12 @@ def test_what_is_handed_on_is_held_no_more(held: Held) -> None:
 def answer(held: Held) -> None:
     """As a thread does, and what it leaves to the loop."""
     held.worker.threads._jobs.get_nowait()()  # type: ignore[misc]
-    held.worker._woken()
+    done(held)
+
+
+def done(held: Held) -> None:
+    """The loop is woken by what a thread left to it."""
+    held.worker._woken(held.worker.PIPE[0])
 
 
 def test_what_comes_while_a_thread_answers_waits_for_its_turn(held: Held) -> None:
@@ -251,16 +268,92 @@ def test_what_needs_no_waiting_is_answered_in_the_loop(held: Held) -> None:
     assert (asked, state(held.conn)) == (["/"], State.KEPT)
 
 
-def test_the_loop_waits_for_nobody_who_does_not_read(held: Held) -> None:
-    def much(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        start_response("200 OK", [])
-        return [b"x" * 10_000_000]
+MUCH = 2_000_000  # octets: more than the kernel takes for a client
 
-    held.worker.wsgi = much
-    held.worker._at_once = lambda _environ: True
+
+def _much(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [])
+    return [b"x" * MUCH]
+
+
+def in_the_loop(_environ: dict[str, Any]) -> bool:
+    return True
+
+
+def test_the_loop_waits_for_nobody_who_does_not_read(held: Held) -> None:
+    """What the kernel does not take is sent as the client reads it, and then the next one is."""
+    held.worker.wsgi = _much
+    held.worker._at_once = in_the_loop
+    held.turn(GET + GET[:5])
+    done(held)
+    assert state(held.conn) is State.SENDING
+    held.turn(GET[5:])  # seen in the same turn: it waits
+    assert state(held.conn) is State.SENDING
+    got = b""
+    while state(held.conn) is State.SENDING:
+        got += held.client.recv(100_000)
+        held.worker._send_more(held.conn)
+    while len(got.partition(b"\r\n\r\n")[2]) < MUCH:
+        got += held.client.recv(100_000)
+    assert got.endswith(b"\r\n\r\n" + b"x" * MUCH)
+    assert (state(held.conn), held.conn.watched) == (State.RECEIVING, True)
+    held.worker.wsgi = _app
+    held.worker.readable(held.conn)
+    assert held.client.recv(4096).startswith(b"HTTP/1.1 204 No Content\r\n")
+
+
+def test_who_does_not_read_a_last_answer_is_hung_up_on_after_a_while(held: Held) -> None:
+    held.worker.wsgi = _much
+    held.worker._at_once = in_the_loop
+    held.turn(GET[:-2] + b"Connection: close\r\n\r\n")
+    done(held)
+    assert (state(held.conn), held.worker.connections) == (State.SENDING, {held.conn})
+    held.time_passes()
+    held.worker._send_more(held.conn)  # seen in the same turn: nothing happens
+    assert (held.worker.connections, held.worker.held, watched(held.worker)) == (set(), 0, 0)
+
+
+def test_who_hangs_up_before_all_is_sent_is_let_go(held: Held) -> None:
+    held.worker.wsgi = _much
+    held.worker._at_once = in_the_loop
     held.turn(GET)
-    held.worker._woken()
-    assert state(held.conn) is State.LEAVING
+    done(held)
+    held.client.close()
+    held.worker._send_more(held.conn)
+    assert (held.worker.connections, watched(held.worker)) == (set(), 0)
+
+
+def test_a_large_body_is_held_until_it_is_answered(held: Held) -> None:
+    body = b"x" * 200_000
+    held.client.sendall(b"POST / HTTP/1.1\r\nHost: k\r\nContent-Length: 200000\r\n\r\n")
+    threading.Thread(target=held.client.sendall, args=(body,), daemon=True).start()
+    while state(held.conn) is State.RECEIVING:
+        held.worker.readable(held.conn)
+    assert (state(held.conn), held.worker.held) == (State.BUSY, len(body))
+    answer(held)
+    assert (state(held.conn), held.worker.held) == (State.KEPT, 0)
+
+
+def test_what_goes_wrong_with_one_connection_ends_only_that(held: Held) -> None:
+    def fails(_environ: dict[str, Any]) -> bool:
+        raise LookupError("boom")
+
+    held.worker._at_once = fails
+    held.client.sendall(GET)
+    with capture_logs() as logs:
+        held.worker._do(held.worker.readable, held.conn)
+    assert [entry["event"] for entry in logs] == ["a connection is given up"]
+    assert held.told() == b""
+    assert (held.worker.connections, watched(held.worker)) == (set(), 0)
+
+
+def test_jobs_take_turns_with_everything_else(held: Held) -> None:
+    """A client that asks for much at once is one among others."""
+    held.worker._at_once = in_the_loop
+    held.turn(GET * 100)
+    done(held)
+    done(held)
+    assert held.client.recv(65536).count(b"HTTP/1.1 204 ") == 3
 
 
 def test_a_worker_that_stops_tells_its_clients(held: Held) -> None:
@@ -301,6 +394,23 @@ def test_who_was_answered_makes_room_before_who_is_not(held: Held) -> None:
     held.worker._make_room()
     assert held.worker.connections == {held.conn}
     other.close()
+
+
+@pytest.mark.parametrize("slow", [State.LEAVING, State.SENDING])
+def test_nobody_who_is_slow_keeps_somebody_new_out(held: Held, slow: State) -> None:
+    held.conn.state = slow
+    held.worker._make_room()
+    assert held.worker.connections == set()
+
+
+@pytest.mark.parametrize("number", [errno.EPROTO, errno.ENETDOWN, errno.EPERM, errno.ECONNABORTED])
+def test_what_befalls_a_new_connection_does_not_end_the_worker(held: Held, number: int) -> None:
+    class Listener:
+        def accept(self) -> None:
+            raise OSError(number, "as accept(2) has it")
+
+    held.worker.accept(Listener())
+    assert held.worker.connections == {held.conn}
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
