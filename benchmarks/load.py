@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -28,20 +29,22 @@ class Response:
 
     def header(self, name: str) -> str:
         """The first header of that name, or empty."""
-        wanted = name.lower().encode() + b":"
-        for line in self.head.split(b"\r\n"):
-            if line.lower().startswith(wanted):
-                return line[len(wanted) :].strip().decode("latin-1")
-        return ""
+        start = self.head.lower().find(b"\r\n%b:" % name.lower().encode())
+        if start < 0:
+            return ""
+        value = self.head[start + len(name) + 3 :].partition(b"\r\n")[0]
+        return value.strip().decode("latin-1")
 
 
 class Http:
     """One connection to a server. `cookie` is sent once a response has set one."""
 
-    def __init__(self, host: str, port: int, timeout: float = 30.0) -> None:
+    def __init__(self, host: str, port: int, timeout: int = 30) -> None:
         self._host = f"{host}:{port}"
-        self._sock = socket.create_connection((host, port), timeout)
-        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sock = socket.socket()
+        # The kernel's own limit: Python's would ask before each octet whether it is there.
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", timeout, 0))
+        self._sock.connect((host, port))
         self.cookie = ""
 
     def get(self, path: str, extra: str = "") -> Response:
