@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wrappers import Request
@@ -61,4 +61,8 @@ def _read(environ: WSGIEnvironment, length: int) -> dict[str, str]:
 
 def _plain(text: str) -> str:
     text = text.replace("+", " ")
-    return unquote(text, errors=_KEEP_ESCAPED) if "%" in text else text
+    if "%" not in text:
+        return text
+    if text.isascii():
+        return unquote_to_bytes(text).decode("utf-8", _KEEP_ESCAPED)
+    return unquote(text, errors=_KEEP_ESCAPED)

@@ -22,8 +22,8 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
+from typing import NamedTuple, Protocol
 
 from authsvc.directories import OpenDirectory
 from authsvc.outcomes import (
@@ -108,8 +108,7 @@ class Records(Protocol):
         """Keep a proven claim on an administrator's account for an administrator to confirm."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
+class _Case(NamedTuple):
     """One attempt as far as it has come."""
 
     attempt: Attempt
@@ -206,7 +205,7 @@ class SignIn:
         if login.form is not LoginForm.DOWN_LEVEL or case.user is None or case.directory is None:
             return case
         ours = case.directory.client.is_domain(login.domain)
-        return case if ours else replace(case, user=None)
+        return case if ours else case._replace(user=None)
 
     def _find_directory(self, user: SignInUser | None) -> tuple[OpenDirectory | None, str]:
         try:
@@ -280,12 +279,12 @@ class SignIn:
         owner = self._records.linked_to(directory.id, person.guid)
         if owner is not None and user is None:
             self._records.give_back(case.slot)
-            return self._linked(replace(case, user=owner), owner)
+            return self._linked(case._replace(user=owner), owner)
         if user is None and person.login:
             user = self._records.by_email(person.login)
         if user is None or owner is not None or not _may_link(user, person):
             return self._as_nobody(case, Reason.NO_MATCH)
-        case = replace(case, user=user)
+        case = case._replace(user=user)
         if self._records.held_out(directory.id, person.guid):
             return self._as_nobody(case, Reason.HELD_OUT)
         slot = case.slot

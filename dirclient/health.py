@@ -63,7 +63,7 @@ class Health:
 
     def is_best(self, rank: int) -> bool:
         """Whether no better server is in health."""
-        return all(server.failed for server in self.servers[:rank])
+        return not rank or all(server.failed for server in self.servers[:rank])
 
     def set_aside(self, rank: int, why: DirectoryError) -> None:
         """Let nobody go there until it answers again."""

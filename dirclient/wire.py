@@ -239,8 +239,13 @@ def entries(data: bytes, at: int, number: int, into: list[Entry]) -> int:
     return at
 
 
+_NOTHING_BUT_SUCCESS = b"\x0a\x01\x00\x04\x00\x04\x00"
+
+
 def result(data: bytes, found: Message) -> Result:
     """The LDAPResult of a response, with its controls."""
+    if data[found.start : found.end] == _NOTHING_BUT_SUCCESS:  # as nearly every bind is answered
+        return Result(0)
     try:
         return _result(data, found)
     except IndexError:

@@ -8,7 +8,8 @@ dialect, and then run on a driver connection without anything in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, Protocol
 
 from sqlalchemy import Dialect, Executable
@@ -54,7 +55,7 @@ class Counts:
 class _Compiled:
     """A statement in one dialect: its text, and what to do to values on the way in and out."""
 
-    __slots__ = ("constants", "incoming", "named", "names", "outgoing", "sql")
+    __slots__ = ("constants", "incoming", "names", "ordered", "outgoing", "sql")
 
     def __init__(self, statement: Executable, dialect: Dialect) -> None:
         assert isinstance(statement, ClauseElement)
@@ -64,16 +65,16 @@ class _Compiled:
         assert not compiled.update_prefetch, "a hot UPDATE names every column that has an onupdate"
         self.sql = str(compiled)
         values = compiled.construct_params(_check=False)
-        converts = {
-            name: compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect)
-            for name in values
-        }
-        self.names = converts.keys()
+        self.names = frozenset(values)
         self.constants = {
             name: value for name, value in values.items() if not compiled.binds[name].required
         }
-        self.named = compiled.positiontup is None
-        self.incoming = [(name, converts[name]) for name in compiled.positiontup or converts]
+        self.incoming = [
+            (name, convert)
+            for name in values
+            if (convert := compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
+        ]
+        self.ordered = _ordered(compiled.positiontup)
         self.outgoing = [
             (index, convert)
             for index, column in enumerate(compiled._result_columns)
@@ -81,20 +82,17 @@ class _Compiled:
         ]
 
     def parameters(self, values: dict[str, Any]) -> Any:
-        """The driver's parameters: a list for SQLite's `?`, a dict for psycopg's names."""
+        """The driver's parameters: a tuple for SQLite's `?`, a dict for psycopg's names.
+
+        The values given are changed on the way.
+        """
         if self.constants:
             values = {**self.constants, **values}
         if len(values) != len(self.names):
             raise KeyError(*(values.keys() ^ self.names))
-        if self.named:
-            return {
-                name: values[name] if convert is None else convert(values[name])
-                for name, convert in self.incoming
-            }
-        return [
-            values[name] if convert is None else convert(values[name])
-            for name, convert in self.incoming
-        ]
+        for name, convert in self.incoming:
+            values[name] = convert(values[name])
+        return self.ordered(values)
 
     def row(self, row: Row) -> Row:
         """The row with its values as Python knows them."""
@@ -104,6 +102,15 @@ class _Compiled:
         for index, convert in self.outgoing:
             values[index] = convert(values[index])
         return tuple(values)
+
+
+def _ordered(positions: Sequence[str] | None) -> Callable[[dict[str, Any]], Any]:
+    """Puts values into the order of the `?`; leaves them as they are where these have names."""
+    if positions is None:
+        return lambda values: values
+    if len(positions) < 2:
+        return lambda values: tuple(values[name] for name in positions)
+    return itemgetter(*positions)
 
 
 class Statement:

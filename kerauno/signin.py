@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, FromClause, bindparam, literal, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -13,8 +12,7 @@ from kerauno.keys import lookup_key
 from kerauno.tables import Directory, Link, User
 
 
-@dataclass(frozen=True, slots=True)
-class SignInUser:
+class SignInUser(NamedTuple):
     """The one user that a sign-in name means, with all that deciding about them needs."""
 
     user_id: int
@@ -109,16 +107,16 @@ def find(s: Session | Hot, form: str, name: str, domain: str = "") -> SignInUser
     rows = of(s).all(_BY_FORM[form], key=key)
     if not rows or (rows[0][0] and len(rows) > 1):
         return None
-    return SignInUser(*rows[0][1:])
+    return SignInUser._make(rows[0][1:])
 
 
 def find_person(s: Session | Hot, directory_id: int, guid: str) -> SignInUser | None:
     """The user linked to this person, or None."""
     row = of(s).one(_BY_PERSON, directory_id=directory_id, guid=guid)
-    return None if row is None else SignInUser(*row[1:])
+    return None if row is None else SignInUser._make(row[1:])
 
 
 def find_user(s: Session | Hot, user_id: int) -> SignInUser | None:
     """The user of this id, or None."""
     row = of(s).one(_BY_ID, user_id=user_id)
-    return None if row is None else SignInUser(*row[1:])
+    return None if row is None else SignInUser._make(row[1:])

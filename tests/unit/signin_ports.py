@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -158,7 +158,7 @@ class Situation:
             directory_version=None,
             login_without_domain=None,
         )
-        made = replace(made, **fields)  # type: ignore[arg-type]
+        made = made._replace(**fields)  # type: ignore[arg-type]
         self.records.users.append(made)
         return made
 
