@@ -60,16 +60,20 @@ def create_app(collaborators: Services) -> Flask:
 def setup_front(app: Flask, collaborators: Services, *, plain_form: bool) -> None:
     """Put in front of everything what is asked most, see `authsvc.forward`."""
     settings = collaborators.settings
-    app.wsgi_app = Front(  # type: ignore[method-assign]
+    front = Front(
         app.wsgi_app,
         collaborators.database,
         cookie=cookie_for(settings),
         lifetime=lifetime_for(settings),
         now=collaborators.now,
     )
+    app.wsgi_app = front  # type: ignore[method-assign]
+    app.answers_at_once = front.is_at_hand  # type: ignore[attr-defined]
     if not plain_form:
         return
     headers = SecureHeaders(app.wsgi_app, secure=settings.secure).added
     form = PlainForm(app.wsgi_app, app, collaborators.directories, headers)
     app.wsgi_app = form  # type: ignore[method-assign]
-    app.answers_at_once = form.is_at_hand  # type: ignore[attr-defined]
+    app.answers_at_once = lambda asked: (  # type: ignore[attr-defined]
+        form.is_at_hand(asked) or front.is_at_hand(asked)
+    )

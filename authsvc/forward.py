@@ -70,6 +70,13 @@ class Front:
             return (b"ok\n",)
         return self._behind(environ, start_response)
 
+    def is_at_hand(self, environ: WSGIEnvironment) -> bool:
+        """Whether nothing has to be asked for the answer: that the service is there.
+
+        Whoever restarts what is not there must not do so because a directory is slow.
+        """
+        return bool(environ["PATH_INFO"] == ALIVE)
+
     def _verify(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
             found, allowed = self._guard.check(environ)

@@ -53,7 +53,9 @@ class Answer:
         """Whether the connection may be used again, once it is given."""
 
     def give(self, app: WSGIApplication, environ: dict[str, Any]) -> None:
-        """Ask the application and send what it says. Raises nothing of either."""
+        """Ask the application and send what it says. Of what either raises, it raises only what is
+        to end the thread or the process.
+        """
         said: Iterable[bytes] = ()
         try:
             try:
@@ -69,9 +71,11 @@ class Answer:
                     said.close()
         except _GoneError:
             self.keep = False
-        except Exception:
+        except BaseException as error:
             _log.exception("failed", method=self._request.method, target=self._request.target)
             self._fail()
+            if not isinstance(error, Exception):
+                raise
 
     def _start(
         self, status: str, headers: Headers, exc_info: OptExcInfo | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import io
+import re
 from collections import deque
 from functools import lru_cache
 from typing import Any
@@ -204,11 +205,15 @@ class Arrival:
             raise _RefusedError(Refusal.VERSION_NOT_KNOWN_HERE)
         if coming.method == "CONNECT":
             raise _RefusedError(Refusal.NOT_KNOWN_HERE)
-        if not coming.target.startswith("/") or "#" in coming.target:
-            coming.target = _origin_form(coming.target)
         fields = coming.fields
-        if "HTTP_HOST" not in fields and coming.version == "1.1":
+        host = fields.get("HTTP_HOST")
+        if (host is None and coming.version == "1.1") or not _is_host(host or ""):
             raise _RefusedError(Refusal.MALFORMED)
+        if not coming.target.startswith("/"):
+            host, coming.target = _origin_form(coming.target)
+            if host:
+                fields["HTTP_HOST"] = host
+        coming.target = coming.target.partition("#")[0]
         if int(fields.get("CONTENT_LENGTH") or 0) > BODY_LIMIT:
             raise _RefusedError(Refusal.BODY_TOO_LARGE)
         coding = fields.get("HTTP_TRANSFER_ENCODING")
@@ -254,16 +259,26 @@ def _key(name: bytes) -> str | None:
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
 
 
-def _origin_form(target: str) -> str:
-    """Path and query of a target in another form (RFC 9112 3.2). Raises _RefusedError."""
+@lru_cache(512)
+def _is_host(host: str) -> bool:
+    """Whether this can be a host and a port (RFC 3986 3.2), or is empty."""
+    return _HOST.fullmatch(host) is not None
+
+
+_HOST = re.compile(r"[\w.~!$&'()*+;=%-]*(:\d*)?|\[[0-9a-f:.]+\](:\d*)?", re.ASCII | re.IGNORECASE)
+
+
+def _origin_form(target: str) -> tuple[str, str]:
+    """Host and what is asked of it, for a target in another form (RFC 9112 3.2).
+
+    The host is empty where the target names none. Raises _RefusedError.
+    """
     if target == "*":
-        return target
+        return "", target
     try:
         parts = urlsplit(target)
     except ValueError:
         raise _RefusedError(Refusal.MALFORMED) from None
-    if not target.startswith("/") and parts.scheme not in ("http", "https"):
+    if parts.scheme not in ("http", "https") or not parts.netloc or not _is_host(parts.netloc):
         raise _RefusedError(Refusal.MALFORMED)
-    path = target.partition("#")[0] if target.startswith("/") else parts.path or "/"
-    query = f"?{parts.query}" if parts.query and not target.startswith("/") else ""
-    return path + query
+    return parts.netloc, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

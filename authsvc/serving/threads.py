@@ -38,3 +38,4 @@ class Threads:
                 job()
             except BaseException:  # whatever it was, the next job needs the thread
                 _log.exception("a request was not answered")
+            del job  # with what was asked, passwords among it

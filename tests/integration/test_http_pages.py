@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -390,6 +391,16 @@ def test_health(site: Site) -> None:
     assert site.browser().get("/healthz").text == "ok\n"
     ready = site.browser().get("/readyz")
     assert (ready.status_code, ready.get_json()["directory"]) == (200, "ok")
+
+
+def test_only_what_asks_nobody_is_answered_in_the_loop(site: Site) -> None:
+    """A directory or a database that is slow must hold up neither the form nor the health."""
+    site.browser().get("/login")
+    at_once: Callable[[dict[str, str]], bool] = site.app.answers_at_once  # type: ignore[attr-defined]
+    asked = ("/healthz", "/login", "/auth/verify", "/readyz", "/")
+    found = [at_once({"PATH_INFO": path, "REQUEST_METHOD": "GET"}) for path in asked]
+    assert found == [True, True, False, False, False]
+    assert not at_once({"PATH_INFO": "/login", "REQUEST_METHOD": "POST"})
 
 
 def test_readiness_tells_of_a_directory_that_is_away(site: Site) -> None:

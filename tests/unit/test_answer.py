@@ -177,6 +177,19 @@ def test_an_answer_that_breaks_off_is_not_taken_for_whole(app: WSGIApplication) 
     assert b"more" not in given.body
 
 
+def test_what_ends_the_thread_is_told_as_a_failure() -> None:
+    def ends(_environ: WSGIEnvironment, _start: StartResponse) -> Iterable[bytes]:
+        raise SystemExit
+
+    arrival = Arrival()
+    arrival.add(GET)
+    sent: list[bytes] = []
+    answer = Answer(arrival.whole[0], sent.append, last=False)
+    with capture_logs(), pytest.raises(SystemExit):
+        answer.give(ends, {})
+    assert (answer.keep, sent[0][:12]) == (False, b"HTTP/1.1 500")
+
+
 def test_a_failure_may_replace_what_was_not_sent() -> None:
     def app(_environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         start("200 OK", [])

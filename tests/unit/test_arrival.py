@@ -150,6 +150,7 @@ def test_for_wsgi() -> None:
         (b"/", "/", ""),
         (b"/?", "/", ""),
         (b"//evil.example/x", "//evil.example/x", ""),
+        (b"//evil.example#x?y", "//evil.example", ""),
         (b"/a#b", "/a", ""),
         (b"/a?b#c?d", "/a", "b"),
         (b"http://kerauno/a?b", "/a", "b"),
@@ -160,6 +161,30 @@ def test_for_wsgi() -> None:
 def test_forms_of_the_target(target: bytes, path: str, query: str) -> None:
     environ = one(b"OPTIONS %b HTTP/1.1\r\nHost: k\r\n\r\n" % target).environ({})
     assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == (path, query)
+
+
+@pytest.mark.parametrize(
+    ("target", "host"),
+    [(b"/a", "kerauno"), (b"http://Other:80/a", "Other:80"), (b"https://[::1]:80?a", "[::1]:80")],
+)
+def test_a_target_that_names_the_host_is_right_about_it(target: bytes, host: str) -> None:
+    """RFC 9112 3.2.2."""
+    request = one(b"GET %b HTTP/1.1\r\nHost: kerauno\r\n\r\n" % target)
+    assert request.fields["HTTP_HOST"] == host
+
+
+@pytest.mark.parametrize("host", [b"", b"k", b"k:80", b"k:", b"wiki_1.k", b"[::1]", b"192.0.2.1:1"])
+def test_what_can_be_a_host(host: bytes) -> None:
+    request = one(b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % host)
+    assert request.fields["HTTP_HOST"] == host.decode()
+
+
+@pytest.mark.parametrize(
+    "host",
+    [b"a b", b"a,b", b"a/b", b"a@b", b"a:b", b"a?", b"a#", b"a\\", b"[", b"\xc3\xa4", b"<a>"],
+)
+def test_what_cannot(host: bytes) -> None:
+    assert refused(b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % host) is Refusal.MALFORMED
 
 
 @pytest.mark.parametrize(
@@ -243,6 +268,9 @@ def test_who_sends_everything_at_once_needs_no_word() -> None:
         (b"GET evil HTTP/1.1\r\nHost: a\r\n\r\n", Refusal.MALFORMED),
         (b"GET ftp://kerauno/ HTTP/1.1\r\nHost: a\r\n\r\n", Refusal.MALFORMED),
         (b"GET http://[/ HTTP/1.1\r\nHost: a\r\n\r\n", Refusal.MALFORMED),
+        (b"GET http:///a HTTP/1.1\r\nHost: a\r\n\r\n", Refusal.MALFORMED),
+        (b"GET http:a HTTP/1.1\r\nHost: a\r\n\r\n", Refusal.MALFORMED),
+        (b"GET http://evil/ HTTP/1.1\r\n\r\n", Refusal.MALFORMED),
         (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", Refusal.VERSION_NOT_KNOWN_HERE),
         (b"GET / HTTP/0.9\r\n\r\n", Refusal.VERSION_NOT_KNOWN_HERE),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Refusal.MALFORMED),
@@ -326,3 +354,57 @@ def test_many_at_once_are_answered_up_to_a_limit(request_: bytes) -> None:
     kept = [request.keep_alive for request in arrival.whole]
     assert kept == [True] * (PIPELINE_LIMIT - 1) + [False]
     assert arrival.refused is Refusal.TOO_MANY
+
+
+LENGTH = b"Content-Length: 4\r\n"
+
+
+@pytest.mark.parametrize("offer", [b"", UPGRADE], ids=["", "upgrade"])
+@pytest.mark.parametrize(
+    "coding",
+    [
+        *(
+            b"Transfer-Encoding: chunked",
+            b"Transfer-Encoding: CHUNKED",
+            b"X: y\nTransfer-Encoding: a",
+        ),
+        *(
+            b"Transfer-Encoding : chunked",
+            b"Transfer-Encoding:\r\n chunked",
+            b"Transfer-Encoding: ",
+        ),
+        *(
+            b"Transfer-Encoding: chunked, chunked",
+            b"Transfer-Encoding: chunked\r\nTransfer-Encoding: a",
+        ),
+        *(b"Transfer-Encoding: xchunked", b'Transfer-Encoding: "chunked"', b"Content-Length: 4"),
+        *(b"Transfer-Encoding:\x0bchunked", b"Transfer-Encoding: chunked\0", b"Content-Length: 5"),
+    ],
+)
+def test_a_length_and_anything_else_that_tells_the_end_are_refused(
+    coding: bytes, offer: bytes
+) -> None:
+    """Wherever another reader may see the request end: that is how one request hides in another."""
+    rest = b"\r\n5\r\nhello\r\n0\r\n\r\n" + GET
+    assert refused(POST + offer + LENGTH + coding + b"\r\n" + rest) is not None
+    assert refused(POST + offer + coding + b"\r\n" + LENGTH + rest) is not None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"5\nhello\r\n0\r\n\r\n", b"5\r\nhello\n0\r\n\r\n", b"5\r\nhello0\r\n\r\n"),
+        *(b"5 \r\nhello\r\n0\r\n\r\n", b"0x5\r\nhello\r\n0\r\n\r\n", b"+5\r\nhello\r\n0\r\n\r\n"),
+        *(b"5;a\nb\r\nhello\r\n0\r\n\r\n", b"10000000000000005\r\nhello\r\n0\r\n\r\n"),
+        *(b"5\r\nhello\r\n0\r\nContent-Length: 30\r\n\r\n", b"5\r\nhello\r\n0\n\r\n"),
+        *(b"5\r\nhello\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n", b"\r\n0\r\n\r\n"),
+    ],
+)
+def test_chunks_that_another_reader_may_cut_otherwise(body: bytes) -> None:
+    assert refused(CHUNKED + body + GET) is Refusal.MALFORMED
+
+
+def test_trailers_say_nothing_about_the_request() -> None:
+    trailers = b"Host: evil\r\nAuthorization: Bearer evil\r\nX-Forwarded-For: 6.6.6.6\r\n"
+    request = one(in_chunks([b"hello"], trailers))
+    assert request.fields == {"HTTP_HOST": "kerauno", "CONTENT_LENGTH": "5"}
