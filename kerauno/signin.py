@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, FromClause, bindparam, literal, select, union_all
+from sqlalchemy import ColumnElement, FromClause, bindparam, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from kerauno.hot import Hot, Statement, of
@@ -32,11 +32,10 @@ class SignInUser(NamedTuple):
     login_without_domain: bool | None  # of the linked directory
 
 
-def _reading(candidates: FromClause, rank: ColumnElement[int]) -> Statement:
-    """Everything `SignInUser` holds, for the user ids in `candidates`, best rank first."""
+def _reading(candidates: FromClause) -> Statement:
+    """Everything `SignInUser` holds, for the user ids in `candidates`."""
     return Statement(
         select(
-            rank,
             User.id,
             User.username,
             User.email,
@@ -57,27 +56,19 @@ def _reading(candidates: FromClause, rank: ColumnElement[int]) -> Statement:
         .join(User, User.id == candidates.c.id)
         .outerjoin(Link, Link.user_id == User.id)
         .outerjoin(Directory, Directory.id == Link.directory_id)
-        .order_by(rank)
-        .limit(3)
+        .limit(2)
     )
 
 
 def _either(own: InstrumentedAttribute[str], linked: InstrumentedAttribute[Any]) -> Statement:
-    """By the user's own column, which is unique, and otherwise by the link's."""
-    candidates = union_all(
-        select(User.id.label("id"), literal(0).label("rank")).where(own == bindparam("key")),
-        select(Link.user_id, literal(1)).where(linked == bindparam("key")),
-    ).cte("candidate")
-    return _reading(candidates, candidates.c.rank)
+    """By the user's own column, which is unique, and only where nobody has it by the link's."""
+    of_user = select(User.id.label("id")).where(own == bindparam("key"))
+    of_link = select(Link.user_id).where(linked == bindparam("key"), ~of_user.exists())
+    return _reading(union_all(of_user, of_link).cte("candidate"))
 
 
 def _linked(*conditions: ColumnElement[bool]) -> Statement:
-    candidates = (
-        select(Link.user_id.label("id"), literal(1).label("rank"))
-        .where(*conditions)
-        .cte("candidate")
-    )
-    return _reading(candidates, candidates.c.rank)
+    return _reading(select(Link.user_id.label("id")).where(*conditions).cte("candidate"))
 
 
 _BY_FORM = {
@@ -87,10 +78,7 @@ _BY_FORM = {
 }
 _BY_PERSON = _linked(Link.directory_id == bindparam("directory_id"), Link.guid == bindparam("guid"))
 _BY_ID = _reading(
-    candidates := select(User.id.label("id"), literal(0).label("rank"))
-    .where(User.id == bindparam("user_id"))
-    .cte("candidate"),
-    candidates.c.rank,
+    select(User.id.label("id")).where(User.id == bindparam("user_id")).cte("candidate")
 )
 
 
@@ -105,18 +93,16 @@ def find(s: Session | Hot, form: str, name: str, domain: str = "") -> SignInUser
     """
     key = lookup_key(f"{name}@{domain}" if form == "email" else name)
     rows = of(s).all(_BY_FORM[form], key=key)
-    if not rows or (rows[0][0] and len(rows) > 1):
-        return None
-    return SignInUser._make(rows[0][1:])
+    return SignInUser._make(rows[0]) if len(rows) == 1 else None
 
 
 def find_person(s: Session | Hot, directory_id: int, guid: str) -> SignInUser | None:
     """The user linked to this person, or None."""
     row = of(s).one(_BY_PERSON, directory_id=directory_id, guid=guid)
-    return None if row is None else SignInUser._make(row[1:])
+    return None if row is None else SignInUser._make(row)
 
 
 def find_user(s: Session | Hot, user_id: int) -> SignInUser | None:
     """The user of this id, or None."""
     row = of(s).one(_BY_ID, user_id=user_id)
-    return None if row is None else SignInUser._make(row[1:])
+    return None if row is None else SignInUser._make(row)
