@@ -24,6 +24,9 @@ def _people(database: Database) -> None:
             links.tie(s, twin.id, person, scope="full", origin="sync", now=NOW)
         jsam = add_user(s, "zohara.other")
         jsam.username, jsam.username_key = "jdoe", "jdoe"
+        jane = add_user(s, "jane.doe")
+        person = links.Person(directory.id, new_guid(), "CN=Jane", "jane@up.test", "jdoe")
+        links.tie(s, jane.id, person, scope="full", origin="sync", now=NOW)
 
 
 CASES = [
@@ -38,6 +41,8 @@ CASES = [
     ("bare", "zohara", "", "zoë.o'hara"),  # the account name
     ("bare", "local", "", "local"),
     ("bare", "twin", "", None),
+    ("bare", "jdoe", "", "jdoe"),  # the user's own name counts before an account's
+    ("down-level", "jdoe", "COMPANY", "jane.doe"),
     ("bare", "nobody", "", None),
     ("bare", "", "", None),
     ("bare", "%", "", None),
