@@ -39,18 +39,24 @@ class Answer:
     With `last` the client is told that the connection ends after it.
     """
 
-    __slots__ = ("_begun", "_chunked", "_head", "_request", "_rest", "_send", "_silent", "keep")
+    __slots__ = (
+        *("_begun", "_chunked", "_ended", "_head", "_request", "_rest", "_send", "_silent"),
+        *("broken", "keep"),
+    )
 
     def __init__(self, request: Request, send: Callable[[bytes], object], *, last: bool) -> None:
         self._request = request
         self._send = send
         self._head: tuple[str, Headers] | None = None  # as the application says it
         self._begun = False  # octets have been sent
+        self._ended = False  # the last ones have
         self._rest: int | None = None  # octets of the body that are still to come, where known
         self._chunked = False
         self._silent = False  # no body is sent, whatever the application gives
         self.keep = request.keep_alive and not last
         """Whether the connection may be used again, once it is given."""
+        self.broken = False
+        """Whether it ends before its time, which nothing in it may tell."""
 
     def give(self, app: WSGIApplication, environ: dict[str, Any]) -> None:
         """Ask the application and send what it says. Of what either raises, it raises only what is
@@ -106,6 +112,7 @@ class Answer:
             self._out(b"0\r\n\r\n")
         elif self._rest and not self._silent:
             raise ValueError("the body is shorter than its Content-Length")
+        self._ended = True
 
     def _begin(self) -> bytes:
         """The head, and how the body's end will be told (RFC 9112 6.3)."""
@@ -131,7 +138,10 @@ class Answer:
             fields += "Connection: close\r\n"
         elif self._request.version == "1.0":
             fields += "Connection: keep-alive\r\n"
-        return f"HTTP/1.1 {status}\r\nDate: {_date()}\r\n{fields}\r\n".encode("latin-1")
+        head = f"HTTP/1.1 {status}\r\n{fields}"
+        if "\r\nDate: " not in head:
+            head += f"Date: {_date()}\r\n"
+        return f"{head}\r\n".encode("latin-1")
 
     def _out(self, octets: bytes) -> None:
         self._begun = True
@@ -141,8 +151,9 @@ class Answer:
             raise _GoneError from error
 
     def _fail(self) -> None:
-        """The client learns that the answer is none, if by the end of the connection alone."""
+        """The client learns that the answer is none, or not whole."""
         self.keep = False
+        self.broken = self._begun and not self._ended
         try:
             if not self._begun:
                 self._out(_FAILED)

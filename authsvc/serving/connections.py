@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import select
 import socket
+import struct
 from typing import Any
 
 from authsvc.serving.arrival import Arrival
@@ -12,6 +13,7 @@ from authsvc.serving.arrival import Arrival
 _CHUNK = 65536  # octets asked of a socket at once
 _UNSENT_LIMIT = 1024 * 1024
 """Octets of an answer that may wait for their client without a thread's waiting along."""
+_AT_ONCE = struct.pack("ii", 1, 0)  # linger for no second: a reset instead of an end
 _SEND_WITHIN = 20_000  # milliseconds for a client to take in some of what it is sent
 
 
@@ -34,7 +36,7 @@ class Connection:
     """A connection to a client. `until` is when its time in its state ends, on `time.monotonic`."""
 
     __slots__ = (
-        *("arrival", "base", "drained", "keep", "large"),
+        *("arrival", "base", "broken", "drained", "keep", "large"),
         *("sock", "state", "unsent", "until", "watched"),
     )
 
@@ -46,6 +48,7 @@ class Connection:
         self.until = until
         self.watched = False  # the loop waits for what it sends, or for room to send
         self.unsent = bytearray()  # of its answer, what the kernel has not taken yet
+        self.broken = False  # whether its answer was not whole
         self.keep = True  # whether more may be asked on it, once its answer is sent
         self.large = 0  # octets of the body that is being answered, where they are many
         self.drained = 0  # octets dropped since the last answer
@@ -88,6 +91,10 @@ class Connection:
     def send_more(self) -> None:
         """Send of what is unsent as much as the kernel takes at once. Raises OSError."""
         del self.unsent[: self._push(self.unsent)]
+
+    def break_off(self) -> None:
+        """Have `close` tell that what was sent is not whole, which a mere end would not tell."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
 
     def close(self) -> None:
         """Hang up."""

@@ -396,7 +396,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
         try:
             answer.give(self.wsgi, environ)
         finally:
-            conn.keep = answer.keep
+            conn.keep, conn.broken = answer.keep, answer.broken
             if conn.keep and not (conn.unsent or conn.large or conn.arrival.has_more()):
                 self._keep(conn)
             else:
@@ -408,7 +408,10 @@ class LoopWorker(Worker):  # type: ignore[misc]
             return
         self.held -= conn.large
         conn.large = 0
-        if conn.unsent:
+        if conn.broken:
+            conn.break_off()
+            self._drop(conn)
+        elif conn.unsent:
             conn.state = State.SENDING
             conn.until = time.monotonic() + _SEND_WITHIN
             self._look_away(conn)

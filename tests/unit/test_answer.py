@@ -34,7 +34,7 @@ class Given:
         self.sent: list[bytes] = []
         answer = Answer(arrival.whole[0], send or self.sent.append, last=False)
         answer.give(app, arrival.whole[0].environ({}))
-        self.keep = answer.keep
+        self.keep, self.broken = answer.keep, answer.broken
         head, _, self.body = b"".join(self.sent).partition(b"\r\n\r\n")
         self.status, *fields = head.decode("latin-1").split("\r\n")
         self.fields = dict(field.split(": ", 1) for field in fields)
@@ -103,6 +103,12 @@ def test_a_head_is_dated() -> None:
     assert sent[0].count(b" GMT\r\n") == 1
 
 
+def test_a_date_of_the_application_is_the_only_one() -> None:
+    sent: list[bytes] = []
+    Given(saying([], ("A", "b"), ("Date", "Thu, 01 Jan 1970 00:00:00 GMT")), send=sent.append)
+    assert sent[0].count(b"Date: ") == 1
+
+
 def test_the_last_answer_says_so() -> None:
     request = b"GET / HTTP/1.1\r\nHost: k\r\nConnection: close\r\n\r\n"
     given = Given(saying([b"x"]), request)
@@ -157,7 +163,7 @@ def test_an_application_that_fails(app: WSGIApplication) -> None:
         "HTTP/1.1 500 Internal Server Error",
         b"Internal Server Error\n",
     )
-    assert not given.keep
+    assert (given.keep, given.broken) == (False, False)
     assert [(entry["method"], entry["target"]) for entry in logs] == [("GET", "/")]
 
 
@@ -172,7 +178,7 @@ def test_an_application_that_fails(app: WSGIApplication) -> None:
 def test_an_answer_that_breaks_off_is_not_taken_for_whole(app: WSGIApplication) -> None:
     with capture_logs():
         given = Given(app)
-    assert not given.keep
+    assert (given.keep, given.broken) == (False, True)
     assert not given.body.endswith(b"0\r\n\r\n")
     assert b"more" not in given.body
 
@@ -233,6 +239,17 @@ class _Closing:
 
     def close(self) -> None:
         self.closed += 1
+
+
+def test_what_goes_wrong_after_an_answer_does_not_break_it() -> None:
+    class Fails(_Closing):
+        def close(self) -> None:
+            raise LookupError("boom")
+
+    with capture_logs() as logs:
+        given = Given(saying(Fails()))
+    assert (given.body, given.keep, given.broken) == (b"1\r\nx\r\n0\r\n\r\n", False, False)
+    assert [entry["event"] for entry in logs] == ["failed"]
 
 
 def _gone(_octets: bytes) -> None:

@@ -347,6 +347,29 @@ def test_what_goes_wrong_with_one_connection_ends_only_that(held: Held) -> None:
     assert (held.worker.connections, watched(held.worker)) == (set(), 0)
 
 
+def test_who_knows_no_chunks_learns_that_an_answer_is_not_whole(held: Held) -> None:
+    """An answer that ends with the connection would pass for whole."""
+
+    def breaks(_environ: WSGIEnvironment, start: StartResponse) -> Iterator[bytes]:
+        start("200 OK", [])
+        yield b"hello"
+        raise LookupError("boom")
+
+    held.worker.wsgi = breaks
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        conn = Connection(listener.accept()[0], {}, float("inf"))
+    with client, capture_logs():
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        held.worker.take_on(conn)
+        while state(conn) is State.RECEIVING:
+            held.worker.readable(conn)
+        answer(held)
+        with client.makefile("rb") as stream, pytest.raises(ConnectionResetError):
+            stream.read()
+    assert held.worker.connections == {held.conn}
+
+
 def test_jobs_take_turns_with_everything_else(held: Held) -> None:
     """A client that asks for much at once is one among others."""
     held.worker._at_once = in_the_loop
