@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from authsvc.serving.arrival import Request
+from authsvc.serving.arrival import Refusal, Request
 
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 Headers = list[tuple[str, str]]
+
+GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def _last_words(status: str) -> bytes:
+    return f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+LATE = _last_words("408 Request Timeout")
+FULL = _last_words("503 Service Unavailable")
+REFUSED = {refusal: _last_words(refusal.value) for refusal in Refusal}
 
 _FAILED = (
     b"HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Type: text/plain\r\n"

@@ -6,6 +6,7 @@ import enum
 import select
 import socket
 import struct
+import sys
 from typing import Any
 
 from authsvc.serving.arrival import Arrival
@@ -106,3 +107,23 @@ class Connection:
             return self.sock.send(octets, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return 0
+
+
+def common_environ(address: Any, several: bool) -> dict[str, Any]:
+    """For WSGI, what is the same for every request that comes through a listening socket.
+
+    `address` is the socket's; `several` is whether other processes serve the application, too.
+    """
+    host, port = (address, "") if isinstance(address, (str, bytes)) else address[:2]
+    return {
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": several,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+        "SCRIPT_NAME": "",
+        "SERVER_NAME": str(host),
+        "SERVER_PORT": str(port),
+    }

@@ -3,11 +3,6 @@
 Nobody waits for a client: a thread gets a request once it is there whole, and what is slow stays in
 the loop until its time is over. A few dozen clients who send in drips, or do not hang up, stop
 nobody. What the application can answer without waiting for anything, it is asked in the loop.
-
-Connections are shared evenly. All workers wait on the same listening socket, and the one that is
-busy is the first to come back to it: a burst of connections, such as a reverse proxy's, ends up
-with one process and one core. Measured with 16 kept connections and 2 workers: 2,300 session checks
-a second when one worker had them all, 7,700 when each had half.
 """
 
 from __future__ import annotations
@@ -16,26 +11,24 @@ import errno
 import os
 import selectors
 import socket
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from multiprocessing.sharedctypes import RawArray
 from typing import Any, ClassVar
 
 import structlog
 from gunicorn.errors import ConfigError
 from gunicorn.workers.base import Worker
 
-from authsvc.serving.answer import Answer
-from authsvc.serving.arrival import BODY_LIMIT, Refusal, Request
-from authsvc.serving.connections import Connection, State
+from authsvc.serving.answer import FULL, GO_ON, LATE, REFUSED, Answer
+from authsvc.serving.arrival import BODY_LIMIT, Request
+from authsvc.serving.connections import Connection, State, common_environ
+from authsvc.serving.sharing import Shares
 from authsvc.serving.threads import Threads
 
 _log = structlog.get_logger(__name__)
 
-_FREE = -1
 _LEAVE_IT_FOR = 0.001
 """Seconds that a worker leaves a new connection to the others before it takes it all the same."""
 _ROUND = 0.25  # seconds from one heartbeat to the next, whatever number of events there are
@@ -47,27 +40,15 @@ _SEND_WITHIN = 20.0  # seconds for a client to take in some of what it is sent
 _SEND_BUFFER = 256 * 1024  # octets that the kernel takes for a client: nearly every page fits
 _HELD_LIMIT = 64 * 1024 * 1024
 """Octets of requests in one process: of all that are not whole, and of large ones until they are
-answered."""
-_LARGE = 64 * 1024  # octets of a body
+answered. Beyond, large ones are refused."""
+_LARGE = 64 * 1024  # octets
 
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _NOT_A_LISTENER = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP)
 _FIRST_TO_GO = (State.KEPT, State.LEAVING, State.RECEIVING, State.SENDING)
-_STOPPED = 2**31 - 1  # as its number of connections: nobody leaves a new one to this worker
 
 Step = Callable[[Connection], None]
 """What the loop does next with a connection."""
-
-_GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-def _last_words(status: str) -> bytes:
-    return f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode()
-
-
-_LATE = _last_words("408 Request Timeout")
-_FULL = _last_words("503 Service Unavailable")
-_REFUSED = {refusal: _last_words(refusal.value) for refusal in Refusal}
 
 
 class LoopWorker(Worker):  # type: ignore[misc]
@@ -77,20 +58,19 @@ class LoopWorker(Worker):  # type: ignore[misc]
     An application with `answers_at_once(environ) -> bool` is asked that in the loop; where it says
     yes, it is asked for the answer there and then.
 
-    Each worker has one slot in memory that all of them see, claimed by the arbiter before it forks
-    and given back when it has seen the worker end. A slot holds the number of connections; nothing
-    is locked, for a number that is a moment old serves as well.
+    Its slot of `shares` is claimed by the arbiter before it forks, and given back when the arbiter
+    has seen the worker end.
     """
 
     alive: bool  # until it is told to stop
-    slots: ClassVar[Any] = None  # one for each worker, and some for those that end
+    shares: ClassVar[Shares]
 
     @classmethod
     def check_config(cls, cfg: Any, _log: Any) -> None:
-        """Called by the arbiter before any worker is made: share the slots with all of them."""
+        """Called by the arbiter before any worker is made."""
         if cfg.is_ssl:
             raise ConfigError("TLS ends at the reverse proxy: take certfile and keyfile out.")
-        cls.slots = RawArray("i", [_FREE] * (2 * cfg.workers + 16))
+        cls.shares = Shares(cfg.workers)
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -102,9 +82,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
         self._most = self.cfg.worker_connections
         self._keepalive = self.cfg.keepalive  # seconds
         self._at_once: Callable[[dict[str, Any]], bool] = _never
-        self.slot = next((n for n, held in enumerate(self.slots) if held == _FREE), None)
-        if self.slot is not None:
-            self.slots[self.slot] = 0
+        self.slot = self.shares.claim()
 
     def init_process(self) -> None:
         """After the fork: what new connections inherit from the listening sockets; then run."""
@@ -120,15 +98,15 @@ class LoopWorker(Worker):  # type: ignore[misc]
 
     def release_slot(self) -> None:
         """The worker has ended: nobody waits for it any more."""
-        if self.slot is not None:
-            self.slots[self.slot] = _FREE
+        self.shares.release(self.slot)
 
     # -- the loop
 
     def run(self) -> None:
         """Serve until told to stop, then until everybody has an answer or `graceful_timeout`."""
         self._at_once = getattr(self.wsgi, "answers_at_once", _never)
-        self._bases = {listener: self._base(listener) for listener in self.sockets}
+        several = self.cfg.workers > 1
+        self._bases = {one: common_environ(one.getsockname(), several) for one in self.sockets}
         self.poller.register(self.PIPE[0], selectors.EVENT_READ, (self._woken, self.PIPE[0]))
         while self.alive and self.ppid == os.getppid():
             self._accept_if(len(self.connections) < self._most)
@@ -186,13 +164,14 @@ class LoopWorker(Worker):  # type: ignore[misc]
 
     def _hang_up_on_the_late(self) -> None:
         now = time.monotonic()
-        for conn in [one for one in self.connections if one.until <= now]:
-            if conn.state is State.RECEIVING:
-                if conn.arrival.begun:
-                    conn.tell(_LATE)
-                self._leave(conn)
-            elif conn.state is not State.BUSY:
+        idle = (one for one in self.connections if one.state is not State.BUSY)
+        for conn in [one for one in idle if one.until <= now]:  # in this order: see _keep
+            if conn.state is not State.RECEIVING:
                 self._drop(conn)
+                continue
+            if conn.arrival.begun:
+                conn.tell(LATE)
+            self._leave(conn)
 
     def _hurry(self) -> None:
         """The worker stops: who has sent nothing is not waited for, or only for a moment."""
@@ -204,23 +183,6 @@ class LoopWorker(Worker):  # type: ignore[misc]
                 conn.until = min(conn.until, soon)
 
     # -- connections
-
-    def _base(self, listener: Any) -> dict[str, Any]:
-        """What is the same for every request that comes through a listening socket."""
-        name = listener.getsockname()
-        host, port = (name, "") if isinstance(name, (str, bytes)) else name[:2]
-        return {
-            "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "http",
-            "wsgi.errors": sys.stderr,
-            "wsgi.multithread": True,
-            "wsgi.multiprocess": self.cfg.workers > 1,
-            "wsgi.run_once": False,
-            "wsgi.input_terminated": True,
-            "SCRIPT_NAME": "",
-            "SERVER_NAME": str(host),
-            "SERVER_PORT": str(port),
-        }
 
     def _accept_if(self, room: bool) -> None:
         if room == self._accepting:
@@ -269,18 +231,16 @@ class LoopWorker(Worker):  # type: ignore[misc]
             return
         conn = min(waiting, key=lambda one: (_FIRST_TO_GO.index(one.state), one.until))
         if conn.state is State.RECEIVING:
-            conn.tell(_LATE)
+            conn.tell(LATE)
         self._drop(conn)
 
     def has_most(self) -> bool:
         """Whether another worker has clearly fewer connections than this one."""
         self._tell()
-        fair = len(self.connections) - 1
-        return any(_FREE < held < fair for held in self.slots)
+        return self.shares.some_have_less(len(self.connections) - 1)
 
     def _tell(self) -> None:
-        if self.slot is not None:
-            self.slots[self.slot] = len(self.connections) if self.alive else _STOPPED
+        self.shares.tell(self.slot, len(self.connections) if self.alive else Shares.STOPPED)
 
     def _watch(self, conn: Connection) -> None:
         if not conn.watched:
@@ -361,11 +321,11 @@ class LoopWorker(Worker):  # type: ignore[misc]
             return
         self._watch(conn)
         if conn.arrival.refused is not None:
-            self._refuse(conn, _REFUSED[conn.arrival.refused])
-        elif self.held > _HELD_LIMIT:
-            self._refuse(conn, _FULL)
+            self._refuse(conn, REFUSED[conn.arrival.refused])
+        elif self.held > _HELD_LIMIT and len(conn.arrival) > _LARGE:
+            self._refuse(conn, FULL)
         elif conn.arrival.awaited():
-            conn.tell(_GO_ON)
+            conn.tell(GO_ON)
 
     def _refuse(self, conn: Connection, words: bytes) -> None:
         conn.tell(words)

@@ -32,7 +32,7 @@ def config(monkeypatch: pytest.MonkeyPatch) -> Config:
     settings = Config()
     settings.set("workers", 2)
     settings.set("keepalive", 75)
-    monkeypatch.setattr(LoopWorker, "slots", None)
+    monkeypatch.setattr(LoopWorker, "shares", None, raising=False)
     LoopWorker.check_config(settings, None)
     return settings
 
@@ -75,10 +75,11 @@ def test_nobody_waits_for_a_worker_that_stops(config: Config) -> None:
 
 
 def test_without_a_free_slot_a_worker_serves_all_the_same(config: Config) -> None:
-    workers = [made(config) for _ in range(len(LoopWorker.slots) + 1)]
-    assert workers[-1].slot is None
+    workers = [made(config) for _ in range(len(LoopWorker.shares) + 1)]
+    assert (workers[0].slot, workers[-1].slot) == (0, None)
     workers[-1].release_slot()
-    assert LoopWorker.slots[0] == 0
+    with_connections(workers[-1], 5)
+    assert workers[-1].has_most()
 
 
 # -- connections
@@ -189,14 +190,21 @@ def test_who_sends_on_and_on_after_the_last_answer_is_hung_up_on(
 def test_a_process_holds_no_more_than_so_much_of_unfinished_requests(
     held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Who sends little has room all the same: a form in two packets is no flood."""
     monkeypatch.setattr("authsvc.serving.worker._HELD_LIMIT", 10)
+    monkeypatch.setattr("authsvc.serving.worker._LARGE", 8)
     held.turn(b"GET / HTTP")
     assert held.worker.held == 10
+    small, client = another(held.worker)
+    client.sendall(GET[:5])
+    held.worker.readable(small)
+    assert (held.worker.held, state(small)) == (15, State.RECEIVING)
     held.turn(b"/")
     assert held.told().startswith(b"HTTP/1.1 503 ")
     held.client.close()
     held.worker.readable(held.conn)
-    assert (held.worker.connections, held.worker.held) == (set(), 0)
+    assert (held.worker.connections, held.worker.held) == ({small}, 5)
+    client.close()
 
 
 def test_what_is_handed_on_is_held_no_more(held: Held) -> None:
