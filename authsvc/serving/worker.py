@@ -34,7 +34,9 @@ _LEAVE_IT_FOR = 0.001
 _ROUND = 0.25  # seconds from one heartbeat to the next, whatever number of events there are
 _WITHIN = 30.0  # seconds from a request's first octet, or from connecting, to its last octet
 _LINGER = 2.0  # seconds for a client to hang up after its last answer (RFC 9112 9.6)
-_STOPPING = 2.0  # seconds that a worker which stops waits for a request already on its way
+_STOPPING = 2.0
+"""Seconds that a worker which stops waits for a request already on its way, and for a client to
+take in some of its answer."""
 _DRAIN_LIMIT = BODY_LIMIT  # octets that are read and dropped meanwhile
 _SEND_WITHIN = 20.0  # seconds for a client to take in some of what it is sent
 _SEND_BUFFER = 256 * 1024  # octets that the kernel takes for a client: nearly every page fits
@@ -174,12 +176,12 @@ class LoopWorker(Worker):  # type: ignore[misc]
             self._leave(conn)
 
     def _hurry(self) -> None:
-        """The worker stops: who has sent nothing is not waited for, or only for a moment."""
+        """The worker stops: who sends or takes in nothing is waited for a moment at most."""
         soon = time.monotonic() + _STOPPING
         for conn in list(self.connections):
             if conn.state is State.RECEIVING and not conn.arrival.begun:
                 self._leave(conn)
-            elif conn.state is State.KEPT:
+            elif conn.state in (State.KEPT, State.SENDING):
                 conn.until = min(conn.until, soon)
 
     # -- connections
@@ -373,7 +375,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
             self._drop(conn)
         elif conn.unsent:
             conn.state = State.SENDING
-            conn.until = time.monotonic() + _SEND_WITHIN
+            conn.until = time.monotonic() + (_SEND_WITHIN if self.alive else _STOPPING)
             self._look_away(conn)
             conn.watched = True
             self.poller.register(conn.sock, selectors.EVENT_WRITE, (self._send_more, conn))
@@ -393,7 +395,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
         except OSError:
             self._drop(conn)
             return
-        conn.until = time.monotonic() + _SEND_WITHIN
+        conn.until = time.monotonic() + (_SEND_WITHIN if self.alive else _STOPPING)
         if not conn.unsent:
             self._look_away(conn)
             self._answered(conn)

@@ -402,6 +402,20 @@ def test_a_worker_that_stops_tells_its_clients(held: Held) -> None:
     other.close()
 
 
+def test_a_worker_that_stops_waits_a_moment_for_who_does_not_read(held: Held) -> None:
+    held.worker.wsgi = _much
+    held.worker._at_once = in_the_loop
+    held.turn(GET)
+    done(held)
+    before = held.conn.until
+    held.worker.alive = False
+    held.worker._hurry()
+    soon = held.conn.until
+    held.client.recv(100_000)
+    held.worker._send_more(held.conn)
+    assert soon <= held.conn.until < before
+
+
 def test_room_is_made_by_hanging_up_on_the_longest_silent(held: Held) -> None:
     younger, other = another(held.worker)
     held.conn.until = 1.0
