@@ -89,7 +89,8 @@ class Answer:
         except _GoneError:
             self.keep = False
         except BaseException as error:
-            _log.exception("failed", method=self._request.method, target=self._request.target)
+            path = self._request.target.partition("?")[0]  # a query may hold what is secret
+            _log.exception("failed", method=self._request.method, path=path)
             self._fail()
             if not isinstance(error, Exception):
                 raise

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-GET = b"GET / HTTP/1.1\r\nHost: k\r\n\r\n"
+GET = b"GET /?code=secret HTTP/1.1\r\nHost: k\r\n\r\n"
 HEAD = b"HEAD / HTTP/1.1\r\nHost: k\r\n\r\n"
 OLD = b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
 
@@ -164,7 +164,7 @@ def test_an_application_that_fails(app: WSGIApplication) -> None:
         b"Internal Server Error\n",
     )
     assert (given.keep, given.broken) == (False, False)
-    assert [(entry["method"], entry["target"]) for entry in logs] == [("GET", "/")]
+    assert [(entry["method"], entry["path"]) for entry in logs] == [("GET", "/")]
 
 
 @pytest.mark.parametrize(
