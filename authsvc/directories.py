@@ -70,6 +70,7 @@ class Directories:
         self._lock = threading.Lock()
         self._open: OpenDirectory | None = None
         self._looked = float("-inf")
+        self._sent_to_look = float("-inf")
 
     def current(self) -> OpenDirectory | None:
         """The directory as saved last, or None while none is set up. One cheap statement.
@@ -90,13 +91,14 @@ class Directories:
             held = self._renew(saved)
         return held
 
-    def bare_names(self) -> bool:
+    def bare_names(self, *, look: bool = True) -> bool:
         """Whether the sign-in page may ask for a username; asked at most once a second.
 
         Only words depend on it, so that a moment's delay or a database that is away harms nobody.
+        Without `look` nobody is asked, and what was known last serves.
         """
         now = self._clock()
-        if now - self._looked >= _LOOK_EVERY:
+        if look and now - self._looked >= _LOOK_EVERY:
             self._looked = now
             try:
                 self.current()
@@ -106,8 +108,14 @@ class Directories:
         return held is None or held.login_without_domain
 
     def names_are_known(self) -> bool:
-        """Whether `bare_names` has no need to ask anybody just now."""
-        return self._clock() - self._looked < _LOOK_EVERY
+        """Whether what was known last will do. Once a second it is not: then whoever asked this is
+        to have `bare_names` look. Nobody else waits for that, however long it takes.
+        """
+        now = self._clock()
+        if now - max(self._looked, self._sent_to_look) < _LOOK_EVERY:
+            return True
+        self._sent_to_look = now
+        return False
 
     def connect(self, profile: Profile) -> Client:
         """A client for settings that are not stored, to test them. The caller closes it."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Headers = list[tuple[str, str]]
 
+_AT_HAND = "kerauno.at_hand"
+
 
 class PlainForm:
     """Answers `GET /login` without cookie and query; everything else it passes on."""
@@ -44,17 +46,24 @@ class PlainForm:
         """WSGI."""
         if not _is_plain(environ):
             return self._behind(environ, start_response)
-        page = self.page(self._languages.for_browser(environ.get("HTTP_ACCEPT_LANGUAGE", "")))
+        wanted = self._languages.for_browser(environ.get("HTTP_ACCEPT_LANGUAGE", ""))
+        page = self.page(wanted, look=_AT_HAND not in environ)
         start_response("200 OK", [*self._headers, ("Content-Length", str(len(page)))])
         return (page,)
 
     def is_at_hand(self, environ: WSGIEnvironment) -> bool:
         """Whether this request is answered here, and nothing has to be asked for that."""
-        return _is_plain(environ) and bool(self._rendered) and self._directories.names_are_known()
+        if not (_is_plain(environ) and self._rendered and self._directories.names_are_known()):
+            return False
+        environ[_AT_HAND] = True
+        return True
 
-    def page(self, wanted: Language) -> bytes:
-        """The form; of the settings, only what its first field asks for depends on them."""
-        bare_names = self._directories.bare_names()
+    def page(self, wanted: Language, *, look: bool) -> bytes:
+        """The form; of the settings, only what its first field asks for depends on them.
+
+        `look` is whether these may be looked at, see `Directories.bare_names`.
+        """
+        bare_names = self._directories.bare_names(look=look)
         page = self._rendered.get((bare_names, wanted.code))
         if page is None:
             with speaking(wanted):

@@ -403,6 +403,31 @@ def test_only_what_asks_nobody_is_answered_in_the_loop(site: Site) -> None:
     assert not at_once({"PATH_INFO": "/login", "REQUEST_METHOD": "POST"})
 
 
+def test_the_form_does_not_wait_for_a_look_at_the_settings(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One request a second looks, in a thread; the loop answers the others, and asks nobody."""
+    clock = [100.0]
+    looks: list[float] = []
+    known = site.services.directories
+    monkeypatch.setattr(known, "_clock", lambda: clock[0])
+    monkeypatch.setattr(known, "current", lambda: looks.append(clock[0]))
+    at_once: Callable[[dict[str, str]], bool] = site.app.answers_at_once  # type: ignore[attr-defined]
+    at_hand = {"kerauno.at_hand": "yes"}
+
+    def in_the_loop() -> bool:
+        return at_once({"PATH_INFO": "/login", "REQUEST_METHOD": "GET"})
+
+    site.browser().get("/login")
+    assert (in_the_loop(), looks) == (True, [100.0])
+    clock[0] = 101.0
+    assert [in_the_loop(), in_the_loop(), in_the_loop()] == [False, True, True]
+    assert site.browser().get("/login", environ_overrides=at_hand).status_code == 200
+    assert looks == [100.0]
+    site.browser().get("/login")
+    assert looks == [100.0, 101.0]
+
+
 def test_readiness_tells_of_a_directory_that_is_away(site: Site) -> None:
     site.directory.down = True
     ready = site.browser().get("/readyz")
