@@ -8,18 +8,27 @@ and password, a redirect with a session cookie. Every one is another person. Run
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from flask.testing import FlaskClient
+
+from authsvc.app import create_app
+from authsvc.services import assemble
 from benchmarks import domains
 from benchmarks.load import Figures, Http, measure
 from benchmarks.rawbind import rebinds_per_second
 from demo import company
+from dirclient.client import DirectoryClient
+from dirclient.profile import Profile
+from kerauno.config import load as load_settings
 from tests.servers.web import Installation, configure_directory
 
 WORKERS = 2
@@ -52,18 +61,6 @@ def session_cookie(host: str, port: int, name: str, password: str) -> str:
     return http.cookie
 
 
-def counters(installation: Installation) -> dict[str, float]:
-    """The product's own counters of work done."""
-    http = Http(installation.host, installation.port)
-    http._sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    text = b""
-    while chunk := http._sock.recv(65536):
-        text += chunk
-    http.close()
-    found = re.findall(r"^(kerauno_\w+_total(?:\{[^}]*\})?) ([0-9.e+]+)$", text.decode(), re.M)
-    return {name: float(value) for name, value in found}
-
-
 def checks_per_second(installation: Installation, cookie: str, seconds: int = 6) -> float:
     """Forward-auth checks with kept connections, as a reverse proxy makes them."""
     done = subprocess.run(
@@ -92,6 +89,61 @@ def prepared(folder: Path, profile: dict[str, Any]) -> Installation:
     return made.start(workers=WORKERS)
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one request asks of others."""
+
+    operations: int  # of LDAP
+    statements: int  # of SQL
+    writes: int  # statements among them that write
+
+    def __str__(self) -> str:
+        return (
+            f"{self.operations} LDAP operations, {self.statements} SQL statements, "
+            f"{self.writes} of them writing"
+        )
+
+
+def costs(installation: Installation, people: Sequence[tuple[str, str]]) -> dict[str, Cost]:
+    """What a sign-in, a wrong password and a session check cost, in a process of the same kind.
+
+    The first person's sign-in is not counted: it connects, and reads what is kept for minutes.
+    """
+    clients: list[DirectoryClient] = []
+
+    def connect(profile: Profile) -> DirectoryClient:
+        clients.append(DirectoryClient(profile))
+        return clients[-1]
+
+    held = assemble(load_settings(os.environ | installation.environ), connect=connect)
+    app = create_app(held)
+    browser = app.test_client()
+
+    def posted(name: str, password: str, status: int, browser: FlaskClient) -> None:
+        form = {"username": name, "password": password}
+        answer = browser.post("/login", data=form, headers={"X-Forwarded-For": "10.255.0.1"})
+        assert answer.status_code == status, answer.status
+
+    def checked() -> None:
+        assert browser.get("/auth/verify").status_code == 200
+
+    (first, its_password), (second, password) = people[:2]
+    posted(first, its_password, 303, app.test_client())
+    found = {}
+    for title, work in (
+        ("sign-in", partial(posted, second, password, 303, browser)),
+        ("check", checked),
+        ("wrong", partial(posted, second, "Wrong!" + password, 401, app.test_client())),
+    ):
+        before = clients[-1].operations
+        with held.database.counting() as counts:
+            work()
+        operations = clients[-1].operations - before
+        found[title] = Cost(operations, counts.statements, counts.writes)
+    held.close()
+    return found
+
+
 def run(
     title: str,
     folder: Path,
@@ -112,7 +164,6 @@ def run(
 
     raw(8)  # AD notes when somebody signs in for the first time in days, which costs it twice
     attempt(people[:50], 8, 303)
-    before = counters(installation)
     for concurrency, number in ((1, 400), (8, 2000), (32, 2000)):
         figures = attempt(people[:number], concurrency, 303)
         limit = raw(max(concurrency, 1))
@@ -121,15 +172,12 @@ def run(
             f"ratio {figures.rate / limit:4.2f}",
             flush=True,
         )
-    after = counters(installation)
-    total = 400 + 2000 + 2000
-    for name in sorted(after):
-        if grown := after[name] - before.get(name, 0.0):
-            print(f"  each sign-in: {grown / total:5.2f} {name}")
     wrong = [(name, "Wrong!" + secret) for name, secret in people[:1000]]
     print(f"wrong        c=8   {attempt(wrong, 8, 401)}", flush=True)
     cookie = session_cookie(*target, *people[-1])
     print(f"/auth/verify       {checks_per_second(installation, cookie):8.0f}/s", flush=True)
+    for work, cost in costs(installation, people).items():
+        print(f"each {work:<12} {cost}", flush=True)
     installation.stop()
 
 
@@ -147,7 +195,13 @@ def main() -> None:
                 people = [(f"{name}@{company.MAIL_DOMAIN}", domains.PASSWORD) for name in names]
                 binds = [(f"{name}@{company.DNS_DOMAIN}", domains.PASSWORD) for name in names]
                 raw = partial(rebinds_per_second, f"ldaps://{dc.host}", dc.ca_file, binds)
-                run("Samba AD, 2,000 people", folder / "web-samba", profile, people, raw)
+                run(
+                    f"Samba AD, {options.people:,} people",
+                    folder / "web-samba",
+                    profile,
+                    people,
+                    raw,
+                )
         if options.only != "samba":
             (folder / "web-openldap").mkdir()
             with domains.openldap(folder, 10 * options.people) as (server, profile):
@@ -157,7 +211,13 @@ def main() -> None:
                 binds = [(f"uid={uid},{server.users_dn}", f"pw-{uid}") for uid in uids]
                 uri = f"ldaps://{server.host}:{server.tls_port}"
                 raw = partial(rebinds_per_second, uri, server.ca_file, binds)
-                run("OpenLDAP, 20,000 people", folder / "web-openldap", profile, people, raw)
+                run(
+                    f"OpenLDAP, {10 * options.people:,} people",
+                    folder / "web-openldap",
+                    profile,
+                    people,
+                    raw,
+                )
 
 
 if __name__ == "__main__":
