@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote_plus
@@ -119,6 +119,17 @@ class Figures:
         )
         wrong = f"  ERRORS {self.errors}" if self.errors else ""
         return f"{self.rate:8.0f}/s  {quantiles} ms  cpu {self.cpu_ms:5.2f} ms{wrong}"
+
+
+def together(parts: Sequence[Figures]) -> Figures:
+    """Several measurements as one."""
+    return Figures(
+        sum(part.count for part in parts),
+        sum(part.wall for part in parts),
+        sum(part.cpu for part in parts),
+        tuple(latency for part in parts for latency in part.latencies),
+        sum(part.errors for part in parts),
+    )
 
 
 def descendants(pid: int) -> list[int]:
