@@ -4,7 +4,7 @@
     with db.write() as s:       # one transaction; commits at the end, rolls back on an exception
     with db.fast() as h:        # single prepared reads, see `kerauno.hot`
     with db.fast_write() as h:  # prepared statements in one writing transaction
-    rows = db.fast_single(…)    # one prepared statement that writes, in a transaction of its own
+    rows = db.fast_single(…)    # on SQLite: one that writes, in a transaction of its own
 
 Whatever the driver says about a database that cannot be asked becomes `DatabaseUnavailable`;
 tables of another version become `SchemaOutdated`.
@@ -119,11 +119,8 @@ class Database:
         return self._fast_write()
 
     def fast_single(self, statement: Statement, **values: Any) -> list[Row]:
-        """The rows of one prepared statement that writes and is a transaction by itself."""
-        if self.sqlite:
-            return self._writer.single(statement, values, LOCK_SECONDS)
-        with self.fast() as hot:
-            return hot.all(statement, **values)
+        """On SQLite, the rows of one prepared statement that is a writing transaction by itself."""
+        return self._writer.single(statement, values, LOCK_SECONDS)
 
     @contextmanager
     def _fast_write(self) -> Iterator[Hot]:

@@ -95,7 +95,7 @@ class FastWriter:
             raise
 
     def undo(self, hot: Hot, fault: BaseException) -> None:
-        """For `FastTransaction`: roll back. Raises what a fault of the database means."""
+        """Roll back. Raises what a fault of the database means."""
         roll_back(hot.connection)
         if isinstance(fault, sqlite3.Error):
             self.close()

@@ -1,4 +1,4 @@
-"""Fixtures of the tests that run the web app in this process."""
+"""Installations: the web app in this process, or the commands in processes of their own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.site import Site, make_site
+from tests.servers.web import Installation
 
 
 @pytest.fixture
@@ -24,3 +25,11 @@ def any_site(database_url: str, tmp_path: Path) -> Iterator[Site]:
     made = make_site(database_url, tmp_path)
     yield made
     made.services.close()
+
+
+@pytest.fixture
+def ready(tmp_path: Path) -> Installation:
+    """An installation with tables and without a directory."""
+    made = Installation(tmp_path)
+    made.must("authsvc", "db", "upgrade")
+    return made

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,8 +12,7 @@ import pytest
 
 from authsvc.cli import main as authsvc
 from syncsvc.cli import main as syncsvc
-from tests.servers.process import loopback
-from tests.servers.web import Installation
+from tests.servers.web import Installation, configure_silent_directory
 
 ARGUMENTS = {
     "authsvc user list": (),
@@ -42,21 +40,6 @@ RUNS = {"once", "import", "unimport", "confirm", "undo"}
 
 LISTS = {"user list", "client list", "forward list", "signing-keys list", "runs"}
 """Those that need no directory and name nobody: they succeed where the rest fails."""
-
-
-@pytest.fixture
-def ready(tmp_path: Path) -> Installation:
-    """An installation with tables and without a directory."""
-    made = Installation(tmp_path)
-    made.must("authsvc", "db", "upgrade")
-    return made
-
-
-def with_directory(kerauno: Installation) -> None:
-    """Set up a directory that nobody answers for."""
-    arguments = ["--server", loopback(), "--encryption", "none", "--username", "svc@company.local"]
-    arguments += ["--user-search-dn", "Staff", "--department-search-dn", "Departments"]
-    kerauno.must("authsvc", "directory", "set", *arguments, "--password-stdin", stdin="x\n")
 
 
 def offering_json(command: click.Command, name: str) -> Iterator[str]:
@@ -115,7 +98,7 @@ def test_without_a_directory_and_with_unknown_names(ready: Installation, command
 
 
 def test_with_a_directory_that_cannot_be_reached(ready: Installation) -> None:
-    with_directory(ready)
+    configure_silent_directory(ready)
     assert "No directory server" in failed(run(ready, "syncsvc plan"), "syncsvc plan")["error"]
     once = run(ready, "syncsvc once")
     assert (once.returncode, json.loads(once.stdout)["status"]) == (1, "failed")

@@ -7,26 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.process import loopback
-from tests.servers.web import Installation
+from tests.servers.web import Installation, configure_silent_directory
 
 IMPOSSIBLE = "9" * 25
 """A number of a run that no database can be asked for."""
-
-
-@pytest.fixture
-def ready(tmp_path: Path) -> Installation:
-    """An installation with tables and without a directory."""
-    made = Installation(tmp_path)
-    made.must("authsvc", "db", "upgrade")
-    return made
-
-
-def with_directory(kerauno: Installation) -> None:
-    """Set up a directory that nobody answers for."""
-    arguments = ["--server", loopback(), "--encryption", "none", "--username", "svc@company.local"]
-    arguments += ["--user-search-dn", "Staff", "--department-search-dn", "Departments"]
-    kerauno.must("authsvc", "directory", "set", *arguments, "--password-stdin", stdin="x\n")
 
 
 @pytest.mark.parametrize("command", [("plan",), ("once",), ("department", "list")])
@@ -42,14 +26,14 @@ def test_a_fault_names_its_field_and_what_helps(
 @pytest.mark.parametrize("command", ["confirm", "discard", "undo"])
 @pytest.mark.parametrize("run", ["12", IMPOSSIBLE])
 def test_a_run_that_is_none_is_said(ready: Installation, command: str, run: str) -> None:
-    with_directory(ready)
+    configure_silent_directory(ready)
     done = ready.run("syncsvc", command, run)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"There is no run {run}.\n"
 
 
 def test_once_prints_its_document_whatever_fails(ready: Installation, tmp_path: Path) -> None:
-    with_directory(ready)
+    configure_silent_directory(ready)
     for setting, value in (
         ("KERAUNO_SECRET_KEY_FILE", str(tmp_path / "another.key")),
         ("KERAUNO_DATABASE_URL", "mysql://x/y"),

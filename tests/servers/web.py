@@ -117,3 +117,10 @@ def configure_directory(installation: Installation, profile: Mapping[str, Any], 
     installation.must(
         "authsvc", "directory", "set", *arguments, *more, stdin=f"{profile['password']}\n"
     )
+
+
+def configure_silent_directory(kerauno: Installation) -> None:
+    """Set up a directory that nobody answers for."""
+    arguments = ["--server", loopback(), "--encryption", "none", "--username", "svc@company.local"]
+    arguments += ["--user-search-dn", "Staff", "--department-search-dn", "Departments"]
+    kerauno.must("authsvc", "directory", "set", *arguments, "--password-stdin", stdin="x\n")
