@@ -11,6 +11,7 @@ import click
 
 from authsvc.command import Commands
 from dirclient.model import Step
+from dirclient.pem import NoCertificates, read_certificates
 from dirclient.profile import Encryption, Fault, PresetName, Profile
 from kerauno import audit, directories
 from kerauno.clock import utc_now
@@ -163,13 +164,13 @@ def _profile_values(given: Mapping[str, Any], faults: list[Fault]) -> dict[str, 
         values["plaintext_accepted"] = given["encryption"] == Encryption.NONE
     if given["ca_file"] is not None:
         try:
-            values["ca_certificates"] = given["ca_file"].read_text("ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is no PEM file"
+            values["ca_certificates"] = read_certificates(given["ca_file"].read_bytes())
+        except NoCertificates as refused:
+            faults.append(Fault("ca_certificates", str(refused), refused.remedy))
+        except OSError as error:
             remedy = "Give the path of a PEM file that this user may read."
-            faults.append(
-                Fault("ca_certificates", f"{given['ca_file']} cannot be read: {why}.", remedy)
-            )
+            message = f"{given['ca_file']} cannot be read: {error.strerror}."
+            faults.append(Fault("ca_certificates", message, remedy))
     return values
 
 

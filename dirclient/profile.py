@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 import ipaddress
 import re
-import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -27,6 +26,7 @@ from pydantic import (
 from dirclient import dn
 from dirclient.errors import Misconfigured
 from dirclient.filters import Filter, InvalidFilter
+from dirclient.pem import NoCertificates, read_certificates
 
 
 class PresetName(enum.StrEnum):
@@ -58,7 +58,6 @@ LDAPS_PORTS = (636, 3269)
 
 _HOST = re.compile(r"(?=.{1,253}\.?$)[\w](?:[\w-]{0,61}[\w])?(?:\.[\w](?:[\w-]{0,61}[\w])?)*\.?")
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
-_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\\s]+-----END CERTIFICATE-----")
 _LONGEST_DN = 4096
 _MOST_SERVERS = 16
 
@@ -71,16 +70,13 @@ def _split(value: object) -> object:
 
 
 def _pem(value: object) -> object:
-    """Certificates alone: of DER as PEM, of PEM without the words that tools write around them.
-
-    What holds a private key is left as it is, so that it is told and not kept.
-    """
-    if isinstance(value, bytes):
-        if value[:1] == b"\x30":
-            return ssl.DER_cert_to_PEM_cert(value)
-        value = value.decode("utf-8", "replace")
-    if isinstance(value, str) and "PRIVATE KEY" not in value:
-        return "\n".join(_CERTIFICATE.findall(value)) or value
+    """Certificates alone, as PEM. What is no certificate stays as it is, for `faults` to tell."""
+    octets = value.encode("utf-8", "replace") if isinstance(value, str) else value
+    if isinstance(octets, bytes) and octets.strip():
+        try:
+            return read_certificates(octets)
+        except NoCertificates:
+            return octets.decode("utf-8", "replace")
     return value
 
 
@@ -231,23 +227,12 @@ class Profile(BaseModel):
         yield from self._certificate_faults()
 
     def _certificate_faults(self) -> Iterator[Fault]:
-        text = self.ca_certificates.strip()
-        if "PRIVATE KEY" in text:
-            yield Fault(
-                "ca_certificates",
-                "The CA certificate comes with a private key.",
-                "Upload the certificate alone, and keep the key where it was.",
-            )
-        elif text:
-            try:
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                context.load_verify_locations(cadata=text)
-            except (ssl.SSLError, ValueError, TypeError):
-                yield Fault(
-                    "ca_certificates",
-                    "The CA certificate cannot be read.",
-                    "Upload it in PEM form, beginning with -----BEGIN CERTIFICATE-----.",
-                )
+        if not self.ca_certificates.strip():
+            return
+        try:
+            read_certificates(self.ca_certificates.encode())
+        except NoCertificates as refused:
+            yield Fault("ca_certificates", str(refused), refused.remedy)
 
     def _account_faults(self) -> Iterator[Fault]:
         if not self.username.strip():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,6 +30,9 @@ USER_SCOPES = ("openid", "profile", "email", "phone", "groups", "offline_access"
 
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")  # RFC 6749 3.3
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")  # a name, or IPv6: it ends up in a header
+_SECRET_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+"""Of a JWK: RFC 7518 6.2.2, 6.3.2, 6.4.1."""
+
 _SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")  # a private-use scheme, RFC 8252 7.1
 
 
@@ -212,7 +216,16 @@ def uri_problem(uri: str, *, confidential: bool, web_only: bool = False) -> str:
     return ""
 
 
+def holds_secrets(keys: object) -> bool:
+    """Return whether private or shared key material is anywhere within a JWK or a set of them."""
+    if isinstance(keys, Mapping):
+        return not _SECRET_MEMBERS.isdisjoint(keys) or any(map(holds_secrets, keys.values()))
+    return isinstance(keys, list) and any(map(holds_secrets, keys))
+
+
 def _jwks_problem(jwks: dict[str, Any] | None) -> str:
+    if holds_secrets(jwks):
+        return "The keys are private: an app keeps those to itself."
     if not jwks or not isinstance(jwks.get("keys"), list) or not jwks["keys"]:
         return "There are no keys."
     try:
@@ -221,8 +234,6 @@ def _jwks_problem(jwks: dict[str, Any] | None) -> str:
         return "The keys cannot be read."
     if any(key.key_type not in ("RSA", "EC") for key in keys.keys):
         return "Only RSA and EC keys are accepted."
-    if any(key.is_private for key in keys.keys):
-        return "The keys are private: an app keeps those to itself."
     return ""
 
 

@@ -23,6 +23,7 @@ from kerauno.registration import (
     ClientFault,
     Registration,
     RegistrationRefused,
+    holds_secrets,
 )
 from kerauno.tables import User
 from kerauno.tables_oidc import Client, Consent
@@ -172,7 +173,7 @@ def _form(
         "client_form.html",
         status,
         f=wish,
-        jwks=json.dumps(wish.jwks, indent=2) if wish.jwks else "",
+        jwks=_shown_keys(wish),
         faults=faults,
         row=row,
         new=new,
@@ -180,6 +181,13 @@ def _form(
         grant_names=in_words(GRANT_NAMES),
         algorithms=ALGORITHMS,
     )
+
+
+def _shown_keys(wish: Registration) -> str:
+    """Return the app's keys as text. What was refused because it is secret does not come back."""
+    if not wish.jwks or holds_secrets(wish.jwks):
+        return ""
+    return json.dumps(wish.jwks, indent=2)
 
 
 def _read() -> Registration:

@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from authsvc.texts import N_, gettext, ngettext
+from dirclient.pem import NoCertificates, read_certificates
 from dirclient.profile import Encryption, PresetName, Profile
 from kerauno.errors import InvalidValue
 from kerauno.numbers import parse_range
@@ -151,25 +152,22 @@ def posted(form: Mapping[str, str], upload: bytes | None, roles: Mapping[str, st
     draft = stored(None)
     for name in draft.typed:
         draft.typed[name] = form.get(name, "")[:LONGEST]
-    draft.typed["ca_certificates"] = form.get("ca_certificates", "")[:200_000]
     draft.roles = {guid[:36]: role for guid, role in roles.items() if guid and role}
-    if form.get("ca_remove") == "yes":
-        draft.typed["ca_certificates"] = ""
-    if upload:
-        try:
-            text = upload.decode("ascii")
-            x509.load_pem_x509_certificates(upload)
-        except ValueError:
-            draft.fault(
-                "ca_file",
-                gettext("This file holds no certificate in PEM form."),
-                gettext(
-                    "Export it as Base-64 encoded X.509; the text begins with BEGIN CERTIFICATE."
-                ),
-            )
-        else:
-            draft.typed["ca_certificates"] = text
+    shown = form.get("ca_certificates", "")[:200_000].encode()
+    kept = b"" if form.get("ca_remove") == "yes" else shown
+    draft.typed["ca_certificates"] = _authorities(draft, upload) or _authorities(draft, kept)
     return draft
+
+
+def _authorities(draft: Draft, octets: bytes | None) -> str:
+    """Return the certificates that were sent, as PEM. What was refused is not kept in the form."""
+    if not octets or not octets.strip():
+        return ""
+    try:
+        return read_certificates(octets)
+    except NoCertificates as refused:
+        draft.fault("ca_file", str(refused), refused.remedy)
+        return ""
 
 
 def certificates(pem: str, now: datetime) -> tuple[Certificate, ...]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import ssl
+from io import BytesIO
+
 import pytest
+from joserfc.jwk import RSAKey
 from sqlalchemy import select
 
 from kerauno import directories, runs
 from kerauno.tables import RunRequest
 from tests.console.helpers import CREDENTIALS, LONG, MARKUP, asked, follow, form, stored
 from tests.servers.console import NOW, PROFILE, ConsoleSite, guid, owned_user
+from tests.servers.pki import CertificateAuthority
 from tests.texts.pseudo import Reading
 
 
@@ -191,7 +197,7 @@ class TestCredentials:
         data = form() | {"ca_file": (io.BytesIO(b"\x30\x82DER"), "ca.crt")}
         answer = site.client().post(CREDENTIALS, data=data, content_type="multipart/form-data")
         assert answer.status_code == 422
-        assert "holds no certificate in PEM form" in answer.text
+        assert "The CA certificate cannot be read." in answer.text
 
     @pytest.mark.parametrize("text", [LONG, MARKUP, "\x00", "\u202e", "\uffff", "{{ 7*7 }}"])
     def test_no_text_in_any_field_breaks_the_page_or_runs(
@@ -203,3 +209,75 @@ class TestCredentials:
             assert answer.status_code in (303, 409, 422)
             assert "<script>alert" not in answer.text
             assert ">49<" not in answer.text
+
+
+def _bundle(name: str) -> tuple[str, str]:
+    """Return a CA certificate as PEM, and its private key as PEM."""
+    key = RSAKey.generate_key(2048).as_pem(private=True).decode()
+    return CertificateAuthority(name).pem, key
+
+
+class TestWhatWasRefusedAsSecret:
+    @pytest.mark.parametrize("parts", ["key", "certificate then key", "key then certificate"])
+    def test_an_uploaded_private_key_never_comes_back(self, site: ConsoleSite, parts: str) -> None:
+        pem, key = _bundle("Goodcompany CA")
+        text = {"key": key, "certificate then key": pem + key}.get(parts, key + pem)
+        file = (BytesIO(text.encode()), "ca.pem")
+        answer = site.client().post(CREDENTIALS, data=form() | {"ca_file": file})
+        assert answer.status_code == 422
+        assert "The CA certificate comes with a private key." in answer.text
+        assert not _tells(answer.text, key)
+        with site.database.read() as s:
+            assert directories.load(s) is None
+
+    def test_nor_does_one_in_the_hidden_field(self, site: ConsoleSite) -> None:
+        pem, key = _bundle("Goodcompany CA")
+        answer = site.client().post(CREDENTIALS, data=form(ca_certificates=pem + key))
+        assert answer.status_code == 422
+        assert not _tells(answer.text, key)
+
+    def test_a_key_under_the_name_of_a_certificate_does_not_either(self, site: ConsoleSite) -> None:
+        _, key = _bundle("Goodcompany CA")
+        disguised = key.replace("PRIVATE KEY", "CERTIFICATE")
+        answer = site.client().post(CREDENTIALS, data=form(ca_certificates=disguised))
+        assert answer.status_code == 422
+        assert not _tells(answer.text, key)
+
+    def test_the_certificates_of_the_form_survive_a_refused_upload(
+        self, site: ConsoleSite, reading: Reading
+    ) -> None:
+        reading.allow("Goodcompany CA")
+        pem, key = _bundle("Goodcompany CA")
+        data = form(ca_certificates=pem) | {"ca_file": (BytesIO(key.encode()), "ca.pem")}
+        answer = site.client().post(CREDENTIALS, data=data)
+        assert answer.status_code == 422
+        assert _tells(answer.text, pem)
+        assert not _tells(answer.text, key)
+
+    def test_a_certificate_as_windows_exports_it_is_taken(self, site: ConsoleSite) -> None:
+        pem, _ = _bundle("Goodcompany CA")
+        file = (BytesIO(ssl.PEM_cert_to_DER_cert(pem)), "ca.cer")
+        answer = site.client().post(CREDENTIALS, data=form() | {"ca_file": file})
+        assert answer.status_code == 303
+        assert stored(site).profile["ca_certificates"] == pem
+
+    @pytest.mark.parametrize("bare", [True, False])
+    def test_an_apps_private_keys_never_come_back(self, site: ConsoleSite, bare: bool) -> None:
+        key = RSAKey.generate_key(2048).as_dict(private=True)
+        data = {
+            "name": "App",
+            "auth_method": "private_key_jwt",
+            "redirect_uris": "https://app.company.com/cb",
+            "jwks": json.dumps(key if bare else {"keys": [key]}),
+        }
+        answer = site.client().post("/console/clients/new", data=data)
+        assert answer.status_code == 422
+        assert "The keys are private: an app keeps those to itself." in answer.text
+        assert key["d"] not in answer.text
+        assert "https://app.company.com/cb" in answer.text
+
+
+def _tells(page: str, pem: str) -> bool:
+    """Return whether a line of the PEM block's content is in the page."""
+    lines = [line for line in pem.splitlines() if line and not line.startswith("-----")]
+    return any(line in page for line in lines)
