@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import stat
 from collections.abc import Iterator, Mapping
+
+from sqlalchemy.engine import make_url
 
 from dirclient.client import DirectoryClient
 from dirclient.errors import Misconfigured
@@ -14,6 +19,9 @@ from kerauno.errors import ConfigurationError, DatabaseUnavailable, KeyProblem
 from kerauno.sealed import Sealer
 from kerauno.tables import Directory
 
+_OTHERS = 0o007
+_GROUP_AND_OTHERS = 0o077
+
 
 def faults(environ: Mapping[str, str]) -> list[str]:
     """One line for each fault, with its remedy. Empty: nothing was found."""
@@ -21,6 +29,7 @@ def faults(environ: Mapping[str, str]) -> list[str]:
     settings = _settings(environ, found)
     if settings is None:
         return found
+    found += _of_files(settings, environ)
     sealer = _sealer(settings, found)
     database = Database(settings.database_url)
     try:
@@ -50,6 +59,33 @@ def _settings(environ: Mapping[str, str], found: list[str]) -> Settings | None:
         return load(rest)
     except ConfigurationError:
         return None
+
+
+def _of_files(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
+    """Files that hold secrets and can be read by users of this machine who must not."""
+    url = make_url(settings.database_url)
+    config = environ.get(f"{PREFIX}CONFIG", "")
+    secrets: list[tuple[str, str, int]] = [
+        ("KERBEROS_KEYTAB", settings.kerberos_keytab.removeprefix("FILE:"), _OTHERS),
+        ("METRICS_TOKEN_FILE", settings.metrics_token_file, _OTHERS),
+    ]
+    if url.get_backend_name() == "sqlite":
+        files = (f"{url.database}{suffix}" for suffix in ("", "-wal", "-shm"))
+        secrets += [("DATABASE_URL", file, _GROUP_AND_OTHERS) for file in files]
+    elif url.password and not environ.get(f"{PREFIX}DATABASE_URL"):
+        secrets.append(("CONFIG", config, _OTHERS))
+    for name, path, forbidden in secrets:
+        try:
+            mode = os.stat(path).st_mode
+        except OSError:
+            continue  # not there, or told where it is opened
+        if mode & forbidden:
+            who = "others" if forbidden == _OTHERS else "its group or others"
+            right = stat.S_IMODE(mode) & ~forbidden
+            yield (
+                f"{PREFIX}{name}: {path} holds secrets and can be read or changed by {who}. "
+                f"Run: chmod {right:o} {shlex.quote(path)}"
+            )
 
 
 def _sealer(settings: Settings, found: list[str]) -> Sealer | None:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import click
 
 from kerauno.config import Settings, load
+from kerauno.core_dumps import forbid_core_dumps
 from kerauno.db import Database
 from kerauno.errors import (
     ConfigurationError,
@@ -73,6 +74,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run, and say what went wrong in words, never in a traceback."""
+        forbid_core_dumps()
         try:
             return self._run(ctx)
         except click.ClickException as error:

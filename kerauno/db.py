@@ -17,7 +17,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,7 @@ class Database:
                 hide_parameters=True,  # an error's words end in the log
                 connect_args={"timeout": LOCK_SECONDS, "check_same_thread": False},
             )
+            event.listen(engine, "do_connect", _make_private)
             event.listen(engine, "connect", _set_up_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
         else:
@@ -228,9 +229,24 @@ def _driver_url(url: str) -> URL:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         if parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return parsed.set(drivername="sqlite+pysqlite")
     return parsed.set(drivername="postgresql+psycopg")
+
+
+def _make_private(_dialect: Any, _record: Any, args: list[Any], _options: Any) -> None:
+    """Make a missing SQLite file readable by its owner alone, whatever the umask.
+
+    SQLite gives the files beside it (-wal, -shm) the mode of the database.
+    """
+    if args[0].startswith("file:"):
+        return  # an address with settings of its own, for whoever knows what they do
+    with suppress(OSError):  # it is there, or opening it says what is wrong
+        descriptor = os.open(args[0], os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +91,64 @@ def test_a_key_file_at_fault_is_said(installation: Installation, fault: str) -> 
     assert done.returncode == 1
     assert "secret.key" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_files_with_secrets_that_others_can_read_are_told(fresh: Installation) -> None:
+    settings = fresh.folder / "kerauno.toml"
+    settings.write_text('database_url = "postgresql://kerauno:Canary-7@127.0.0.1:1/kerauno"\n')
+    files = [fresh.folder / name for name in ("keytab", "metrics.token", "kerauno.db")]
+    for file in files:
+        file.write_text("0123456789abcdef" if file.suffix == ".token" else "")
+    for file in (settings, *files):
+        file.chmod(0o644)
+    fresh.environ |= {
+        "KERAUNO_KERBEROS_KEYTAB": str(files[0]),
+        "KERAUNO_METRICS_TOKEN_FILE": str(files[1]),
+    }
+    told = fresh.run("authsvc", "check").stderr
+    assert f"KERAUNO_DATABASE_URL: {files[2]} holds secrets" in told
+    assert f"Run: chmod 600 {files[2]}" in told
+    assert f"Run: chmod 640 {files[0]}" in told
+    assert f"Run: chmod 640 {files[1]}" in told
+
+    fresh.environ["KERAUNO_CONFIG"] = str(settings)
+    del fresh.environ["KERAUNO_DATABASE_URL"]
+    told = fresh.run("authsvc", "check").stderr
+    assert f"Run: chmod 640 {settings}" in told
+    assert "Canary-7" not in told
+    for file, mode in ((settings, 0o640), (files[0], 0o640), (files[1], 0o600), (files[2], 0o600)):
+        file.chmod(mode)
+    assert "chmod" not in fresh.run("authsvc", "check").stderr
+
+
+def test_no_process_of_the_product_leaves_a_core_dump(installation: Installation) -> None:
+    probe = (
+        "import ctypes, resource;from kerauno.core_dumps import forbid_core_dumps as forbid;"
+        "look = lambda: (ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), "
+        "resource.getrlimit(resource.RLIMIT_CORE)[0] == 0);"
+        "resource.setrlimit(resource.RLIMIT_CORE, (1024, resource.RLIM_INFINITY));"
+        "before = look(); forbid(); print(before, look())"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed == "(1, False) (0, True)\n"
+
+    web = installation.start().server
+    assert web is not None
+    sync = installation.spawn("syncsvc", "serve", log="sync.log")
+    for service in (web, sync):
+        limits = Path(f"/proc/{service.pid}/limits")
+        service.wait_for(lambda file=limits: _core_limits(file) == ["0", "0"])  # type: ignore[misc]
+        if os.geteuid():  # what is not dumpable belongs to root
+            assert limits.stat().st_uid == 0
+    sync.stop()
+
+
+def _core_limits(limits: Path) -> list[str]:
+    """Return the soft and the hard limit of core dumps."""
+    line = next(each for each in limits.read_text().splitlines() if "core file" in each)
+    return line.split()[4:6]
 
 
 def test_a_rotated_key_opens_what_was_sealed_before(installation: Installation) -> None:

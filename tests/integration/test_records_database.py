@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import threading
 import traceback
 from contextlib import closing
@@ -34,6 +35,34 @@ def test_a_write_is_whole_or_nothing(database: Database) -> None:
     with database.read() as s:
         assert s.execute(select(func.count()).select_from(User)).scalar_one() == 0
         assert s.execute(select(func.count()).select_from(Attempt)).scalar_one() == 0
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_a_new_database_file_is_its_owners_alone(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        path = tmp_path / "var" / "kerauno.db"
+        database = Database(f"sqlite:///{path}")
+        migrations.upgrade(database)
+        with database.write() as s:
+            add_user(s, "john.doe")
+        (tmp_path / "plain").touch()
+    finally:
+        os.umask(before)
+    files = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert files == dict.fromkeys(("kerauno.db", "kerauno.db-wal", "kerauno.db-shm"), 0o600)
+    assert stat.S_IMODE((tmp_path / "plain").stat().st_mode) == 0o666 & ~umask  # it could be open
+    database.close()
+
+
+def test_the_mode_that_an_operator_gave_a_database_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "kerauno.db"
+    path.touch()
+    path.chmod(0o640)
+    database = Database(f"sqlite:///{path}")
+    migrations.upgrade(database)
+    database.close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 _NEW_ATTEMPT = Statement(
