@@ -273,7 +273,7 @@ class TestWhatWasRefusedAsSecret:
         answer = site.client().post("/console/clients/new", data=data)
         assert answer.status_code == 422
         assert "The keys are private: an app keeps those to itself." in answer.text
-        assert key["d"] not in answer.text
+        assert str(key["d"]) not in answer.text
         assert "https://app.company.com/cb" in answer.text
 
 
