@@ -36,10 +36,9 @@ def create_app(collaborators: Services) -> Flask:
     app.wsgi_app = Entry(  # type: ignore[method-assign]
         app.wsgi_app, collaborators, cookie=cookie_for(settings), max_length=BODY_LIMIT
     )
-    if settings.trusted_proxies:
-        app.wsgi_app = Proxies(  # type: ignore[method-assign]
-            app.wsgi_app, settings.trusted_proxies
-        )
+    app.wsgi_app = Proxies(  # type: ignore[method-assign]
+        app.wsgi_app, settings.trusted_proxies, header=settings.proxy_header
+    )
     setup_security(app, public_url=settings.public_url)
     setup_sessions(app, settings)
     setup_errors(app)

@@ -20,6 +20,11 @@ signins = Counter("kerauno_signins_total", "Sign-in attempts by what they came t
 signin_seconds = Histogram(
     "kerauno_signin_seconds", "Time that trying a sign-in took.", buckets=_BUCKETS
 )
+refused_addresses = Counter(
+    "kerauno_client_addresses_refused_total",
+    "Addresses that a trusted proxy reported and that could not be used, by why.",
+    ("reason",),
+)
 checks = Counter("kerauno_session_checks_total", "Forward-auth checks by answer.", ("answer",))
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

@@ -124,8 +124,7 @@ class Silent:
             address = ipaddress.ip_address(request.remote_addr or "")
         except ValueError:
             return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        return not self._networks or any((mapped or address) in one for one in self._networks)
+        return not self._networks or any(address in network for network in self._networks)
 
     def try_ticket(self, form: Callable[[], ResponseReturnValue]) -> ResponseReturnValue:
         """Sign in by the ticket of the request; without one ask for it, showing the form."""

@@ -35,6 +35,7 @@ class Settings(BaseModel):
     secret_key_file: Path = Path("var/secret.key")
     public_url: str = "http://localhost:8000"
     trusted_proxies: int = Field(default=0, ge=0, le=10)
+    proxy_header: Literal["auto", "x-forwarded-for", "forwarded"] = "auto"
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
@@ -146,6 +147,7 @@ _REMEDIES = {
     "kerberos_keytab": "Give the path of the service's keytab, or leave it empty.",
     "kerberos_networks": "Give networks such as 10.0.0.0/8, 192.168.1.0/24, or leave it empty.",
     "metrics_token_file": "Make one with `openssl rand -hex 32`, or leave the setting empty.",
+    "proxy_header": "Name the header that the proxies write: x-forwarded-for or forwarded.",
     "trusted_proxies": "Count the reverse proxies in front of the service: 0 to 10.",
 }
 

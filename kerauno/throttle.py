@@ -13,9 +13,7 @@ password forgives what came before it, and nothing that came while it was under 
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import math
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,14 +34,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
+from kerauno.addresses import network
 from kerauno.db import Database
 from kerauno.errors import Throttled
 from kerauno.hot import Hot, Statement, of
 from kerauno.keys import lookup_key
 from kerauno.tables import Attempt, UtcDateTime
 
-_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _UNKNOWN_THRESHOLD = 4  # assumed while the domain's is not known: three attempts
 _MARGIN = timedelta(minutes=1)  # between this clock and the domain's, and a slow bind's answer
 
@@ -107,17 +104,7 @@ def account_key(*, guid: str | None = None, user_id: int | None = None, typed: s
 
 def address_key(address: str) -> str:
     """Under which an address is counted: IPv4 as it is, IPv6 by its /64, as one site has it."""
-    if _IPV4.fullmatch(address):
-        return f"addr:{address}"
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return f"addr:{address[:64]}"
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return f"addr:{parsed.ipv4_mapped}"
-        return f"addr:{ipaddress.ip_network((parsed, 64), strict=False)}"
-    return f"addr:{parsed}"
+    return f"addr:{network(address)}"
 
 
 _NOW = bindparam("now", type_=UtcDateTime())
