@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from flask import Flask, Response, current_app, redirect, render_template, request
@@ -22,13 +22,13 @@ from authsvc.outcomes import (
 )
 from authsvc.security import allow_form_targets, safe_next
 from authsvc.services import services
-from authsvc.sessions import cookie_name, current, give_cookie, take_cookie
+from authsvc.sessions import cookie_name, current, give_cookies, take_cookie
+from authsvc.signin_records import Admitted
 from authsvc.texts import gettext as _
 from authsvc.texts import retold
 from authsvc.written import waiting
 from kerauno import audit, sessions, users
 from kerauno.errors import InvalidValue
-from kerauno.sessions import NewSession
 
 _log = structlog.get_logger(__name__)
 _RETRY_SECONDS = 10  # when no directory can be asked
@@ -112,6 +112,8 @@ def change_password() -> ResponseReturnValue:
         refused = _replace_local(outcome, new)
         if refused:
             return _password_page(target, attempt.name, faults=refused, status=400)
+        # What browsers were known by ended with the old password.
+        outcome = replace(outcome, user=outcome.user._replace(browser_key=None))
     metrics.signins.labels(type(outcome).__name__).inc()
     return _answer(come_in(services(), attempt, outcome), attempt, target, changing=True)
 
@@ -140,13 +142,13 @@ def new_password_faults(old: str, new: str, again: str) -> dict[str, str]:
 
 
 def _answer(
-    result: NewSession | NoEntry, attempt: Attempt, target: str, *, changing: bool = False
+    result: Admitted | NoEntry, attempt: Attempt, target: str, *, changing: bool = False
 ) -> ResponseReturnValue:
     """The page or the redirect for what a sign-in came to."""
     page = _password_page if changing else _form_page
     match result:
-        case NewSession():
-            return give_cookie(Response(status=303, headers={"Location": target}), result.cookie)
+        case Admitted():
+            return give_cookies(Response(status=303, headers={"Location": target}), result)
         case MustChange():
             notice = _must_change(expired=result.expired)
             return _password_page(target, attempt.name, notice=notice, status=401)

@@ -71,7 +71,9 @@ def setup_front(app: Flask, collaborators: Services, *, plain_form: bool) -> Non
     if not plain_form:
         return
     headers = SecureHeaders(app.wsgi_app, secure=settings.secure).added
-    form = PlainForm(app.wsgi_app, app, collaborators.directories, headers)
+    form = PlainForm(
+        app.wsgi_app, app, collaborators.directories, headers, cookie=cookie_for(settings)
+    )
     app.wsgi_app = form  # type: ignore[method-assign]
     app.answers_at_once = lambda asked: (  # type: ignore[attr-defined]
         form.is_at_hand(asked) or front.is_at_hand(asked)

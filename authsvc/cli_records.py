@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import click
-from sqlalchemy.orm import Session
 
 from authsvc.command import Commands
-from kerauno import audit, leaving, listing, sealed, throttle, users
+from kerauno import audit, leaving, listing, sealed, throttle, throttles, users
 from kerauno import sessions as session_records
 from kerauno.clock import utc_now
 from kerauno.command import Tools, json_option, pass_tools, password_line, print_json, say
-from kerauno.tables import Link, User
+from kerauno.tables import User
 from kerauno.users import NewUser
 from kerauno.values import ROLES
 
@@ -160,9 +159,12 @@ def attempts() -> None:
 def clear(tools: Tools, who: str) -> None:
     """Let a user (EMAIL) or an address start anew."""
     with tools.database.write() as s:
-        keys = [throttle.address_key(who)] if "@" not in who else _account_keys(s, who)
-        for one in keys:
-            throttle.clear(s, one)
+        if "@" in who:
+            keys = throttles.keys_of_user(s, users.by_email(s, who))
+        else:
+            keys = [throttle.address_key(who)]
+        for key in keys:
+            throttle.clear(s, key)
         audit.append(s, "attempts-cleared", now=utc_now(), outcome="ok", actor=ACTOR)
     say(f"{who} may try again.")
 
@@ -194,11 +196,3 @@ def _create(tools: Tools, new: NewUser) -> User:
             detail={"email": made.email, "role": made.role},
         )
     return made
-
-
-def _account_keys(s: Session, email: str) -> list[str]:
-    """Every key under which this user's attempts may be counted."""
-    owner = users.by_email(s, email)
-    link = s.get(Link, owner.id)
-    keys = [throttle.account_key(user_id=owner.id)]
-    return [throttle.account_key(guid=link.guid), *keys] if link else keys

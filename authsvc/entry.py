@@ -20,8 +20,9 @@ from authsvc.outcomes import Attempt, NoEntry, NotLetIn, Outcome, Reason, Right,
 from authsvc.posted import posted
 from authsvc.security import is_cross_site, safe_next
 from authsvc.services import Services
+from authsvc.signin_records import Admitted
 from kerauno.errors import InvalidValue, NotFound
-from kerauno.sessions import NewSession
+from kerauno.known_browsers import LASTS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -36,7 +37,7 @@ class Tried:
 
     attempt: Attempt
     target: str
-    result: NewSession | NoEntry
+    result: Admitted | NoEntry
 
 
 class Entry:
@@ -66,10 +67,10 @@ class Entry:
             found = self._try(environ)
         except Exception as error:  # the view raises it, where errors get their page
             found = error
-        if isinstance(found, Tried) and isinstance(found.result, NewSession):
-            cookie = cookie_field(self._cookie, found.result.cookie, secure=self._secure)
+        if isinstance(found, Tried) and isinstance(found.result, Admitted):
             target = found.target if found.target == "/" else iri_to_uri(found.target)
-            headers = [("Location", target), ("Set-Cookie", cookie), ("Content-Length", "0")]
+            cookies = cookie_fields(self._cookie, found.result, secure=self._secure)
+            headers = [("Location", target), ("Content-Length", "0"), *cookies]
             start_response("303 See Other", headers)
             return ()
         environ[_TRIED] = found
@@ -97,15 +98,16 @@ def tried(environ: dict[str, Any]) -> Tried:
 
 
 def attempt_of(environ: WSGIEnvironment, cookie: str, name: str, password: str) -> Attempt:
-    """What this request tries; `cookie` is the session cookie's name."""
-    held = ""
-    if "HTTP_COOKIE" in environ:
-        held = Request(environ, populate_request=False).cookies.get(cookie, "")
+    """What this request tries; `cookie` is the session cookie's name, empty to read none."""
+    held = known = ""
+    if cookie and "HTTP_COOKIE" in environ:
+        cookies = Request(environ, populate_request=False).cookies
+        held, known = cookies.get(cookie, ""), cookies.get(known_cookie_for(cookie), "")
     address = environ.get("REMOTE_ADDR") or ""
-    return Attempt(name, password, address, environ.get("HTTP_USER_AGENT", "")[:255], held)
+    return Attempt(name, password, address, environ.get("HTTP_USER_AGENT", "")[:255], held, known)
 
 
-def come_in(held: Services, attempt: Attempt, outcome: Outcome) -> NewSession | NoEntry:
+def come_in(held: Services, attempt: Attempt, outcome: Outcome) -> Admitted | NoEntry:
     """Act on a proven password: a session. What else an attempt came to stays as it is."""
     if not isinstance(outcome, Right):
         return outcome
@@ -130,3 +132,25 @@ def come_in(held: Services, attempt: Attempt, outcome: Outcome) -> NewSession | 
 def cookie_field(name: str, token: str, *, secure: bool) -> str:
     """`Set-Cookie` for the session's token: url-safe letters, nothing to escape."""
     return f"{name}={token}; HttpOnly; Path=/; SameSite=Lax{'; Secure' if secure else ''}"
+
+
+def known_cookie_for(cookie: str) -> str:
+    """The name of the cookie by which a browser is known, after that of the session's own."""
+    return f"{cookie}-known"
+
+
+def known_cookie_field(cookie: str, value: str, *, secure: bool) -> str:
+    """`Set-Cookie` for what `kerauno.known_browsers` made; `cookie` is the session cookie's name.
+
+    No other site's link or form needs it, so it is sent with none (SameSite=Strict).
+    """
+    flags = f"Max-Age={int(LASTS.total_seconds())}; HttpOnly; Path=/; SameSite=Strict"
+    return f"{known_cookie_for(cookie)}={value}; {flags}{'; Secure' if secure else ''}"
+
+
+def cookie_fields(cookie: str, made: Admitted, *, secure: bool) -> list[tuple[str, str]]:
+    """The fields of an answer that opens a session."""
+    return [
+        ("Set-Cookie", cookie_field(cookie, made.session.cookie, secure=secure)),
+        ("Set-Cookie", known_cookie_field(cookie, made.known, secure=secure)),
+    ]

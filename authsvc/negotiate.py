@@ -24,7 +24,8 @@ from flask.typing import ResponseReturnValue
 
 from authsvc.security import safe_next
 from authsvc.services import Services, lifetime_for, services
-from authsvc.sessions import cookie_name, give_cookie
+from authsvc.sessions import cookie_name, give_cookies, known_cookie
+from authsvc.signin_records import Admitted
 from kerauno import audit, sessions, signin
 from kerauno.config import Settings
 from kerauno.errors import ConfigurationError, SettingFault
@@ -210,11 +211,12 @@ def _come_in(user: SignInUser, accepted: Accepted) -> ResponseReturnValue:
             address=address,
             detail={"method": "kerberos"},
         )
+        known = held.records.remember(h, known_cookie(), user)
     response = redirect(safe_next(request.args.get("next")), 303)
     if accepted.answer:
         proof = base64.b64encode(accepted.answer).decode("ascii")
         response.headers["WWW-Authenticate"] = f"Negotiate {proof}"
-    return give_cookie(response, made.cookie)  # type: ignore[arg-type]
+    return give_cookies(response, Admitted(made, known))  # type: ignore[arg-type]
 
 
 def _to_form() -> Response:

@@ -21,6 +21,7 @@ class Attempt:
     address: str
     user_agent: str = ""
     cookie: str = field(default="", repr=False)  # of the session that the browser has already
+    known: str = field(default="", repr=False)  # by which the browser is known, for some people
 
 
 class Reason(enum.StrEnum):
@@ -47,6 +48,7 @@ class Reason(enum.StrEnum):
     MUST_CHANGE = "must_change_password"
     UNAVAILABLE = "directory_unavailable"
     MISCONFIGURED = "directory_misconfigured"
+    USED_UP = "attempts_used_up"  # under other names of the same person
 
 
 class Settled(enum.Enum):

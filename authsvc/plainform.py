@@ -1,7 +1,7 @@
 """The sign-in form as nearly every browser gets it, answered in front of Flask.
 
-A browser that brings nothing along, no cookie and no query, gets a page that says nothing about
-anyone: it is rendered once for each language and handed out as it is.
+A browser that brings nothing along, no query and no cookie but the one it is known by, gets a page
+that says nothing about anyone: it is rendered once for each language and handed out as it is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from authsvc.directories import Directories
-from authsvc.entry import FORM
+from authsvc.entry import FORM, known_cookie_for
 from authsvc.texts import Language, Languages, speaking
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ _AT_HAND = "kerauno.at_hand"
 
 
 class PlainForm:
-    """Answers `GET /login` without cookie and query; everything else it passes on."""
+    """Answers `GET /login` without session and query; everything else it passes on.
+
+    `cookie` is the session cookie's name.
+    """
 
     def __init__(
         self,
@@ -32,8 +35,11 @@ class PlainForm:
         app: Flask,
         directories: Directories,
         headers: Callable[[Headers], Headers],
+        *,
+        cookie: str,
     ) -> None:
         self._behind = behind
+        self._known = f"{known_cookie_for(cookie)}="
         self._template = app.jinja_env.get_or_select_template("login.html")
         self._directories = directories
         self._headers = headers([("Content-Type", "text/html; charset=utf-8")])
@@ -44,7 +50,7 @@ class PlainForm:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """WSGI."""
-        if not _is_plain(environ):
+        if not self._is_plain(environ):
             return self._behind(environ, start_response)
         wanted = self._languages.for_browser(environ.get("HTTP_ACCEPT_LANGUAGE", ""))
         page = self.page(wanted, look=_AT_HAND not in environ)
@@ -53,7 +59,7 @@ class PlainForm:
 
     def is_at_hand(self, environ: WSGIEnvironment) -> bool:
         """Whether this request is answered here, and nothing has to be asked for that."""
-        if not (_is_plain(environ) and self._rendered and self._directories.names_are_known()):
+        if not (self._is_plain(environ) and self._rendered and self._directories.names_are_known()):
             return False
         environ[_AT_HAND] = True
         return True
@@ -73,11 +79,12 @@ class PlainForm:
             page = self._rendered[bare_names, wanted.code] = text.encode()
         return page
 
-
-def _is_plain(environ: WSGIEnvironment) -> bool:
-    return (
-        environ["PATH_INFO"] == FORM
-        and environ["REQUEST_METHOD"] == "GET"
-        and not environ.get("QUERY_STRING")
-        and "HTTP_COOKIE" not in environ
-    )
+    def _is_plain(self, environ: WSGIEnvironment) -> bool:
+        if (
+            environ["PATH_INFO"] != FORM
+            or environ["REQUEST_METHOD"] != "GET"
+            or environ.get("QUERY_STRING")
+        ):
+            return False
+        cookies: str = environ.get("HTTP_COOKIE", "")
+        return not cookies or (cookies.startswith(self._known) and ";" not in cookies)

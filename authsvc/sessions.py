@@ -19,9 +19,10 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user
 from werkzeug.exceptions import Forbidden, Unauthorized
 
-from authsvc.entry import cookie_field
+from authsvc.entry import cookie_fields, known_cookie_field, known_cookie_for
 from authsvc.errors import is_api
 from authsvc.services import lifetime_for, services
+from authsvc.signin_records import Admitted
 from kerauno import sessions as records
 from kerauno.config import Settings
 from kerauno.errors import DatabaseUnavailable
@@ -89,11 +90,24 @@ def current() -> Me | None:
     return current_user.me if current_user.is_authenticated else None
 
 
-def give_cookie(response: Response, token: str) -> Response:
-    """Put the session's token into the browser's keeping."""
-    cookie = cookie_field(cookie_name(), token, secure=services().settings.secure)
-    response.headers.add("Set-Cookie", cookie)
+def give_cookies(response: Response, made: Admitted) -> Response:
+    """Put the session's token, and what the browser is known by, into its keeping."""
+    secure = services().settings.secure
+    for name, field in cookie_fields(cookie_name(), made, secure=secure):
+        response.headers.add(name, field)
     return response
+
+
+def give_known_cookie(response: Response, value: str) -> Response:
+    """Have the browser keep what it is known by."""
+    field = known_cookie_field(cookie_name(), value, secure=services().settings.secure)
+    response.headers.add("Set-Cookie", field)
+    return response
+
+
+def known_cookie() -> str:
+    """What the browser of this request is known by."""
+    return request.cookies.get(known_cookie_for(cookie_name()), "")
 
 
 def take_cookie(response: Response) -> Response:

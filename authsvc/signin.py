@@ -1,11 +1,15 @@
 """Whether somebody may sign in: a pure decision over ports.
 
-    throttle → which user → directory or local → admission → outcome
+    which user → throttle → directory or local → admission → outcome
 
 Unknown name, wrong password and no access are one outcome, `NotLetIn`, with the same words, and
 `authsvc.pace` gives them the same time; a name that has no account to ask about costs a decoy bind
 as nobody, which locks nobody out. Only who proved the password learns more: that it has expired or
 must be changed. `CannotAsk` says that nobody's password could be checked just now.
+
+The throttle tells nobody who exists, either. It counts every spelling of a name on one key, real or
+invented. A person's own key, which all their names share, is never the reason of `TooMany`: where
+only that is used up, the attempt is refused as a wrong password is, without asking.
 
 The rules, in the order in which they hold:
 
@@ -50,7 +54,7 @@ from kerauno.errors import KeyProblem, Throttled
 from kerauno.keys import lookup_key
 from kerauno.passwords import password_is
 from kerauno.signin import SignInUser
-from kerauno.throttle import Budget, Slot, account_key
+from kerauno.throttle import Budget, Slot, name_key, person_key
 
 
 class Directories(Protocol):
@@ -85,8 +89,11 @@ class Records(Protocol):
     def held_out(self, directory_id: int, guid: Guid) -> bool:
         """Whether an administrator keeps this person from being linked."""
 
-    def take(self, account: str, address: str, budget: Budget) -> Slot:
-        """Let one attempt through. Raises Throttled."""
+    def is_known(self, attempt: Attempt, user: SignInUser) -> bool:
+        """Whether this user has signed in before in the browser of this attempt."""
+
+    def take(self, account: str, person: str, address: str, budget: Budget, *, known: bool) -> Slot:
+        """Let one attempt through; `known` is of a known browser. Raises Throttled."""
 
     def give_back(self, slot: Slot) -> None:
         """Nothing was asked: the attempt does not count."""
@@ -121,6 +128,14 @@ class _Case(NamedTuple):
     def under_way(self, slot: Slot) -> _Case:
         """This attempt, let through."""
         return _Case(self.attempt, self.login, self.user, self.directory, self.fault, slot)
+
+
+class _UsedUp(Exception):
+    """The person's attempts are used up under other names; `case` goes on as nobody's."""
+
+    def __init__(self, case: _Case) -> None:
+        super().__init__()
+        self.case = case
 
 
 class SignIn:
@@ -193,11 +208,16 @@ class SignIn:
         except errors.DirectoryError as why:
             return self._cannot_ask(case, why)
         user = case.user
-        if user is not None and user.guid is not None:
-            return self._linked(case, user)
-        if user is not None and user.password_hash is not None:
-            return self._local(case, user)
-        return self._unlinked(case)
+        try:
+            if user is not None and user.guid is not None:
+                return self._linked(case, user)
+            if user is not None and user.password_hash is not None:
+                return self._local(case, user)
+            return self._unlinked(case)
+        except _UsedUp as full:
+            if full.case.directory is None:
+                return self._refuse(full.case, Reason.USED_UP)
+            return self._as_nobody(full.case, Reason.USED_UP)
 
     @staticmethod
     def _without_namesake(case: _Case, login: Login) -> _Case:
@@ -219,17 +239,30 @@ class SignIn:
     def _directory_of(self, right: Right) -> OpenDirectory | None:
         return self._find_directory(right.user)[0]
 
-    def _take(self, case: _Case, key: str) -> _Case:
+    def _take(self, case: _Case, person: str = "") -> _Case:
+        """Let the attempt through, for its name and the person. Raises Throttled, _UsedUp."""
+        attempt, user = case.attempt, case.user
+        account = name_key(case.login.name if case.login else attempt.name[:512])
+        if hollow(attempt.password):  # no guess, of which no directory hears: counted apart
+            account, person = f"{account} hollow", ""
         budget = self._budgets.of(case.directory)
-        if hollow(case.attempt.password):  # no guess, of which no directory hears: counted apart
-            key = f"{key} hollow"
-        return case.under_way(self._records.take(key, case.attempt.address, budget))
+        known = user is not None and self._records.is_known(attempt, user)
+        if known:
+            budget = budget.with_reserve()
+        try:
+            slot = self._records.take(account, person, attempt.address, budget, known=known)
+        except Throttled as full:
+            if full.scope != "person":
+                raise
+            slot = self._records.take(account, "", attempt.address, budget, known=known)
+            raise _UsedUp(case.under_way(slot)) from full
+        return case.under_way(slot)
 
     # -- the ways to prove a password
 
     def _linked(self, case: _Case, user: SignInUser) -> Outcome:
         assert user.guid is not None
-        case = self._take(case, account_key(guid=user.guid))
+        case = self._take(case, person_key(guid=user.guid))
         if case.directory is None:
             return self._cannot_ask(case, case.fault)
         if not user.active or user.blocked:
@@ -238,7 +271,7 @@ class SignIn:
         return self._ask(case, case.directory, user, identity)
 
     def _local(self, case: _Case, user: SignInUser) -> Outcome:
-        case = self._take(case, account_key(user_id=user.user_id))
+        case = self._take(case, person_key(user_id=user.user_id))
         if not password_is(user.password_hash, case.attempt.password):
             return self._refuse(case, Reason.WRONG_PASSWORD, Settled.WRONG, local=True)
         if not user.active or user.blocked:
@@ -250,8 +283,7 @@ class SignIn:
     def _unlinked(self, case: _Case) -> Outcome:
         """Nobody is linked by this name: the first sign-in of a user, or no user at all."""
         user, directory = case.user, case.directory
-        key = account_key(user_id=user.user_id if user else None, typed=case.attempt.name)
-        case = self._take(case, key)
+        case = self._take(case)
         if directory is None:
             if case.fault:
                 return self._cannot_ask(case, case.fault)
@@ -271,7 +303,7 @@ class SignIn:
             return self._cannot_ask(case, why)
 
     def _first_time(self, case: _Case, directory: OpenDirectory) -> Outcome:
-        """Find the one account of this user. The password's slot is counted by the account."""
+        """Find the one account of this user, for whom the password then counts."""
         assert case.login is not None
         assert case.slot is not None
         user = case.user
@@ -290,7 +322,7 @@ class SignIn:
         slot = case.slot
         assert slot is not None
         self._records.give_back(slot)
-        case = self._take(case, account_key(guid=person.guid))
+        case = self._take(case, person_key(guid=person.guid))
         outcome = self._ask(case, directory, user, Identity(person.guid, person.dn))
         if user.role == "admin" and isinstance(outcome, (Right, MustChange)):
             self._records.propose(user, directory.id, person.guid)
@@ -341,7 +373,7 @@ class SignIn:
 
     def _not_a_name(self, attempt: Attempt, why: str) -> Outcome:
         case = _Case(attempt, None, None, None, "")
-        case = self._take(case, account_key(typed=attempt.name[:512]))
+        case = self._take(case)
         return self._refuse(case, Reason.NOT_A_NAME, note=why)
 
     def _refuse(

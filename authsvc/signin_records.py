@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from authsvc.outcomes import Attempt, Reason, Right, Settled
 from dirclient.login import InvalidLogin, parse
 from dirclient.model import Guid, Login
-from kerauno import audit, links, sessions, signin, throttle
+from kerauno import audit, known_browsers, links, sessions, signin, throttle
 from kerauno.config import Settings
 from kerauno.db import Database
 from kerauno.errors import InvalidValue, NotFound
@@ -22,9 +22,18 @@ from kerauno.throttle import Budget, Slot
 EVENT = "sign-in"
 LINKED_EVENT = "link"
 PROPOSED_EVENT = "link-proposed"
+_WITHOUT_LIMIT = throttle.address_budget(2**31 - 1, timedelta(minutes=10))
 _SHOWN = 2  # characters of an unknown name that the audit keeps
 # What follows an @ may as well be the rest of a password.
 _DOMAIN = re.compile(r"([a-z0-9-]+\.)+[a-z]{2,}", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A session just opened, and the cookie by which its browser is known."""
+
+    session: NewSession
+    known: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +76,22 @@ class SignInRecords:
         with self.database.read() as s:
             return guid in links.held_out(s, directory_id)
 
-    def take(self, account: str, address: str, budget: Budget) -> Slot:
+    def is_known(self, attempt: Attempt, user: SignInUser) -> bool:
         """See `Records`."""
+        return bool(attempt.known) and known_browsers.is_known(
+            attempt.known, user.user_id, user.browser_key, self.now()
+        )
+
+    def take(self, account: str, person: str, address: str, budget: Budget, *, known: bool) -> Slot:
+        """See `Records`. Who shares a known browser's address cannot keep it out, either."""
         return throttle.take(
             self.database,
             account,
             throttle.address_key(address),
             budget,
-            self.by_address,
+            _WITHOUT_LIMIT if known else self.by_address,
             self.now(),
+            person=person,
         )
 
     def give_back(self, slot: Slot) -> None:
@@ -130,7 +146,7 @@ class SignInRecords:
                 guid=guid,
             )
 
-    def admit(self, attempt: Attempt, right: Right, *, session: bool = True) -> NewSession | None:
+    def admit(self, attempt: Attempt, right: Right, *, session: bool = True) -> Admitted | None:
         """Act on a proven password in one transaction: settle, link where due, open the session.
 
         Raises InvalidValue or NotFound when the link cannot be made any more; then the attempt
@@ -162,7 +178,7 @@ class SignInRecords:
 
     def _admit(
         self, hot: Hot, attempt: Attempt, right: Right, now: datetime, *, session: bool
-    ) -> NewSession | None:
+    ) -> Admitted | None:
         throttle.succeed(hot, right.slot)
         audit.append(
             hot,
@@ -177,7 +193,7 @@ class SignInRecords:
         )
         if not session:
             return None
-        return sessions.create(
+        made = sessions.create(
             hot,
             right.user.user_id,
             method=right.method,
@@ -187,6 +203,12 @@ class SignInRecords:
             user_agent=attempt.user_agent,
             instead_of=attempt.cookie,
         )
+        return Admitted(made, self.remember(hot, attempt.known, right.user))
+
+    def remember(self, hot: Hot, cookie: str, user: SignInUser) -> str:
+        """Return the cookie by which this browser is known for this user from now on."""
+        key = user.browser_key or known_browsers.key_for(hot, user.user_id)
+        return known_browsers.renewed(cookie, user.user_id, key, self.now())
 
     def _settle(self, hot: Hot, slot: Slot, settled: Settled) -> None:
         if settled is Settled.RIGHT:

@@ -13,10 +13,17 @@ from werkzeug.exceptions import NotFound
 from authsvc import own
 from authsvc.browsers import browser_name
 from authsvc.services import services
-from authsvc.sessions import Me, me, require_user, take_cookie
+from authsvc.sessions import (
+    Me,
+    give_known_cookie,
+    known_cookie,
+    me,
+    require_user,
+    take_cookie,
+)
 from authsvc.texts import N_, gettext
 from authsvc.written import ago
-from kerauno import audit, links, listing, numbers, sessions
+from kerauno import audit, known_browsers, links, listing, numbers, sessions
 from kerauno.tables import WebSession
 
 PHONE_BOOK_LINES = 500
@@ -81,12 +88,15 @@ def end_session(handle: str) -> ResponseReturnValue:
 
 @require_user
 def end_other_sessions() -> ResponseReturnValue:
-    """End all of one's sessions but this one."""
+    """End all of one's sessions but this one; no other browser is known any more."""
     person, held = me(), services()
     with held.database.write() as s:
         count = sessions.end_others(s, person.user_id, person.session_id)
+        known_browsers.end_all(s, [person.user_id])
+        key = known_browsers.key_for(s, person.user_id)
         _note(s, person, "sessions-ended", {"count": count})
-    return redirect("/?done=sessions", 303)
+    known = known_browsers.renewed(known_cookie(), person.user_id, key, held.now())
+    return give_known_cookie(redirect("/?done=sessions", 303), known)  # type: ignore[arg-type]
 
 
 @require_user

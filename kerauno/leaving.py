@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
+from kerauno import known_browsers
 from kerauno.app_access import end_for_users
 from kerauno.tables import WebSession
 
@@ -27,10 +28,10 @@ class Ended:
 def end_access(s: Session, user_ids: Collection[int], now: datetime | None = None) -> Ended:
     """End everything by which these users are signed in, in the caller's transaction.
 
-    Sessions of browsers and every token that apps hold for them; the apps that want to be told
-    are queued for it. Called for leavers, de-synced,
-    blocked and deactivated users, and when a password is replaced. `now` is this instant unless a
-    test says otherwise.
+    Sessions of browsers, what browsers are known by, and every token that apps hold for them; the
+    apps that want to be told are queued for it. Called for leavers, de-synced, blocked and
+    deactivated users, and when a password is replaced. `now` is this instant unless a test says
+    otherwise.
     """
     ids = list(user_ids)
     sessions = 0
@@ -41,4 +42,5 @@ def end_access(s: Session, user_ids: Collection[int], now: datetime | None = Non
             execution_options={"synchronize_session": False},
         )
         sessions += len(gone.all())
+        known_browsers.end_all(s, part)
     return Ended(sessions, end_for_users(s, ids, now))

@@ -30,6 +30,7 @@ class SignInUser(NamedTuple):
     scope: str | None
     directory_version: int | None  # of the linked directory's settings
     login_without_domain: bool | None  # of the linked directory
+    browser_key: str | None = None
 
 
 def _reading(candidates: FromClause) -> Statement:
@@ -51,6 +52,7 @@ def _reading(candidates: FromClause) -> Statement:
             Link.scope,
             Directory.version,
             Directory.login_without_domain,
+            User.browser_key,
         )
         .select_from(candidates)
         .join(User, User.id == candidates.c.id)

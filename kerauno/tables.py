@@ -144,6 +144,7 @@ class User(Base):
     updated_at: Mapped[datetime]
     deactivated_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)
+    browser_key: Mapped[str | None] = mapped_column(String(32))  # see `kerauno.known_browsers`
 
 
 class Number(Base):

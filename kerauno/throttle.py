@@ -4,22 +4,29 @@ An attempt takes a slot *before* the password is tried, in a transaction that co
 however many guesses arrive together, no more are let through than the budget holds. Then it is
 settled as a success, a failure, or given back when nothing was asked.
 
-The account's budget stays below the domain's lockout threshold and counts as AD counts: AD
-forgets wrong passwords when the observation window has passed since the *last* of them
-(MS-ADTS 3.1.1.5.2, lockOutObservationWindow), so the window runs from the last attempt; a right
-password forgives what came before it, and nothing that came while it was under way.
+An attempt counts for the name as it was typed, for the person whom the name means, and for the
+address. All spellings of a name have one key, whether somebody has that name or not, so that the
+throttle does not tell who exists. A person may have several names; their own key keeps the total
+below the domain's lockout threshold.
+
+The person's budget counts as AD counts: AD forgets wrong passwords when the observation window has
+passed since the *last* of them (MS-ADTS 3.1.1.5.2, lockOutObservationWindow), so the window runs
+from the last attempt; a right password forgives what came before it, and nothing that came while
+it was under way. A part of it is reserved for browsers in which the person has signed in before.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     Boolean,
+    ColumnElement,
     Integer,
     Select,
     String,
@@ -27,12 +34,14 @@ from sqlalchemy import (
     case,
     delete,
     func,
+    literal,
     select,
     union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
+from sqlalchemy.types import TypeEngine
 
 from kerauno.addresses import network
 from kerauno.db import Database
@@ -42,26 +51,48 @@ from kerauno.keys import lookup_key
 from kerauno.tables import Attempt, UtcDateTime
 
 _UNKNOWN_THRESHOLD = 4  # assumed while the domain's is not known: three attempts
+_MOST_RESERVED = 3
 _MARGIN = timedelta(minutes=1)  # between this clock and the domain's, and a slow bind's answer
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """`limit` failures within `window`; `rolling` when the window runs from the last attempt."""
+    """`limit` failures within `window`; `rolling` when the window runs from the last attempt.
+
+    `reserved` more are for known browsers: they count on the same key, up to `limit + reserved`.
+    """
 
     limit: int
     window: timedelta
     rolling: bool
+    reserved: int = 0
+
+    def with_reserve(self) -> Budget:
+        """The budget of a known browser."""
+        return replace(self, limit=self.limit + self.reserved, reserved=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One attempt that was let through, to be settled exactly once."""
+    """One attempt that was let through, to be settled exactly once.
+
+    `seen` are the failures of the account before this attempt, `person_seen` those of the person.
+    `person` is empty where no person is meant.
+    """
 
     account: str
     address: str
-    seen: int  # failures of the account before this attempt
+    seen: int
     generation: int
+    person: str = ""
+    person_seen: int = 0
+    person_generation: int = 0
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The keys on which it counts, by scope."""
+        keys = {"account": self.account, "address": self.address}
+        return {**keys, "person": self.person} if self.person else keys
 
 
 def account_budget(
@@ -73,15 +104,19 @@ def account_budget(
 ) -> Budget:
     """The budget of an account whose domain locks at `threshold` failures in `window` seconds.
 
-    One less than the threshold (a threshold of 1 leaves no room, and 1 is given), never more
-    than `most`; three while the threshold is unknown (None); `most` where nothing locks (0: no
-    lockout, or a local user). The window is the domain's and a minute, so that ours ends last.
+    Limit and reserve together are less than the threshold. A third of what is below the
+    threshold is reserved, at least 1 and at most 3; a threshold of 2 leaves no reserve, and one
+    of 1 no room at all, and 1 is given. The limit is never more than `most`. An unknown threshold
+    (None) is taken for 4; 0 means that nothing locks (no lockout, or a local user). The window is
+    the domain's and a minute, so that ours ends last.
     """
     if threshold == 0:
-        return Budget(most, default_window, rolling=True)
-    limit = max(1, min(most, (_UNKNOWN_THRESHOLD if threshold is None else threshold) - 1))
+        return Budget(most, default_window, rolling=True, reserved=_MOST_RESERVED)
+    room = (_UNKNOWN_THRESHOLD if threshold is None else threshold) - 1
+    reserved = min(max(room // 3, 1), _MOST_RESERVED) if room > 1 else 0
+    limit = max(1, min(most, room - reserved))
     length = default_window if window is None else timedelta(seconds=window)
-    return Budget(limit, length + _MARGIN, rolling=True)
+    return Budget(limit, length + _MARGIN, rolling=True, reserved=reserved)
 
 
 def address_budget(limit: int, window: timedelta) -> Budget:
@@ -89,17 +124,15 @@ def address_budget(limit: int, window: timedelta) -> Budget:
     return Budget(limit, window, rolling=False)
 
 
-def account_key(*, guid: str | None = None, user_id: int | None = None, typed: str = "") -> str:
-    """Under which an account is counted: its GUID, else its user, else what was typed.
-
-    The GUID comes first so that every spelling of a name shares one budget.
-    """
-    if guid:
-        return f"guid:{guid}"
-    if user_id is not None:
-        return f"user:{user_id}"
-    digest = hashlib.sha256(lookup_key(typed).encode("utf-8", "surrogatepass")).hexdigest()
+def name_key(name: str) -> str:
+    """Under which a name is counted: the part without a domain, in whatever spelling."""
+    digest = hashlib.sha256(lookup_key(name).encode("utf-8", "surrogatepass")).hexdigest()
     return f"name:{digest}"
+
+
+def person_key(*, guid: str | None = None, user_id: int | None = None) -> str:
+    """Under which a person is counted: their GUID in the directory, else their user."""
+    return f"guid:{guid}" if guid else f"user:{user_id}"
 
 
 def address_key(address: str) -> str:
@@ -108,15 +141,39 @@ def address_key(address: str) -> str:
 
 
 _NOW = bindparam("now", type_=UtcDateTime())
-_ROLLING = bindparam("rolling", type_=Boolean())
+_SCOPES = ("account", "address", "person")
+"""The keys of an attempt, in the order in which they are locked and in which the one that is over
+is named: the person's last, since an attempt may go on without it (see `authsvc.signin`)."""
 
 
-def _taking(dialect: type[sqlite.Insert] | type[postgresql.Insert]) -> Statement:
-    """Count one more pending attempt if the budget allows; gives a row only then."""
+def _by_scope(name: str, kind: TypeEngine[Any], scopes: Sequence[str]) -> ColumnElement[Any]:
+    """The parameter of the key that a row has."""
+    of_scope = [
+        (Attempt.key == bindparam(scope, type_=String()), bindparam(f"{scope}_{name}", type_=kind))
+        for scope in scopes
+    ]
+    return case(*of_scope)
+
+
+def _taking_each(
+    dialect: type[sqlite.Insert] | type[postgresql.Insert], scopes: Sequence[str]
+) -> Statement:
+    """Count one more pending attempt of each key whose budget allows; gives a row for these."""
     new = dialect(Attempt).values(
-        key=bindparam("key"), failures=0, pending=1, generation=0, counted_from=_NOW
+        [
+            {
+                "key": bindparam(scope, type_=String()),
+                "failures": literal(0),
+                "pending": literal(1),
+                "generation": literal(0),
+                "counted_from": _NOW,
+            }
+            for scope in scopes
+        ]
     )
-    over = Attempt.counted_from <= bindparam("over")
+    over = Attempt.counted_from <= _by_scope("since", UtcDateTime(), scopes)
+    rolling = _by_scope("rolling", Boolean(), scopes)
+    limit = _by_scope("limit", Integer(), scopes)
     return Statement(
         new.on_conflict_do_update(
             index_elements=[Attempt.key],
@@ -124,10 +181,10 @@ def _taking(dialect: type[sqlite.Insert] | type[postgresql.Insert]) -> Statement
                 "failures": case((over, 0), else_=Attempt.failures),
                 "pending": case((over, 1), else_=Attempt.pending + 1),
                 "generation": case((over, Attempt.generation + 1), else_=Attempt.generation),
-                "counted_from": case((over | _ROLLING, _NOW), else_=Attempt.counted_from),
+                "counted_from": case((over | rolling, _NOW), else_=Attempt.counted_from),
             },
-            where=over | (Attempt.failures + Attempt.pending < bindparam("limit")),
-        ).returning(Attempt.failures, Attempt.generation)
+            where=over | (Attempt.failures + Attempt.pending < limit),
+        ).returning(Attempt.key, Attempt.failures, Attempt.generation)
     )
 
 
@@ -141,12 +198,12 @@ def _wanted(name: str) -> Select[str, datetime, int, bool]:
     )
 
 
-def _taking_both() -> Statement:
-    """Count one more pending attempt of both keys if both budgets allow; gives rows only then.
+def _taking_all(scopes: Sequence[str]) -> Statement:
+    """Count one more pending attempt of all keys if all budgets allow; gives rows only then.
 
     For SQLite, where one writes at a time: what the statement reads is so when it writes.
     """
-    wanted = union_all(_wanted("account"), _wanted("address")).cte("wanted")
+    wanted = union_all(*map(_wanted, scopes)).cte("wanted")
     asked, other, old = wanted.alias(), aliased(Attempt), aliased(Attempt)
     full = (
         select(asked.c.key)
@@ -176,90 +233,118 @@ def _taking_both() -> Statement:
     )
 
 
-_TAKE_BOTH = _taking_both()
-_TAKE = {"sqlite": _taking(sqlite.Insert), "postgresql": _taking(postgresql.Insert)}
+_VARIANTS: tuple[tuple[str, ...], ...] = (_SCOPES[:2], _SCOPES)  # without a person, and with one
+_TAKE_ALL = {scopes: _taking_all(scopes) for scopes in _VARIANTS}
+_TAKE_EACH = {
+    (name, scopes): _taking_each(dialect, scopes)
+    for name, dialect in (("sqlite", sqlite.Insert), ("postgresql", postgresql.Insert))
+    for scopes in _VARIANTS
+}
 _COUNTED_FROM = Statement(select(Attempt.counted_from).where(Attempt.key == bindparam("of")))
-_IS_ACCOUNT = Attempt.key == bindparam("account")
 
 
-def _settling(**changes: Any) -> dict[str, Statement]:
-    """Settle an attempt's counts: both in one statement, or the one of `key`."""
+def _settling(scopes: Sequence[str], **changes: Any) -> dict[str, Statement]:
+    """Settle an attempt's counts: all in one statement, or the one of `of`."""
     change = (
         update(Attempt).where(Attempt.pending > 0).values(pending=Attempt.pending - 1, **changes)
     )
-    both = Attempt.key.in_((bindparam("account"), bindparam("address")))
+    every = Attempt.key.in_([bindparam(scope) for scope in scopes])
     return {
-        "sqlite": Statement(change.where(both)),
+        "sqlite": Statement(change.where(every)),
         "postgresql": Statement(change.where(Attempt.key == bindparam("of"))),
     }
 
 
-_FAIL = _settling(
-    failures=Attempt.failures + 1,
-    counted_from=case((_IS_ACCOUNT, _NOW), else_=Attempt.counted_from),
-)
-_GIVE_BACK = _settling()
-_FORGIVE = _settling(
-    failures=case(
+def _forgiving(scopes: Sequence[str]) -> dict[str, Statement]:
+    """Settle a success: whose failures are forgiven, and no others."""
+    failures = [
         (
-            _IS_ACCOUNT & (Attempt.generation == bindparam("of_generation")),
-            Attempt.failures - bindparam("seen"),
-        ),
-        else_=Attempt.failures,
-    ),
-    generation=case((_IS_ACCOUNT, Attempt.generation + 1), else_=Attempt.generation),
-)
+            (Attempt.key == bindparam(scope))
+            & (Attempt.generation == bindparam(f"{scope}_generation")),
+            Attempt.failures - bindparam(f"{scope}_seen"),
+        )
+        for scope in scopes
+        if scope != "address"
+    ]
+    return _settling(
+        scopes,
+        failures=case(*failures, else_=Attempt.failures),
+        generation=case((_IS_ADDRESS, Attempt.generation), else_=Attempt.generation + 1),
+    )
+
+
+_IS_ADDRESS = Attempt.key == bindparam("address")
+_FAIL = {
+    scopes: _settling(
+        scopes,
+        failures=Attempt.failures + 1,
+        counted_from=case((_IS_ADDRESS, Attempt.counted_from), else_=_NOW),
+    )
+    for scopes in _VARIANTS
+}
+_GIVE_BACK = {scopes: _settling(scopes) for scopes in _VARIANTS}
+_FORGIVE = {scopes: _forgiving(scopes) for scopes in _VARIANTS}
 _CLEAR = Statement(delete(Attempt).where(Attempt.key == bindparam("of")))
 _PRUNE = Statement(delete(Attempt).where(Attempt.counted_from <= bindparam("before")))
 
 
 def take(
-    db: Database, account: str, address: str, budget: Budget, by_address: Budget, now: datetime
+    db: Database,
+    account: str,
+    address: str,
+    budget: Budget,
+    by_address: Budget,
+    now: datetime,
+    *,
+    person: str = "",
 ) -> Slot:
-    """Let one attempt through, or raise Throttled with the seconds to wait. Commits at once."""
-    if db.sqlite:
-        rows = db.fast_single(
-            _TAKE_BOTH,
-            account=account,
-            account_since=now - budget.window,
-            account_limit=budget.limit,
-            account_rolling=budget.rolling,
-            address=address,
-            address_since=now - by_address.window,
-            address_limit=by_address.limit,
-            address_rolling=by_address.rolling,
-            now=now,
-        )
-        for key, failures, generation in rows:
-            if key == account:
-                return Slot(account, address, failures, generation)
-    # One after the other: the rows of PostgreSQL are locked so, and this tells which is over.
-    with db.fast_write() as hot:
-        row = _take(hot, account, budget, now, "account")
-        _take(hot, address, by_address, now, "address")
-    return Slot(account, address, row[0], row[1])
+    """Let one attempt through, or raise Throttled with the seconds to wait. Commits at once.
+
+    `person` has the budget of the account.
+    """
+    scopes = _VARIANTS[bool(person)]
+    keys = dict(zip(scopes, (account, address, person), strict=False))
+    budgets = {"account": budget, "address": by_address, "person": budget}
+    values: dict[str, Any] = {"now": now, **keys}
+    for scope in scopes:
+        values[f"{scope}_since"] = now - budgets[scope].window
+        values[f"{scope}_limit"] = budgets[scope].limit
+        values[f"{scope}_rolling"] = budgets[scope].rolling
+    rows = db.fast_single(_TAKE_ALL[scopes], **values) if db.sqlite else []
+    if not rows:  # on SQLite, to see which is over
+        with db.fast_write() as hot:
+            rows = hot.all(_TAKE_EACH[hot.dialect.name, scopes], **values)
+            taken = {row[0] for row in rows}
+            for scope in scopes:
+                if keys[scope] not in taken:
+                    raise _throttled(hot, keys[scope], budgets[scope], now, scope)
+    counts = {key: (failures, generation) for key, failures, generation in rows}
+    return Slot(account, address, *counts[account], person, *counts.get(person, (0, 0)))
 
 
 def succeed(s: Session | Hot, slot: Slot) -> None:
-    """The password was right: forgive the account what came before; the address loses nothing."""
-    _settle(
-        of(s),
-        _FORGIVE,
-        slot,
-        account=slot.account,
-        seen=slot.seen,
-        of_generation=slot.generation,
-    )
+    """The password was right: forgive what came before; the address loses nothing."""
+    values = {
+        "address": slot.address,
+        "account": slot.account,
+        "account_seen": slot.seen,
+        "account_generation": slot.generation,
+    }
+    if slot.person:
+        values["person"] = slot.person
+        values["person_seen"] = slot.person_seen
+        values["person_generation"] = slot.person_generation
+    _settle(of(s), _FORGIVE, slot, values)
 
 
 def fail(s: Session | Hot, slot: Slot, now: datetime) -> None:
     """The password was wrong, or nobody knows whether the directory counted it."""
-    _settle(of(s), _FAIL, slot, account=slot.account, now=now)
+    _settle(of(s), _FAIL, slot, {"address": slot.address, "now": now})
 
 
 def give_back(s: Session | Hot, slot: Slot) -> None:
     """Nothing was asked of anybody, so nothing is counted."""
-    _settle(of(s), _GIVE_BACK, slot)
+    _settle(of(s), _GIVE_BACK, slot, {})
 
 
 def clear(s: Session | Hot, key: str) -> None:
@@ -272,28 +357,24 @@ def prune(s: Session | Hot, now: datetime) -> int:
     return of(s).run(_PRUNE, before=now - timedelta(days=2))
 
 
-def _settle(hot: Hot, statements: dict[str, Statement], slot: Slot, **values: Any) -> None:
-    statement = statements[hot.dialect.name]
+def _settle(
+    hot: Hot,
+    statements: Mapping[tuple[str, ...], dict[str, Statement]],
+    slot: Slot,
+    values: dict[str, Any],
+) -> None:
+    keys = slot.keys
+    statement = statements[tuple(keys)][hot.dialect.name]
     if hot.dialect.name == "sqlite":
-        hot.run(statement, **{"account": slot.account, "address": slot.address, **values})
+        hot.run(statement, **{**values, **keys})
         return
-    # PostgreSQL locks row by row: always the account's first, as `take` does, so that two
-    # attempts of one person never wait for each other.
-    for key in (slot.account, slot.address):
+    # PostgreSQL locks row by row: always in the order in which `take` does, so that two attempts
+    # of one person never wait for each other.
+    for key in keys.values():
         hot.run(statement, of=key, **values)
 
 
-def _take(hot: Hot, key: str, budget: Budget, now: datetime, scope: str) -> tuple[int, int]:
-    row = hot.one(
-        _TAKE[hot.dialect.name],
-        key=key,
-        now=now,
-        over=now - budget.window,
-        limit=budget.limit,
-        rolling=budget.rolling,
-    )
-    if row is not None:
-        return row[0], row[1]
+def _throttled(hot: Hot, key: str, budget: Budget, now: datetime, scope: str) -> Throttled:
     since = hot.one(_COUNTED_FROM, of=key)
     until = (since[0] if since else now) + budget.window
-    raise Throttled(max(1, math.ceil((until - now).total_seconds())), scope=scope)
+    return Throttled(max(1, math.ceil((until - now).total_seconds())), scope=scope)

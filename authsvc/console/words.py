@@ -281,6 +281,7 @@ OUTCOMES: Mapping[str, str] = {
     "directory_unavailable": N_("No AD server could be asked"),
     "directory_misconfigured": N_("AD Credentials do not work"),
     "throttled": N_("Too many attempts"),
+    "attempts_used_up": N_("Too many attempts under other names of the same person"),
     "signed-in": N_("Signed in"),
     "refused": N_("Not a member of the site's departments"),
     "refused replayed": N_(
@@ -331,6 +332,7 @@ OUTCOME_REMEDIES: Mapping[str, str] = {
     "directory_unavailable": N_("Press Test AD Credentials: it says which step fails."),
     "directory_misconfigured": N_("Press Test AD Credentials: it says what to change."),
     "throttled": N_("Wait, or run: authsvc attempts clear"),
+    "attempts_used_up": N_("Wait, or run: authsvc attempts clear"),
 }
 
 

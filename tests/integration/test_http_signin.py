@@ -340,7 +340,7 @@ def test_a_sign_in_costs_one_read_and_two_short_transactions(any_site: Site) -> 
     with any_site.services.database.counting() as counts:
         before = any_site.directory.operations
         assert any_site.sign_in()[1].status_code == 303
-    in_one = any_site.services.database.sqlite  # the two counts of an attempt are one statement
+    in_one = any_site.services.database.sqlite  # settling its three counts is one statement
     assert (counts.statements, counts.writes) == ((5, 4) if in_one else (7, 6))
     assert any_site.directory.operations - before == 1
 

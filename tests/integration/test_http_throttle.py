@@ -23,7 +23,7 @@ REFUSED = f"{said.REFUSED_TITLE} {said.REFUSED} {said.REFERENCE}"
 
 
 def test_the_throttle_closes_below_the_domains_lockout(any_site: Site) -> None:
-    any_site.directory.policy = LockoutPolicy(3, 1800, 1800)
+    any_site.directory.policy = LockoutPolicy(4, 1800, 1800)
     any_site.linked()
     statuses = [any_site.sign_in(password="nope")[1].status_code for _ in range(4)]
     assert statuses == [401, 401, 429, 429]
@@ -51,7 +51,7 @@ def test_the_throttled_are_told_how_long(site: Site) -> None:
 
 
 def test_a_right_password_forgives_wrong_ones(site: Site) -> None:
-    site.directory.policy = LockoutPolicy(4, 1800, 1800)
+    site.directory.policy = LockoutPolicy(5, 1800, 1800)
     site.linked()
     for _ in range(3):
         assert site.sign_in(password="nope")[1].status_code == 401
@@ -68,12 +68,12 @@ def test_guesses_that_arrive_together_cannot_lock_an_account(any_site: Site) -> 
     def guess() -> None:
         statuses.append(any_site.sign_in(password="nope")[1].status_code)
 
-    threads = [threading.Thread(target=guess) for _ in range(16)]
+    threads = [threading.Thread(target=guess) for _ in range(64)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(statuses) == [401] * 4 + [429] * 12
+    assert sorted(statuses) == [401] * 3 + [429] * 61
     any_site.pass_time(hours=1)
     assert any_site.sign_in()[1].status_code == 303
 

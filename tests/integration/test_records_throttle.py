@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 from kerauno import throttle
 from kerauno.db import Database
 from kerauno.errors import Throttled
-from kerauno.throttle import Budget, Slot, account_budget, account_key, address_budget, address_key
+from kerauno.throttle import (
+    Budget,
+    Slot,
+    account_budget,
+    address_budget,
+    address_key,
+    name_key,
+    person_key,
+)
 from tests.records import NOW
 
 ACCOUNT = Budget(3, timedelta(minutes=30), rolling=True)
@@ -219,8 +227,9 @@ def test_the_directory_never_counts_to_its_threshold(
     module_database: Database, events: list[tuple[str, int]], case: object
 ) -> None:
     """A model of AD's own counter sees the binds in an order that ours does not control."""
-    threshold, window = ACCOUNT.limit + 1, ACCOUNT.window - timedelta(minutes=1)
-    account, now = f"case:{case}", NOW
+    budget = account_budget(4, 29 * 60)
+    threshold, window = 4, timedelta(minutes=29)
+    now = NOW
     counted, counted_at = 0, NOW
     under_way: list[Slot] = []
     for event, pick in events:
@@ -229,8 +238,17 @@ def test_the_directory_never_counts_to_its_threshold(
                 now += timedelta(minutes=(1, 15, 29, 31)[pick])
             continue
         if event == "start":
+            name, known = divmod(pick, 2)  # two names, in a known browser or another
             try:
-                slot = throttle.take(module_database, account, "addr:1", ACCOUNT, ADDRESS, now)
+                slot = throttle.take(
+                    module_database,
+                    f"case:{case} {name}",
+                    "addr:1",
+                    budget.with_reserve() if known else budget,
+                    address_budget(10_000, timedelta(minutes=10)),
+                    now,
+                    person=f"case:{case}",
+                )
             except Throttled:
                 continue
             under_way.append(slot)
@@ -257,24 +275,39 @@ def _module_database(_sqlite_databases):  # type: ignore[no-untyped-def]
         database.close()
 
 
-def test_budgets_stay_below_the_directorys_threshold() -> None:
-    half_hour = timedelta(minutes=30)
-    assert account_budget(None, None) == Budget(3, half_hour + timedelta(minutes=1), rolling=True)
-    assert account_budget(0, None) == Budget(5, half_hour, rolling=True)
-    assert account_budget(3, 120).limit == 2
+HALF_HOUR = timedelta(minutes=30)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "limit", "reserved"),
+    [
+        *((0, 5, 3), (1, 1, 0), (2, 1, 0), (3, 1, 1), (4, 2, 1), (None, 2, 1), (5, 3, 1)),
+        *((6, 4, 1), (7, 4, 2), (8, 5, 2), (10, 5, 3), (50, 5, 3)),
+    ],
+)
+def test_budgets_stay_below_the_directorys_threshold(
+    threshold: int | None, limit: int, reserved: int
+) -> None:
+    budget = account_budget(threshold, 120)
+    assert (budget.limit, budget.reserved) == (limit, reserved)
+    assert threshold in (None, 0, 1) or limit + reserved < threshold
+    assert budget.with_reserve().limit == limit + reserved
+
+
+def test_a_budget_lasts_longer_than_the_directorys_window() -> None:
+    minute = timedelta(minutes=1)
+    assert account_budget(None, None) == Budget(2, HALF_HOUR + minute, rolling=True, reserved=1)
+    assert account_budget(0, None) == Budget(5, HALF_HOUR, rolling=True, reserved=3)
     assert account_budget(3, 120).window == timedelta(minutes=3)
-    assert account_budget(50, 120).limit == 5
     assert account_budget(50, 120, most=8).limit == 8
-    assert account_budget(2, 60).limit == 1
-    assert account_budget(1, 60).limit == 1
 
 
-def test_every_spelling_of_an_account_shares_one_key() -> None:
-    assert account_key(guid="g", user_id=1, typed="x") == "guid:g"
-    assert account_key(user_id=1, typed="x") == "user:1"
-    assert account_key(typed=" ZOË ") == account_key(typed="zoe\u0308")
+def test_every_spelling_of_a_name_shares_one_key() -> None:
+    assert person_key(guid="g", user_id=1) == "guid:g"
+    assert person_key(user_id=1) == "user:1"
+    assert name_key(" ZOË ") == name_key("zoe\u0308")
     for typed in ("", "x" * 10_000, "\ud800", "\0"):
-        assert len(account_key(typed=typed)) <= 96
+        assert len(name_key(typed)) <= 96
 
 
 def test_addresses() -> None:

@@ -71,14 +71,21 @@ class MemoryRecords:
     def held_out(self, directory_id: int, guid: Guid) -> bool:
         return guid in self.held
 
-    def take(self, account: str, address: str, budget: Budget) -> Slot:
-        if self.failures[account] + self.open[account] >= budget.limit:
-            raise Throttled(60, scope="account")
-        self.open[account] += 1
-        return Slot(account, address, self.failures[account], 0)
+    def is_known(self, attempt: Attempt, user: SignInUser) -> bool:
+        return attempt.known == f"known to {user.username}"
+
+    def take(self, account: str, person: str, address: str, budget: Budget, *, known: bool) -> Slot:
+        keys = {"account": account, "person": person} if person else {"account": account}
+        for scope, key in keys.items():
+            if self.failures[key] + self.open[key] >= budget.limit:
+                raise Throttled(60, scope=scope)
+        for key in keys.values():
+            self.open[key] += 1
+        return Slot(account, address, self.failures[account], 0, person)
 
     def give_back(self, slot: Slot) -> None:
-        self.open[slot.account] -= 1
+        for key in _counted(slot):
+            self.open[key] -= 1
 
     def refuse(
         self,
@@ -95,11 +102,16 @@ class MemoryRecords:
         self.notes.append(note)
         if slot is not None:
             self.give_back(slot)
-            self.failures[slot.account] += settled is Settled.WRONG
+            for key in _counted(slot):
+                self.failures[key] += settled is Settled.WRONG
         return "CODE"
 
     def propose(self, user: SignInUser, directory_id: int, guid: Guid) -> None:
         self.proposals.append((user.user_id, guid))
+
+
+def _counted(slot: Slot) -> list[str]:
+    return [key for scope, key in slot.keys.items() if scope != "address"]
 
 
 @dataclass
@@ -114,6 +126,7 @@ class Situation:
     configured: bool = True
     broken: bool = False
     limit: int = 5
+    reserved: int = 3
 
     def __post_init__(self) -> None:
         pace = Pace(clock=self.clock, sleep=self.clock.sleep, slow=lambda: self.clock.tick(0.1))
@@ -134,7 +147,7 @@ class Situation:
 
     # Budgets
     def of(self, directory: OpenDirectory | None) -> Budget:
-        return Budget(self.limit, timedelta(minutes=30), rolling=True)
+        return Budget(self.limit, timedelta(minutes=30), rolling=True, reserved=self.reserved)
 
     # What tests do
     def person(self, account: str = "john.doe", **fields: Any) -> Person:
@@ -171,8 +184,8 @@ class Situation:
         email = str(fields.pop("email", person.login))
         return self.user(email, **(tie | {"scope": "full"} | fields))
 
-    def try_(self, name: str, password: str = "Welcome!2026") -> Outcome:
-        return self.sign_in.decide(Attempt(name, password, "10.0.0.1"))
+    def try_(self, name: str, password: str = "Welcome!2026", known: str = "") -> Outcome:
+        return self.sign_in.decide(Attempt(name, password, "10.0.0.1", known=known))
 
     @property
     def reasons(self) -> list[Reason]:
@@ -180,4 +193,5 @@ class Situation:
 
     @property
     def still_open(self) -> int:
-        return sum(self.records.open.values())
+        """Attempts that were let through and not settled: each has one name."""
+        return sum(n for key, n in self.records.open.items() if key.startswith("name:"))

@@ -293,14 +293,78 @@ def test_who_does_not_know_the_password_proposes_nothing(here: Situation) -> Non
     assert here.records.proposals == []
 
 
-def test_every_spelling_of_an_account_shares_one_budget(here: Situation) -> None:
-    here.person()
-    here.user()
-    names = ["john.doe@company.com", "john.doe", "COMPANY\\john.doe", "John.Doe", "JOHN.DOE"]
-    for name in names:
-        assert isinstance(here.try_(name, "nope"), NotLetIn)
-    assert isinstance(here.try_("company\\JOHN.DOE", "nope"), TooMany)
-    assert here.directory.binds == here.limit
+SPELLINGS = [
+    "nils.bérg@company.com",
+    "nils.bérg",
+    "COMPANY\\nils.bérg",
+    "NILS.BÉRG",
+    " nils.be\u0301rg ",
+    "Nils.Bérg@other.example",
+    "nils.bérg@company.local",
+]
+ANSWERS = [NotLetIn] * 5 + [TooMany] * 2
+
+
+def answers(here: Situation, names: list[str], **more: str) -> list[type[object]]:
+    """What each attempt with a wrong password comes to."""
+    return [type(here.try_(name, "nope", **more)) for name in names]
+
+
+@pytest.mark.parametrize("order", [SPELLINGS, SPELLINGS[::-1], SPELLINGS[3:] + SPELLINGS[:3]])
+@pytest.mark.parametrize("auto_sync", [True, False])
+@pytest.mark.parametrize("kind", ["linked", "unlinked", "local", "inactive", "invented"])
+def test_every_spelling_of_a_name_shares_one_budget_whoever_has_it(
+    here: Situation, order: list[str], auto_sync: bool, kind: str
+) -> None:
+    here.auto_sync = auto_sync
+    if kind in ("linked", "inactive"):
+        here.linked(here.person("nils.bérg"), active=kind == "linked")
+    elif kind == "unlinked":
+        here.person("nils.bérg")
+        here.user("nils.bérg@company.com")
+    elif kind == "local":
+        here.local("nils.bérg@company.com")
+    assert answers(here, order) == ANSWERS
+
+
+@pytest.mark.parametrize("kind", ["linked", "local", "invented"])
+def test_two_names_of_one_person_answer_as_two_invented_ones(here: Situation, kind: str) -> None:
+    if kind == "linked":
+        here.linked(here.person("nils.berg"), username="nberg")
+    elif kind == "local":
+        here.local("nils.berg@company.com", username="nberg")
+    names = ["nils.berg@company.com"] * 4 + ["nberg"] * 6 + ["nils.berg@company.com"] * 2
+    expected = [NotLetIn] * 9 + [TooMany] + [NotLetIn] + [TooMany]
+    assert answers(here, names) == expected
+
+
+def test_all_names_of_a_person_together_stay_below_the_directorys_lockout(here: Situation) -> None:
+    person = here.person("nils.berg")
+    here.linked(person, username="nberg")
+    answers(here, ["nils.berg@company.com"] * 4 + ["nberg"] * 4)
+    assert here.directory._accounts[person.guid].wrong == here.limit
+    assert here.directory.binds == 8  # the rest as nobody, at the same cost
+    assert here.reasons[-3:] == [Reason.USED_UP] * 3
+    assert isinstance(here.try_("nberg"), NotLetIn)  # the right password tells nothing either
+
+
+# -- known browsers
+
+
+def test_a_known_browser_has_attempts_of_its_own(here: Situation) -> None:
+    here.linked(here.person())
+    name, known = "john.doe@company.com", "known to john.doe"
+    assert answers(here, [name] * 12) == [NotLetIn] * 5 + [TooMany] * 7
+    assert isinstance(here.try_(name, known="known to mary.major"), TooMany)
+    assert isinstance(here.try_(name, known=known), Right)
+
+
+def test_all_known_browsers_share_what_is_reserved(here: Situation) -> None:
+    here.linked(here.person())
+    name, known = "john.doe@company.com", "known to john.doe"
+    answers(here, [name] * 5)
+    assert answers(here, [name] * 5, known=known) == [NotLetIn] * 3 + [TooMany] * 2
+    assert here.directory.binds == here.limit + here.reserved
 
 
 # -- Kerauno passwords
