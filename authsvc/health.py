@@ -49,7 +49,7 @@ class _Seen:
             directories.load(s)
 
     def directory(self, held: Services) -> str:
-        """ok, unreachable, misconfigured or none."""
+        """ok, unreachable, misconfigured, departments-unread or none."""
         with self._lock:
             state = self._state.get(None)
             if state is None:
@@ -63,11 +63,13 @@ def _look(held: Services) -> str:
         if directory is None:
             return "none"
         directory.client.lockout_policy()
+        with held.database.read() as s:
+            unread = directories.state(s, directory.id).unread
     except (Misconfigured, KeyProblem):
         return "misconfigured"
     except DirectoryError:
         return "unreachable"
-    return "ok"
+    return "departments-unread" if unread else "ok"
 
 
 def _ready(seen: _Seen) -> ResponseReturnValue:

@@ -46,7 +46,7 @@ class DirectoryClient:
         self._finder = LdapFinder(profile, self.pool, roots, self._resolver, now=now)
         self._policies = LdapPolicies(profile, self.pool, roots)
         self._reader = DirectoryReader(profile, self.pool, roots, self._resolver, follow, clock=now)
-        self._watcher = DirectoryWatcher(profile, self.pool, roots, clock=now)
+        self._watcher = DirectoryWatcher(profile, self.pool, roots, self._resolver, clock=now)
 
     @property
     def operations(self) -> int:

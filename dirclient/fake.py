@@ -49,9 +49,10 @@ class FakeDirectory(FakeStore):
     """Fill it with `add_person` and `add_department`; then it is a directory.
 
     Switches: `down` (no server can be reached), `hung` (it takes a request and its time is over;
-    without the waiting), `encrypted`, `incomplete` (reads do not reach their end),
-    `deletions_visible` (whether `catch_up` sees them), `on_operation` (called with the name of
-    each request: raise, wait or count there). `binds` counts binds, `operations` all requests.
+    without the waiting), `encrypted`, `incomplete` (reads do not reach their end), `unread` (the
+    Department Search DN is gone), `deletions_visible` (whether `catch_up` sees them),
+    `on_operation` (called with the name of each request: raise, wait or count there). `binds`
+    counts binds, `operations` all requests.
     """
 
     # -- Authenticator
@@ -180,7 +181,8 @@ class FakeDirectory(FakeStore):
             }
             snapshot = Snapshot(
                 people=people,
-                departments=self._recognized(people),
+                departments=self._recognized(people) if self.unread is None else {},
+                unread=self.unread,
                 cursor=Cursor(self.server_id, self.usn),
                 read_at=self._now(),
                 operations=1,
@@ -215,7 +217,7 @@ class FakeDirectory(FakeStore):
     def catch_up(self, snapshot: Snapshot) -> Snapshot | None:
         """See `Watcher`."""
         fresh = self.read()
-        if fresh.cursor.server_id != snapshot.cursor.server_id:
+        if fresh.cursor.server_id != snapshot.cursor.server_id or fresh.unread != snapshot.unread:
             return None
         if fresh.cursor == snapshot.cursor:
             return snapshot
@@ -279,6 +281,11 @@ class FakeDirectory(FakeStore):
             snapshot = self.read()
         except (Incomplete, Unavailable) as torn:
             yield Step("people", False, str(torn), 0.0, remedy="Try again.")
+            return
+        if (missing := snapshot.unread) is not None:
+            yield Step(
+                "department_search_dn", False, missing.message, 0.0, missing.field, missing.remedy
+            )
             return
         found, departments = judge(snapshot.people.values()), len(snapshot.departments)
         data = {"people": found.people, "free_of_conflicts": found.free}

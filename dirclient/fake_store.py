@@ -11,7 +11,14 @@ from typing import Any
 
 from dirclient import dn as dns
 from dirclient.errors import Refused, Unavailable
-from dirclient.model import DepartmentKind, DirectoryDepartment, Guid, LockoutPolicy, Person
+from dirclient.model import (
+    DepartmentKind,
+    DirectoryDepartment,
+    Guid,
+    LockoutPolicy,
+    Person,
+    Unread,
+)
 
 BASE = "DC=goodcompany,DC=local"
 
@@ -40,6 +47,7 @@ class FakeStore:
         self.policy = policy or LockoutPolicy(0, 0, 0)
         self.down = self.hung = False
         self.incomplete = False
+        self.unread: Unread | None = None
         self.encrypted = True
         self.deletions_visible = True
         self.netbios, self.dns_domain = "COMPANY", "goodcompany.local"
@@ -163,6 +171,12 @@ class FakeStore:
         """Delete a department; its people stay."""
         with self._lock:
             del self._departments[guid]
+            self._tick()
+
+    def lose_departments(self, why: Unread | None) -> None:
+        """Rename or remove the Department Search DN; None brings it back."""
+        with self._lock:
+            self.unread = why
             self._tick()
 
     def restore_database(self) -> None:

@@ -11,6 +11,8 @@ from dataclasses import field as dataclass_field
 from datetime import datetime
 from typing import Self
 
+from dirclient.errors import Misconfigured
+
 _CANONICAL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -115,6 +117,22 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A part of the directory that was not read, because its search DN is gone.
+
+    `field` is the name of the `Profile` field at fault, `message` and `remedy` a sentence each.
+    """
+
+    field: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """Return both sentences, for an administrator."""
+        return f"{self.message} {self.remedy}".strip()
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A complete picture: everyone recognized and every directory department.
 
@@ -126,6 +144,9 @@ class Snapshot:
     `hidden` are identities that the directory names as members but does not let the service
     account see: nobody may conclude that they left. `memory` is what a Watcher needs to bring the
     snapshot up to date; it is opaque and lives no longer than the process.
+
+    `unread` is set while the Department Search DN is gone. People are complete all the same, but
+    `departments` is empty, and nothing may be concluded about departments or their members.
     """
 
     people: Mapping[Guid, Person]
@@ -137,7 +158,15 @@ class Snapshot:
     warnings: tuple[str, ...] = ()
     deletions_visible: bool = False
     hidden: frozenset[Guid] = frozenset()
+    unread: Unread | None = None
     memory: object = dataclass_field(default=None, compare=False, repr=False)
+
+    def whole(self) -> Self:
+        """Return this snapshot. Raises `Misconfigured` where departments were not read."""
+        if self.unread is not None:
+            gone = self.unread
+            raise Misconfigured(gone.message, field=gone.field, remedy=gone.remedy)
+        return self
 
 
 class LoginForm(enum.StrEnum):

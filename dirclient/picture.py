@@ -20,6 +20,7 @@ from dirclient.model import (
     DirectoryDepartment,
     Guid,
     Person,
+    Unread,
 )
 from dirclient.resolve import Base, BaseKind
 
@@ -32,12 +33,14 @@ class Picture:
     `units` are the OUs of the Department Search DN; `places` the DNs of all containers, to notice
     when one moves. `primary` holds people by the RID of their primary group, `expires` the
     accounts whose end is still to come. `by_dn`: members are known by DN, not by GUID.
+    `unread`: the Department Search DN is gone; `departments` is then None.
     """
 
     users: Base
     departments: Base | None
     advanced: bool
     by_dn: bool = False
+    unread: Unread | None = None
     people: dict[Guid, Person] = field(default_factory=dict)
     primary: dict[int, set[Guid]] = field(default_factory=dict)
     groups: dict[Guid, Group] = field(default_factory=dict)

@@ -187,8 +187,10 @@ class _Probe(Reaching):
         """The Department Search DN exists, and what it is."""
         if not self.profile.department_search_dn.strip():
             return None
-        self.reading.departments()
-        base = self.reading.picture.departments
+        picture = self.reading.departments()
+        if (gone := picture.unread) is not None:
+            raise Misconfigured(gone.message, field=gone.field, remedy=gone.remedy)
+        base = picture.departments
         if base is None:
             return None
         kind = _kind_words(base.kind, base.security)

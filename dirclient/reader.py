@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from dirclient import adcodes, presets, wire
-from dirclient.errors import Incomplete, Unavailable
+from dirclient.errors import Incomplete, Misconfigured, Unavailable
 from dirclient.filters import EVERYTHING
 from dirclient.groups import plain_dn, reference
-from dirclient.model import Cursor, Guid, Snapshot
+from dirclient.model import Cursor, Guid, Snapshot, Unread
 from dirclient.picture import Picture
 from dirclient.pool import Pool
 from dirclient.ports import Progress
@@ -137,16 +137,21 @@ class Reading:
         return picture
 
     def departments(self) -> Picture:
-        """Departments and all that is nested in them."""
-        if self._profile.department_search_dn.strip():
-            picture, scan = self.picture, self._scan
+        """Departments and all that is nested in them; none while their search DN is gone."""
+        picture, scan = self.picture, self._scan
+        if not self._profile.department_search_dn.strip():
+            return picture
+        try:
             picture.departments = self._locate("department_search_dn")
-            scan.recognize(picture)
-            groups = scan.departments_below(
-                picture, picture.departments.dn, lambda n: self._progress("departments", n, 0)
-            )
-            scan.close_nesting(picture, groups)
-        return self.picture
+        except Misconfigured as gone:
+            picture.unread = Unread(gone.field, str(gone), gone.remedy)
+            return picture
+        scan.recognize(picture)
+        groups = scan.departments_below(
+            picture, picture.departments.dn, lambda n: self._progress("departments", n, 0)
+        )
+        scan.close_nesting(picture, groups)
+        return picture
 
     def finish(self) -> Snapshot:
         """The snapshot, once it is sure that nothing moved meanwhile."""
@@ -170,6 +175,7 @@ class Reading:
             clock_offset=root.offset or 0.0,
             warnings=_warnings(scan, picture, connection.referrals - self._referrals),
             hidden=picture.hidden,
+            unread=picture.unread,
             memory=picture,
         )
 

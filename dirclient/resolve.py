@@ -71,6 +71,14 @@ def kind_of(entry: Entry) -> BaseKind | None:
     return None if classes & _LEAVES or not classes else BaseKind.CONTAINER
 
 
+class _Absent(Exception):
+    """Nothing is there. `shown` is the place in words; empty for a bare `name`."""
+
+    def __init__(self, shown: str, name: str, parent: str) -> None:
+        super().__init__(shown or name)
+        self.shown, self.name, self.parent = shown, name, parent
+
+
 class DirectoryResolver:
     """`dirclient.ports.Resolver` over LDAP."""
 
@@ -124,6 +132,20 @@ class DirectoryResolver:
         With Advanced Search DN the text is taken as the DN; else it is understood loosely below
         the domain. An exact DN costs one operation.
         """
+        try:
+            return self._locate(connection, root, text, field)
+        except _Absent as absent:
+            raise self._missing(connection, root, absent, field) from None
+
+    def exists(self, connection: Connection, root: RootDse, text: str, field: str) -> bool:
+        """Return whether `locate` would find it, without looking for what else may be meant."""
+        try:
+            self._locate(connection, root, text, field)
+        except (_Absent, Misconfigured):
+            return False
+        return True
+
+    def _locate(self, connection: Connection, root: RootDse, text: str, field: str) -> Base:
         if not text.strip():
             raise Misconfigured(
                 "No search DN is entered.",
@@ -144,7 +166,7 @@ class DirectoryResolver:
             case Exact(dn, partial) if partial and root.domain:
                 return self._below(connection, root, dn, field)
             case Exact(dn):
-                return self._at(connection, root, dn, field)
+                return self._at(connection, dn, field)
             case Walk():
                 return self._walk(connection, root, place, text, field)
             case Named(name):
@@ -162,11 +184,10 @@ class DirectoryResolver:
             f"{answer.message}".rstrip()
         )
 
-    def _at(self, connection: Connection, root: RootDse, dn: str, field: str) -> Base:
+    def _at(self, connection: Connection, dn: str, field: str) -> Base:
         entry = self._read(connection, dn)
         if entry is None:
-            above = dns.split(dn)[1]
-            raise self._missing(connection, root, dn, dns.name(dn), above, field)
+            raise _Absent(dn, dns.name(dn), dns.split(dn)[1])
         return self._base(entry, field)
 
     def _below(self, connection: Connection, root: RootDse, part: str, field: str) -> Base:
@@ -180,7 +201,7 @@ class DirectoryResolver:
         found = [dn for dn in found if dns.key(dn).startswith(begun)]
         if len(found) > 1:
             raise _several(part, found, field)
-        return self._at(connection, root, found[0] if found else whole, field)
+        return self._at(connection, found[0] if found else whole, field)
 
     def _base(self, entry: Entry, field: str) -> Base:
         guid = self._preset.guid(entry)
@@ -209,7 +230,7 @@ class DirectoryResolver:
         if not place.domain and (same := self._all_called(connection, root, text.strip())):
             if len(same) > 1:
                 raise _several(text.strip(), same, field)
-            return self._at(connection, root, same[0], field)
+            return self._at(connection, same[0], field)
         base = domain_dn(place.domain) if place.domain else root.domain
         for name in place.names:
             answer = connection.search(
@@ -218,27 +239,22 @@ class DirectoryResolver:
             found = [entry.dn for entry in answer.entries]
             if not found:
                 shown = "/".join(filter(None, (place.domain, *place.names)))
-                raise self._missing(connection, root, shown, name, base, field)
+                raise _Absent(shown, name, base)
             if len(found) > 1:
                 raise _several(name, found, field)
             base = found[0]
-        return self._at(connection, root, base, field)
+        return self._at(connection, base, field)
 
     def _named(self, connection: Connection, root: RootDse, name: str, field: str) -> Base:
         """The one thing of this name anywhere in the domain, or the domain itself."""
         if "." in name and dns.key(domain_dn(name)) == dns.key(root.domain):
-            return self._at(connection, root, root.domain, field)
+            return self._at(connection, root.domain, field)
         found = self._all_called(connection, root, name)
         if len(found) > 1:
             raise _several(name, found, field)
         if not found:
-            near = self._nearest(self._candidates(connection, root, ""), name)
-            raise Misconfigured(
-                f"No group, OU or container is called {name!r}.",
-                field=field,
-                remedy=_did_you_mean(near) or "Enter its whole DN.",
-            )
-        return self._at(connection, root, found[0], field)
+            raise _Absent("", name, "")
+        return self._at(connection, found[0], field)
 
     # -- what might be meant
 
@@ -295,15 +311,17 @@ class DirectoryResolver:
         return answer.entries[0].dn if len(answer.entries) == 1 else ""
 
     def _missing(
-        self,
-        connection: Connection,
-        root: RootDse,
-        shown: str,
-        wanted: str,
-        parent: str,
-        field: str,
+        self, connection: Connection, root: RootDse, absent: _Absent, field: str
     ) -> Misconfigured:
         """Says what is not there, what the nearest existing place is, and what may be meant."""
+        shown, wanted, parent = absent.shown, absent.name, absent.parent
+        if not shown:
+            near = self._nearest(self._candidates(connection, root, ""), wanted)
+            return Misconfigured(
+                f"No group, OU or container is called {wanted!r}.",
+                field=field,
+                remedy=_did_you_mean(near) or "Enter its whole DN.",
+            )
         moved = self._moved_to(connection, root, shown)
         if moved:
             return Misconfigured(

@@ -17,7 +17,7 @@ from dirclient.pool import Pool
 from dirclient.ports import Doorbell
 from dirclient.profile import Profile
 from dirclient.reader import utc_now
-from dirclient.resolve import BaseKind
+from dirclient.resolve import BaseKind, DirectoryResolver
 from dirclient.rootdse import RootDse, Roots
 from dirclient.scan import Scan
 from dirclient.transport import Connection
@@ -38,11 +38,13 @@ class DirectoryWatcher:
         profile: Profile,
         pool: Pool,
         roots: Roots,
+        resolver: DirectoryResolver,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._profile = profile
         self._pool = pool
         self._roots = roots
+        self._resolver = resolver
         self._clock = clock
         self._preset = presets.of(profile)
 
@@ -68,7 +70,7 @@ class DirectoryWatcher:
     ) -> Snapshot | None:
         before, now = connection.operations, self._clock()
         root = self._roots.look(connection)
-        if not self._follows(root, snapshot.cursor):
+        if not self._follows(root, snapshot.cursor) or self._found_again(connection, root, picture):
             return None
         if root.cursor == snapshot.cursor and not picture.due(now):
             return snapshot
@@ -117,6 +119,13 @@ class DirectoryWatcher:
             memory=swept,
         )
 
+    def _found_again(self, connection: Connection, root: RootDse, picture: Picture) -> bool:
+        """Whether a search DN that was gone is there again. Asks only while one is gone."""
+        if picture.unread is None:
+            return False
+        text = self._profile.department_search_dn
+        return self._resolver.exists(connection, root, text, picture.unread.field)
+
     def _follows(self, root: RootDse, cursor: Cursor) -> bool:
         """Whether the server is the one that the cursor is of, and not as an old backup left it."""
         if root.server_id != cursor.server_id:
@@ -132,15 +141,19 @@ def without_the_gone(scan: Scan, before: Picture) -> Picture:
     seen_others = scan.identities(picture, others)
     missing = picture.people.keys() - seen
     missing |= (picture.groups.keys() | picture.units.keys()) - seen_others
+    bases = [base for base in (picture.users, picture.departments) if base is not None]
+    if missing:
+        missing |= {base.guid for base in bases}
     gone = missing - scan.still_there(picture, missing)
+    for base in bases:
+        if base.guid in gone:
+            raise Incomplete(f"{base.dn} is gone.")
     hidden = _still_named(scan, picture, gone)
     picture.hidden |= hidden
     for guid in gone - hidden:
         picture.dismiss(guid)
         if picture.groups.pop(guid, None) or picture.units.pop(guid, None):
             picture.reshaped()
-    if picture.users.guid in gone:
-        raise Incomplete(f"{picture.users.dn} is gone.")
     for guid in picture.outsiders():
         picture.dismiss(guid)
     return picture

@@ -79,7 +79,10 @@ def main() -> None:
 def plan(tools: SyncTools, as_json: bool) -> None:
     """Show what Synchronize Users would do; changes nothing."""
     with _bar() as progress:
-        found = tools.engine.preview(Mode.BUILD, progress=progress).plan
+        planned = tools.engine.preview(Mode.BUILD, progress=progress)
+    found, unread = planned.plan, planned.snapshot.unread
+    if unread is not None:
+        say(f"Departments were not read and stay as they are. {unread}")
     if as_json:
         print_json(found.as_json())
         return

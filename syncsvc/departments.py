@@ -28,7 +28,7 @@ from syncsvc.running import Running
 def listing(engine: Engine) -> list[dict[str, Any]]:
     """Every directory department as it is now, in the shape of `department list --json`."""
     planned = engine.preview(engine.configured().mode)
-    records, snapshot = planned.records, planned.snapshot
+    records, snapshot = planned.records, planned.snapshot.whole()
     conflicts: dict[str, list[dict[str, Any]]] = {}
     for conflict in planned.plan.department_conflicts:
         conflicts.setdefault(conflict.guid, []).append(conflict.as_json())
@@ -86,7 +86,7 @@ def import_department(engine: Engine, ask: Ask, which: str, number: str) -> Repo
             outcome,
         ),
     ):
-        snapshot = engine.read(running, configured)
+        snapshot = engine.read(running, configured).whole()
         seen = find(snapshot, which)
         number = _checked_number(engine, number)
         with engine.db.read() as s:

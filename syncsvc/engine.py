@@ -171,7 +171,10 @@ class Engine:
         draft: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
     ) -> Planned:
-        """What a run would do now; nothing is written. `draft`: settings to try out."""
+        """What a run would do now; nothing is written. `draft`: settings to try out.
+
+        Raises `Misconfigured` where a search DN of the draft is not there.
+        """
         with self.db.read() as s:
             row = directories.load(s)
             found = (
@@ -179,7 +182,8 @@ class Engine:
                 if row is not None
                 else settings.load(s, self.sealer)
             )
-        return self.planned(found, self.client(found.profile).read(progress), mode)
+        snapshot = self.client(found.profile).read(progress)
+        return self.planned(found, snapshot if draft is None else snapshot.whole(), mode)
 
     def planned(
         self,
@@ -288,7 +292,7 @@ class Engine:
             return running.finish(
                 s,
                 status_of(plan, applied),
-                complete=True,
+                complete=snapshot.unread is None,
                 people=len(snapshot.people),
                 counts=counts_of(plan, applied),
                 ldap_operations=snapshot.operations,
@@ -334,7 +338,7 @@ class Engine:
             return running.finish(
                 s,
                 "held",
-                complete=True,
+                complete=planned.snapshot.unread is None,
                 people=len(planned.snapshot.people),
                 counts=no_counts(len(planned.plan.conflicts)),
                 ldap_operations=planned.snapshot.operations,
@@ -387,12 +391,14 @@ class Engine:
         """What the console shows of the directory, where it is not shown already."""
         snapshot, directory_id = planned.snapshot, planned.configured.id
         state = directories.state(s, directory_id)
-        shown = (state.error, state.people, state.server_id)
-        if shown != ("", len(snapshot.people), snapshot.cursor.server_id):
+        unread = str(snapshot.unread or "")
+        shown = (state.error, state.unread, state.people, state.server_id)
+        if shown != ("", unread, len(snapshot.people), snapshot.cursor.server_id):
             directories.set_state(
                 s,
                 directory_id,
                 error="",
+                unread=unread,
                 people=len(snapshot.people),
                 server_id=snapshot.cursor.server_id,
                 usn=snapshot.cursor.usn,

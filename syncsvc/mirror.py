@@ -108,6 +108,8 @@ class Mirror:
             people = self._compared(s, snapshot, digest, frozenset(failed))
             known = dict(self._known(s, SeenDepartment))
         wrote = self._write_people(people, row)
+        if snapshot.unread is not None:
+            return wrote
         return self._departments(snapshot, plan, known) or wrote
 
     def _compared(

@@ -51,6 +51,8 @@ def remarks(snapshot: Snapshot, applied: Applied) -> str:
     if applied.failed:
         first = next(iter(applied.failed.values()))
         found.append(f"{len(applied.failed)} could not be changed; the first: {first}")
+    if snapshot.unread is not None:
+        found.append(f"Departments were not read and stay as they are. {snapshot.unread}")
     if snapshot.hidden:
         found.append(
             f"{len(snapshot.hidden)} objects are hidden from the service account; "

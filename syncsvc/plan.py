@@ -1,8 +1,8 @@
 """What a run would do: snapshot × records × rules → plan. Pure, and the same for every caller.
 
 Every recognized person ends as exactly one of: an action, a conflict, unchanged. Linked people
-whom AD no longer has, or no longer lets in, become leavers; that conclusion is allowed because a
-`Snapshot` only exists when it is complete.
+whom AD no longer has, or no longer lets in, become leavers; that conclusion is allowed because the
+people of a `Snapshot` are complete. Its departments may be unread: then they wait.
 """
 
 from __future__ import annotations
@@ -284,7 +284,8 @@ class _Planner:
         if self.only is not None:
             return self._joins_alone()
         plan = plan_department_updates(self.snapshot, self.records, self.actions)
-        if self.rules.mode is Mode.BUILD and self.rules.numbers is not None:
+        building = self.rules.mode is Mode.BUILD and self.snapshot.unread is None
+        if building and self.rules.numbers is not None:
             plan_imports(
                 plan,
                 self.snapshot,
@@ -331,7 +332,7 @@ class _Planner:
 
     def _holds_ended(self) -> tuple[str, ...]:
         """Who was held out and has left the scope since: coming back, they count as new."""
-        if not self.rules.whole:
+        if not self.rules.whole or self.snapshot.unread is not None:
             return ()
         seen = self.snapshot
         return tuple(

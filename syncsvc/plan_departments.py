@@ -58,17 +58,32 @@ class People:
 def plan_department_updates(
     snapshot: Snapshot, records: Records, actions: Mapping[Guid, PersonAction]
 ) -> DepartmentPlan:
-    """Keep the imported departments true: name, place and members follow the directory."""
+    """Keep the imported departments true: name, place and members follow the directory.
+
+    Of a department that was not read or may not be seen nothing is concluded: it only loses those
+    who leave Kerauno.
+    """
     people = People(records, actions)
     plan = DepartmentPlan()
     hidden = frozenset(
         records.by_guid[guid].id for guid in snapshot.hidden if guid in records.by_guid
     )
     for record in sorted(records.departments.values(), key=lambda record: record.guid):
-        if record.guid not in snapshot.hidden:
+        leavers = _drop_leavers(plan, record, people)
+        if snapshot.unread is None and record.guid not in snapshot.hidden:
             seen = snapshot.departments.get(Guid(record.guid))
-            _update(plan, record, seen, people, hidden)
+            _update(plan, record, seen, people, leavers, hidden)
+        elif leavers and leavers == record.members:
+            plan.emptied.append(record.name)
     return plan
+
+
+def _drop_leavers(plan: DepartmentPlan, record: DepartmentRecord, people: People) -> frozenset[int]:
+    """Take those who leave Kerauno out of a department; return who they are."""
+    leavers = record.members & people.leaving.keys()
+    for user_id in leavers:
+        plan.leaves.setdefault(people.leaving[user_id], []).append(record.id)
+    return leavers
 
 
 def _update(
@@ -76,11 +91,11 @@ def _update(
     record: DepartmentRecord,
     seen: DirectoryDepartment | None,
     people: People,
+    leavers: frozenset[int],
     hidden: frozenset[int],
 ) -> None:
     members = seen.members if seen is not None else frozenset()
     wanted = {people.staying[guid] for guid in members if guid in people.staying}
-    leavers = record.members & people.leaving.keys()
     here = record.members - leavers
     joining = [guid for guid in members if guid in people.arriving]
     # Who is in by hand already becomes AD's member; they need no joining.
@@ -89,8 +104,6 @@ def _update(
     static = record.static - leavers - hidden
     add = frozenset(wanted - static)
     remove = static - wanted
-    for user_id in leavers:
-        plan.leaves.setdefault(people.leaving[user_id], []).append(record.id)
     for guid in joining:
         if people.arriving[guid] not in record.members:
             plan.joins.setdefault(guid, []).append(record.id)

@@ -39,7 +39,7 @@ def plan_for_review(engine: Engine, ask: Ask) -> Report:
                 running.finish(
                     s,
                     "planned",
-                    complete=True,
+                    complete=snapshot.unread is None,
                     people=len(snapshot.people),
                     counts=no_counts(len(planned.plan.conflicts)),
                     ldap_operations=snapshot.operations,

@@ -93,7 +93,8 @@ class Watch:
     def _rung(self) -> Snapshot | None:
         assert self.snapshot is not None
         bell = self.client.ring(self.snapshot.cursor)
-        if not bell.changed and self.clock() - self._listened < LISTEN_EVERY:
+        quiet = not bell.changed and self.snapshot.unread is None
+        if quiet and self.clock() - self._listened < LISTEN_EVERY:
             return self.snapshot
         self._listened = self.clock()
         return self.client.catch_up(self.snapshot)

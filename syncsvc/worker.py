@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -161,11 +161,11 @@ class Worker:
         report = self.engine.run(Ask(trigger, by="sync service", wait=1.0, progress=self._progress))
         self._said(report)
         latest = self.engine.take_latest()
-        if report["complete"] and latest is not None:
+        if report["status"] != "failed" and latest is not None:
             self._retry = FIRST_RETRY
             self._adopt(latest)
             self._next_read = self.clock() + configured.interval
-            self._clear_alarm(latest)
+            self._clear_alarm(latest, read_at=latest.read_at)
         else:
             self._next_read = self.clock() + self._retry
             self._retry = min(self._retry * 2, LAST_RETRY)
@@ -174,13 +174,14 @@ class Worker:
 
     def _look(self, configured: Configured, watch: Watch) -> None:
         before = watch.snapshot
+        assert before is not None
         try:
             found = watch.look()
         except Incomplete as error:
             _log.warning("changes cannot be followed", error=str(error))
             found = None
         if self._alarm:
-            self._clear_alarm(None)
+            self._clear_alarm(before)
         if found is None:
             _log.info("changes alone do not tell; reading everything")
             self._complete_read(configured, "change")
@@ -256,15 +257,18 @@ class Worker:
         except DatabaseUnavailable:
             self._alarm = ""  # nobody could read of it: say it again next time
 
-    def _clear_alarm(self, snapshot: Snapshot | None) -> None:
+    def _clear_alarm(self, snapshot: Snapshot, **state: datetime) -> None:
+        """The directory can be read again: all of it, or without the departments."""
         assert self._version is not None
-        values = {"read_at": snapshot.read_at} if snapshot is not None else {}
+        unread = str(snapshot.unread or "")
         with self.engine.db.write() as s:
-            directories.set_state(s, self._version[0], error="", **values)
+            directories.set_state(s, self._version[0], error="", unread=unread, **state)
         if self._alarm:
             _log.info("directory available again")
+        if unread:
+            _log.error("departments are not read", error=unread)
         self._alarm = ""
-        systemd.notify("STATUS=Watching")
+        systemd.notify(f"STATUS=Alarm: {unread}" if unread else "STATUS=Watching")
 
     def _said(self, report: Report) -> None:
         say = _log.error if report["status"] == "failed" else _log.info

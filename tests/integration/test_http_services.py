@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from authsvc.forward import field, from_field
-from kerauno import clients
+from kerauno import clients, directories
 from kerauno.registration import Registration
 from kerauno.tables import Department, Membership
 from tests.integration.site import PASSWORD, Site, make_site
@@ -205,6 +205,18 @@ def test_readiness_tells_of_a_directory_that_is_away(site: Site) -> None:
         200,
         {"status": "degraded", "database": "ok", "directory": "unreachable"},
     )
+
+
+def test_readiness_tells_of_departments_that_are_not_read(site: Site) -> None:
+    with site.services.database.write() as s:
+        directory = directories.load(s)
+        assert directory is not None
+        directories.set_state(s, directory.id, unread="OU=Groups does not exist.")
+    assert site.browser().get("/readyz").get_json() == {
+        "status": "degraded",
+        "database": "ok",
+        "directory": "departments-unread",
+    }
 
 
 def test_metrics_count_sign_ins(site: Site) -> None:

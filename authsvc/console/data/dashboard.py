@@ -144,6 +144,13 @@ def _of_the_service(service: requests.Service) -> Iterator[Waiting]:
             "/console/directory/credentials",
             _("Test it"),
         )
+    if service.unread:
+        yield Waiting(
+            _("Departments are not synchronized"),
+            retold(service.unread),
+            "/console/directory/credentials",
+            _("Open AD Credentials"),
+        )
 
 
 def _held_runs(s: Session) -> Iterator[Waiting]:

@@ -27,13 +27,17 @@ _SAME = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Whether the sync service runs, as far as its heartbeat tells."""
+    """Whether the sync service runs, as far as its heartbeat tells.
+
+    `error`: why the last read failed; `unread`: why departments alone could not be read.
+    """
 
     heard_at: datetime | None
     running: bool
     error: str
     read_at: datetime | None
     people: int
+    unread: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def service(s: Session, directory_id: int, now: datetime) -> Service:
     if state is None:
         return Service(None, False, "", None, 0)
     running = state.heard_at is not None and now - state.heard_at <= SILENT_AFTER
-    return Service(state.heard_at, running, state.error, state.read_at, state.people)
+    return Service(state.heard_at, running, state.error, state.read_at, state.people, state.unread)
 
 
 def ask(
