@@ -147,11 +147,12 @@ def department_list(tools: SyncTools, as_json: bool) -> None:
         print_json(rows)
         return
     for row in rows:
-        say(f"{row['number'] or '–':>10}  {row['name']} ({row['kind']}, {row['members']})")
+        gone = ", gone from AD" if row["gone"] else ""
+        say(f"{row['number'] or '–':>10}  {row['name']} ({row['kind']}, {row['members']}{gone})")
 
 
 @department.command("import")
-@click.argument("dn")
+@click.argument("dn", metavar="GUID|DN")
 @click.option("--number", required=True, help="The ring group number.")
 @run_json_option
 @pass_tools
@@ -159,7 +160,7 @@ def department_list(tools: SyncTools, as_json: bool) -> None:
 def department_import(
     ctx: click.Context, tools: SyncTools, dn: str, number: str, as_json: bool
 ) -> None:
-    """Import the department DN with a ring group number."""
+    """Import a directory department with a ring group number."""
     with _bar() as progress:
         ask = Ask("cli", by=_me(), progress=progress)
         report = departments.import_department(tools.engine, ask, dn, number)
@@ -167,12 +168,12 @@ def department_import(
 
 
 @department.command("unimport")
-@click.argument("dn")
+@click.argument("dn", metavar="GUID|DN")
 @run_json_option
 @pass_tools
 @click.pass_context
 def department_unimport(ctx: click.Context, tools: SyncTools, dn: str, as_json: bool) -> None:
-    """Remove the department DN with its ring group; its number is free again."""
+    """Remove an imported department with its ring group; its number is free again."""
     report = departments.unimport_department(tools.engine, Ask("cli", by=_me()), dn)
     _conclude(ctx, report, as_json)
 

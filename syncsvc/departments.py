@@ -13,7 +13,7 @@ from dirclient import dn as dns
 from dirclient.model import DirectoryDepartment, Guid, Snapshot
 from kerauno import departments, links, numbers, runs
 from kerauno.errors import InvalidValue, NotFound, NumberTaken
-from kerauno.tables import Department, User
+from kerauno.tables import Department, SeenDepartment, User
 from syncsvc.apply import apply_at_once
 from syncsvc.departments_sql import journal_department
 from syncsvc.engine import Ask, Engine, Planned, Report
@@ -21,7 +21,7 @@ from syncsvc.outcome import counts_of, no_counts
 from syncsvc.people_sql import Target
 from syncsvc.plan import Mode, Rules, make_plan
 from syncsvc.plan_departments import Import
-from syncsvc.records import load
+from syncsvc.records import DepartmentRecord, Records, load
 from syncsvc.running import Running
 
 
@@ -34,41 +34,30 @@ def listing(engine: Engine) -> list[dict[str, Any]]:
         conflicts.setdefault(conflict.guid, []).append(conflict.as_json())
     rows = []
     for guid, seen in snapshot.departments.items():
-        record = records.departments.get(guid)
-        ringing = [records.users[id] for id in record.members] if record is not None else []
-        rows.append(
-            {
-                "guid": str(guid),
-                "dn": seen.dn,
-                "name": seen.name,
-                "kind": seen.kind.value,
-                "members": len(seen.members),
-                "state": "available" if record is None else "imported",
-                "number": None if record is None else record.number,
-                "ring_group_members": sorted(user.username for user in ringing if user.active),
-                "conflicts": conflicts.get(guid, []),
-            }
-        )
-    for gone, record in records.departments.items():
-        if gone not in snapshot.departments:
-            rows.append(
-                {
-                    "guid": gone,
-                    "dn": record.dn,
-                    "name": record.name,
-                    "kind": record.kind,
-                    "members": 0,
-                    "state": "imported",
-                    "number": record.number,
-                    "ring_group_members": sorted(
-                        records.users[id].username
-                        for id in record.members
-                        if records.users[id].active
-                    ),
-                    "conflicts": [],
-                }
-            )
+        row = _row(guid, seen, len(seen.members), records)
+        rows.append({**row, "gone": False, "conflicts": conflicts.get(guid, [])})
+    for identity, record in records.departments.items():
+        if identity not in snapshot.departments:
+            gone = identity not in snapshot.hidden
+            rows.append({**_row(identity, record, 0, records), "gone": gone, "conflicts": []})
     return sorted(rows, key=lambda row: (str(row["name"]).casefold(), row["guid"]))
+
+
+def _row(
+    guid: str, shown: DirectoryDepartment | DepartmentRecord, members: int, records: Records
+) -> dict[str, Any]:
+    record = records.departments.get(guid)
+    ringing = [records.users[id] for id in record.members] if record is not None else []
+    return {
+        "guid": str(guid),
+        "dn": shown.dn,
+        "name": shown.name,
+        "kind": str(shown.kind),
+        "members": members,
+        "state": "available" if record is None else "imported",
+        "number": None if record is None else record.number,
+        "ring_group_members": sorted(user.username for user in ringing if user.active),
+    }
 
 
 def import_department(engine: Engine, ask: Ask, which: str, number: str) -> Report:
@@ -203,25 +192,51 @@ def _desync(s: Session, running: Running, user_id: int, by: str) -> None:
 
 def find(snapshot: Snapshot, which: str) -> DirectoryDepartment:
     """The directory department with this identity or DN. Raises NotFound."""
-    try:
-        by_guid = snapshot.departments.get(Guid.parse(which))
-    except ValueError:
-        by_guid = None
+    departments = snapshot.departments
+    by_guid = departments.get(Guid(_identity(which)))
     if by_guid is not None:
         return by_guid
     key = _dn_key(which)
-    for department in snapshot.departments.values():
+    for department in departments.values():
         if _dn_key(department.dn) == key:
             return department
     raise NotFound(f"There is no directory department {which} below the Department Search DN.")
 
 
 def _imported(s: Session, directory_id: int, which: str) -> Department:
-    key = _dn_key(which)
-    for department in s.scalars(select(Department).where(Department.directory_id == directory_id)):
-        if department.guid == which.lower() or _dn_key(department.dn) == key:
-            return department
-    raise NotFound(f"{which} is not an imported department.")
+    """The imported department with this identity or DN.
+
+    Raises NotFound, and InvalidValue where several have the DN: one was deleted and made again.
+    """
+    ours = Department.directory_id == directory_id
+    imported = s.scalars(select(Department).where(ours).order_by(Department.id)).all()
+    guid, key = _identity(which), _dn_key(which)
+    found = [one for one in imported if one.guid == guid]
+    found = found or [one for one in imported if _dn_key(one.dn) == key]
+    if not found:
+        raise NotFound(f"{which} is not an imported department.")
+    if len(found) > 1:
+        seen = SeenDepartment.directory_id == directory_id
+        living = set(s.scalars(select(SeenDepartment.guid).where(seen)))
+        choice = (
+            f"{one.guid} ({departments.number_of(s, one.id)}"
+            f"{'' if one.guid in living else ', gone from AD'})"
+            for one in found
+        )
+        raise InvalidValue(
+            f"{len(found)} imported departments have the DN {which}.",
+            field="department",
+            remedy=f"Give the GUID of the one that you mean: {', '.join(choice)}.",
+        )
+    return found[0]
+
+
+def _identity(which: str) -> str:
+    """The GUID that this is, in whatever form it is written; empty where it is none."""
+    try:
+        return Guid.parse(which.strip())
+    except ValueError:
+        return ""
 
 
 def _dn_key(text: str) -> str:

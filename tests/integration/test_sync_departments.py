@@ -39,6 +39,7 @@ def test_import_makes_department_ring_group_and_members_together(sync: Sync) -> 
         "state": "imported",
         "number": "600",
         "ring_group_members": ["p1.q1", "p2.q2", "p3.q3"],
+        "gone": False,
         "conflicts": [],
     }
     assert sync.run()["status"] == "unchanged"
@@ -99,6 +100,49 @@ def test_departments_import_themselves_by_range_and_keep_their_number(sync: Sync
         "Sales EMEA": "available",
         "Training": "imported",
     }
+
+
+def test_a_department_deleted_and_made_again_is_two_until_the_dead_one_is_unimported(
+    sync: Sync,
+) -> None:
+    people = [person.guid for person in sync.people(2)]
+    sync.set(auto_sync=True, ring_group_first="600", ring_group_last="699")
+    dead = sync.fake.add_department("Sales", people)
+    sync.run()
+    sync.fake.remove_department(dead.guid)
+    living = sync.fake.add_department("Sales", people)
+    held = sync.run()
+    assert held["status"] == "held"
+    review.confirm(sync.engine, held["run"], CLI)
+
+    def listed() -> dict[str, tuple[str, str, bool, int]]:
+        return {
+            row["guid"]: (row["state"], row["number"], row["gone"], len(row["ring_group_members"]))
+            for row in departments.listing(sync.engine)
+        }
+
+    assert listed() == {
+        dead.guid: ("imported", "600", True, 0),
+        living.guid: ("imported", "601", False, 2),
+    }
+    refused = departments.unimport_department(sync.engine, CLI, living.dn)
+    assert refused["status"] == "failed"
+    assert refused["error"] == (
+        f"2 imported departments have the DN {living.dn}. Give the GUID of the one that you mean: "
+        f"{dead.guid} (600, gone from AD), {living.guid} (601)."
+    )
+    before = sync.state()
+    done = departments.unimport_department(sync.engine, CLI, f"{{{dead.guid.upper()}}}")
+    assert (done["status"], listed()) == (
+        "applied",
+        {living.guid: ("imported", "601", False, 2)},
+    )
+    assert sync.run()["status"] == "unchanged"
+    assert departments.unimport_department(sync.engine, CLI, living.dn)["status"] == "applied"
+    named = f" {living.guid.upper()} "
+    assert departments.import_department(sync.engine, CLI, named, "600")["status"] == "applied"
+    assert listed() == {living.guid: ("imported", "600", False, 2)}
+    assert before["users"] == sync.state()["users"]
 
 
 def test_without_auto_synchronization_synchronize_users_imports_no_department(sync: Sync) -> None:

@@ -204,6 +204,7 @@ def test_departments_nested_cyclic_and_by_primary_group(
         "state": "imported",
         "number": "600",
         "ring_group_members": sorted(names[:4]),
+        "gone": False,
         "conflicts": [],
     }
     refused = kerauno.run("syncsvc", "department", "import", middle, "--number", "600")
