@@ -93,6 +93,7 @@ class MustChange:
     directory: OpenDirectory
     code: str = ""
     rejected: str = ""
+    user_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

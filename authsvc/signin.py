@@ -27,6 +27,7 @@ from __future__ import annotations
 import secrets
 import uuid
 from dataclasses import replace
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from authsvc.directories import OpenDirectory
@@ -111,6 +112,9 @@ class Records(Protocol):
     ) -> str:
         """Settle the slot and note the refusal; gives the code to be read out."""
 
+    def password_changed(self, user_id: int, guid: Guid, when: datetime | None) -> None:
+        """End all by which the user is signed in; note when the directory set the password."""
+
     def propose(self, user: SignInUser, directory_id: int, guid: Guid) -> None:
         """Keep a proven claim on an administrator's account for an administrator to confirm."""
 
@@ -167,7 +171,9 @@ class SignIn:
         """Change a directory password: prove the old one, change it, and prove the new one.
 
         `Right` as from `decide` once the directory took the new password; `MustChange` with
-        `rejected` when it did not. Costs one bind before and one after the change.
+        `rejected` when it did not. Costs one bind before and one after the change, and a look at
+        when the directory says that it was. Everything that was signed in with the old password
+        ends, even if the new one cannot be proven just now.
         """
         first = self.decide(attempt)
         if isinstance(first, Right):
@@ -175,8 +181,9 @@ class SignIn:
                 return first
             self._records.give_back(first.slot)
             directory, identity = self._directory_of(first), first.identity
+            user_id: int | None = first.user.user_id
         elif isinstance(first, MustChange):
-            directory, identity = first.directory, first.identity
+            directory, identity, user_id = first.directory, first.identity, first.user_id
         else:
             return first
         assert directory is not None
@@ -188,7 +195,18 @@ class SignIn:
             return MustChange(False, identity, directory, rejected="other")
         except errors.DirectoryError as why:
             return self._cannot_ask(_Case(attempt, None, None, directory, ""), why)
+        if user_id is not None:
+            when = self._password_set(directory, identity.guid)
+            self._records.password_changed(user_id, identity.guid, when)
         return self.decide(replace(attempt, password=new))
+
+    @staticmethod
+    def _password_set(directory: OpenDirectory, guid: Guid) -> datetime | None:
+        """When the password was set, as the sync service will read it too; None if unknown."""
+        try:
+            return directory.client.find_guid(guid).password_set
+        except errors.DirectoryError:
+            return None
 
     # -- which user
 
@@ -342,7 +360,7 @@ class SignIn:
             expired = isinstance(no, errors.PasswordExpired)
             reason = Reason.PASSWORD_EXPIRED if expired else Reason.MUST_CHANGE
             code = self._note(case, reason, Settled.BARRED, guid=identity.guid)
-            return MustChange(expired, identity, directory, code=code)
+            return MustChange(expired, identity, directory, code=code, user_id=user.user_id)
         except errors.PasswordWasRight as no:
             return self._refuse(case, _REASONS[type(no)], Settled.BARRED, guid=identity.guid)
         except errors.Refused as no:
@@ -439,5 +457,10 @@ def _may_link(user: SignInUser, person: Person) -> bool:
 
 def _link(directory_id: int, person: Person) -> links.Person:
     return links.Person(
-        directory_id, person.guid, person.dn, person.principal_name, person.account_name
+        directory_id,
+        person.guid,
+        person.dn,
+        person.principal_name,
+        person.account_name,
+        person.password_set,
     )

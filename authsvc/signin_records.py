@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from authsvc.outcomes import Attempt, Reason, Right, Settled
 from dirclient.login import InvalidLogin, parse
 from dirclient.model import Guid, Login
-from kerauno import audit, known_browsers, links, sessions, signin, throttle
+from kerauno import audit, known_browsers, leaving, links, sessions, signin, throttle, users
 from kerauno.config import Settings
 from kerauno.db import Database
 from kerauno.errors import InvalidValue, NotFound
@@ -22,6 +22,7 @@ from kerauno.throttle import Budget, Slot
 EVENT = "sign-in"
 LINKED_EVENT = "link"
 PROPOSED_EVENT = "link-proposed"
+PASSWORD_EVENT = "password-changed"  # noqa: S105 - a word
 _WITHOUT_LIMIT = throttle.address_budget(2**31 - 1, timedelta(minutes=10))
 _SHOWN = 2  # characters of an unknown name that the audit keeps
 # What follows an @ may as well be the rest of a password.
@@ -131,6 +132,25 @@ class SignInRecords:
                 detail=detail,
             )
         return code
+
+    def password_changed(self, user_id: int, guid: Guid, when: datetime | None) -> None:
+        """See `Records`."""
+        now = self.now()
+        with self.database.write() as s:
+            ended = leaving.end_access(s, [user_id], now)
+            link = links.of_user(s, user_id)
+            if link is not None and link.guid == guid:
+                link.password_set = when or link.password_set
+            audit.append(
+                s,
+                PASSWORD_EVENT,
+                now=now,
+                outcome="ok",
+                actor=users.get(s, user_id).email,
+                user_id=user_id,
+                guid=guid,
+                detail={"sessions": ended.sessions, "apps": ended.apps},
+            )
 
     def propose(self, user: SignInUser, directory_id: int, guid: Guid) -> None:
         """See `Records`."""

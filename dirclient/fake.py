@@ -116,8 +116,7 @@ class FakeDirectory(FakeStore):
                 pass
             if new == old or not self.accept_password(new):
                 raise PasswordRejected("The rules are not met.", reason="policy")
-            account.password = new
-            account.person = replace(account.person, must_change_password=False)
+            self._set_password(account, new)
             if account.refusal in (MustChangePassword, PasswordExpired):
                 account.refusal = None
 

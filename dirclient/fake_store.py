@@ -87,6 +87,7 @@ class FakeStore:
             "principal_name": f"{account}@{self.dns_domain}",
         } | fields
         with self._lock:
+            made = {"password_set": self._now()} | made
             person = Person(**made, changed=self._now(), usn=self._tick())
             self._accounts[person.guid] = Account(person, password, in_scope)
         return person
@@ -109,7 +110,18 @@ class FakeStore:
     def set_password(self, guid: Guid, password: str) -> None:
         """Set a password, as an administrator does."""
         with self._lock:
-            self._accounts[guid].password = password
+            self._set_password(self._accounts[guid], password)
+
+    def _set_password(self, account: Account, password: str) -> None:
+        account.password = password
+        now = self._now()
+        account.person = replace(
+            account.person,
+            password_set=now,
+            must_change_password=False,
+            changed=now,
+            usn=self._tick(),
+        )
 
     def refuse(self, guid: Guid, refusal: type[Refused] | None) -> None:
         """Refuse the person's binds with this: `PasswordWasRight` kinds only the right password."""

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Self
 
 from dirclient.errors import Misconfigured
@@ -37,6 +37,10 @@ class Guid(str):
     def parse(cls, text: str) -> Self:
         """From text in any usual form (braces, upper case). Raises ValueError on nonsense."""
         return cls(text if _CANONICAL.fullmatch(text) else uuid.UUID(text))
+
+
+NO_PASSWORD_SET = datetime(1601, 1, 1, tzinfo=UTC)
+"""`Person.password_set` where AD has 0: the password must be replaced (MS-ADA3 2.175)."""
 
 
 class AccountState(enum.StrEnum):
@@ -71,6 +75,7 @@ class Person:
     state: AccountState = AccountState.ACTIVE
     locked: bool = False
     must_change_password: bool = False
+    password_set: datetime | None = None  # pwdLastSet / pwdChangedTime; None: not to be read
     changed: datetime | None = None  # whenChanged / modifyTimestamp, UTC
     usn: int = 0  # uSNChanged of the server that answered; 0 where there is none
 

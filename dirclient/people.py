@@ -68,6 +68,7 @@ class PersonReader:
             p.account_name,
             p.principal_name,
             *p.state,
+            p.password_set,
             p.changed,
             p.usn,
         )
@@ -97,9 +98,19 @@ class PersonReader:
             state=state,
             locked=locked,
             must_change_password=must_change,
+            password_set=password_set(entry, preset),
             changed=generalized_time(entry.text(preset.changed)),
             usn=entry.integer(preset.usn),
         )
+
+
+def password_set(entry: Entry, preset: presets.Preset) -> datetime | None:
+    """When the password was set, as far as the service account may read that."""
+    text = entry.text(preset.password_set)
+    if not preset.is_ad or text is None:
+        return generalized_time(text)
+    value = entry.integer(preset.password_set, -1)
+    return filetime(value) if value >= 0 else None
 
 
 def first(entry: Entry, names: Iterable[str]) -> tuple[str | None, str]:

@@ -26,6 +26,7 @@ class Preset:
     last_name: tuple[str, ...]
     extension: tuple[str, ...]
     state: tuple[str, ...]  # attributes that `dirclient.people` weighs for the account's state
+    password_set: str  # when the password was set; a FILETIME in AD, else generalized time
     changed: str  # when the object last changed, generalized time
     usn: str  # the server's own change number; empty where there is none
     members: tuple[str, ...]  # attributes of a group that name its members' DNs
@@ -85,6 +86,7 @@ ACTIVE_DIRECTORY = Preset(
         "pwdlastset",
     ),
     exact_state=("msds-user-account-control-computed",),
+    password_set="pwdlastset",  # noqa: S106 - an attribute's name
     changed="whenchanged",
     usn="usnchanged",
     members=("member",),
@@ -106,6 +108,7 @@ OPENLDAP = Preset(
     last_name=("sn",),
     extension=("telephonenumber",),
     state=("pwdaccountlockedtime", "pwdreset", "pwdendtime", "shadowexpire"),
+    password_set="pwdchangedtime",  # noqa: S106 - an attribute's name
     changed="modifytimestamp",
     usn="",
     members=("member", "uniquemember"),

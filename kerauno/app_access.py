@@ -67,6 +67,13 @@ def end_for_session(s: Session | Hot, handle: str, now: datetime | None = None) 
     return _OF_SESSION.end(of(s), now, handle=handle)
 
 
+def end_for_user_before(
+    s: Session | Hot, user_id: int, before: datetime, now: datetime | None = None
+) -> int:
+    """The same for what came of sign-ins of one person before that moment."""
+    return _OF_USER_BEFORE.end(of(s), now, user=user_id, before=before)
+
+
 def end_for_app(
     s: Session | Hot, user_id: int, client_id: str, now: datetime | None = None
 ) -> bool:
@@ -149,6 +156,12 @@ def _both(table: Any) -> ColumnElement[bool]:
     return and_(table.user_id == bindparam("user"), table.client_id == bindparam("client"))
 
 
+def _earlier(table: Any) -> ColumnElement[bool]:
+    signed_in = table.first_at if table is AppSession else table.auth_time
+    return and_(table.user_id == bindparam("user"), signed_in < bindparam("before"))
+
+
+_OF_USER_BEFORE = _Ending(_earlier, devices=True)
 _OF_USER = _Ending(lambda table: table.user_id == bindparam("user"), devices=True)
 _OF_SESSION = _Ending(lambda table: table.session_handle == bindparam("handle"), devices=False)
 _OF_APP = _Ending(_both, devices=True)

@@ -10,7 +10,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from kerauno import known_browsers
-from kerauno.app_access import end_for_users
+from kerauno.app_access import end_for_session, end_for_user_before, end_for_users
 from kerauno.tables import WebSession
 
 
@@ -44,3 +44,20 @@ def end_access(s: Session, user_ids: Collection[int], now: datetime | None = Non
         sessions += len(gone.all())
         known_browsers.end_all(s, part)
     return Ended(sessions, end_for_users(s, ids, now))
+
+
+def end_access_before(s: Session, user_id: int, before: datetime, now: datetime) -> Ended:
+    """End what the user was signed in by before that moment; what came later stays.
+
+    No browser is known any more. Called when the directory says that the password was changed.
+    """
+    gone = s.execute(
+        delete(WebSession)
+        .where(WebSession.user_id == user_id, WebSession.created_at < before)
+        .returning(WebSession.handle),
+        execution_options={"synchronize_session": False},
+    )
+    handles = list(gone.scalars())
+    known_browsers.end_all(s, [user_id])
+    apps = sum(end_for_session(s, handle, now) for handle in handles)
+    return Ended(len(handles), apps + end_for_user_before(s, user_id, before, now))

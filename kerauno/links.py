@@ -23,6 +23,7 @@ class Person:
     dn: str
     principal_name: str | None = None  # userPrincipalName
     account_name: str | None = None  # sAMAccountName
+    password_set: datetime | None = None
 
 
 def of_user(s: Session, user_id: int) -> Link | None:
@@ -72,6 +73,7 @@ def tie(
     link.account_key = lookup_key(person.account_name) if person.account_name else None
     link.scope = scope
     link.origin = origin
+    link.password_set = person.password_set or link.password_set
     s.add(link)
     user.password_hash = None
     user.updated_at = now

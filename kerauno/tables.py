@@ -200,6 +200,7 @@ class Link(Base):
     scope: Mapped[str] = mapped_column(String(8))
     origin: Mapped[str] = mapped_column(String(16))
     linked_at: Mapped[datetime]
+    password_set: Mapped[datetime | None]  # when, as the directory said last; None: never told
 
 
 class HeldOut(Base):

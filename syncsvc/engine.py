@@ -33,6 +33,7 @@ from syncsvc.apply import Applied, apply_plan
 from syncsvc.guard import HELD_FOR, fingerprint, reasons_to_hold
 from syncsvc.mirror import Mirror
 from syncsvc.outcome import counts_of, keep_house, no_counts, remarks, status_of
+from syncsvc.password_changes import follow_passwords, note_first_passwords
 from syncsvc.people_sql import Target
 from syncsvc.plan import Mode, Rules, make_plan
 from syncsvc.records import Records, load
@@ -224,6 +225,7 @@ class Engine:
         assert ask.snapshot is not None
         with self.leasing(configured, ask.wait) as held, uncollected():
             planned = self.planned(configured, ask.snapshot, ask.mode or configured.mode)
+            self.follow_passwords(planned, lambda s: lease.fence(s, held))
             if planned.plan.empty and not planned.plan.holds_ended:
                 mirror = Mirror(self.db, configured.id, lambda s: lease.fence(s, held))
                 mirror.update(ask.snapshot, planned.plan, planned.user_ids)
@@ -238,6 +240,7 @@ class Engine:
             snapshot = ask.snapshot or self.read(running, configured)
             running.report("planning", 0, 0)
             planned = self.planned(configured, snapshot, mode, ask.only)
+            self.follow_passwords(planned, running.fence)
             reasons = self._reasons(planned, ask)
             if reasons:
                 outcome.update(self._hold(running, planned, reasons))
@@ -245,6 +248,11 @@ class Engine:
                 self.check_settings(configured)
                 outcome.update(self.carry_out(running, planned, ask.quiet_since))
         return outcome
+
+    def follow_passwords(self, planned: Planned, fence: Callable[[Session], None]) -> None:
+        """End what was signed in with a password that was changed in the directory since."""
+        linked = planned.records.by_guid
+        follow_passwords(self.db, planned.snapshot, linked, fence=fence, now=self.now())
 
     def read(self, running: Running, configured: Configured) -> Snapshot:
         """A complete read with progress. Raises DirectoryError."""
@@ -280,6 +288,7 @@ class Engine:
         keep_house(self.db, running, configured.id, plan, planned.records)
         self.update_mirror(running, planned, target, applied)
         with self.db.write() as s:
+            note_first_passwords(s, snapshot, target.user_ids)
             waited = delay.measured(
                 plan,
                 snapshot,

@@ -31,7 +31,12 @@ def sync_user(engine: Engine, email: str, *, by: str) -> str:
         if link is None:
             users.change(s, user.id, changes, engine.now())
         source = links.Person(
-            configured.id, person.guid, person.dn, person.principal_name, person.account_name
+            configured.id,
+            person.guid,
+            person.dn,
+            person.principal_name,
+            person.account_name,
+            person.password_set,
         )
         links.tie(s, user.id, source, scope="login", origin="admin", now=engine.now())
         if not user.active:

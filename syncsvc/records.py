@@ -45,6 +45,7 @@ class UserRecord(NamedTuple):
     account_key: str | None = None
     scope: str | None = None
     origin: str | None = None
+    password_set: datetime | None = None
 
     @property
     def words(self) -> str:
@@ -145,6 +146,7 @@ def _users(s: Session, directory_id: int, seen: Mapping[Guid, Person]) -> dict[i
             Link.account_key,
             Link.scope,
             Link.origin,
+            Link.password_set,
         )
         .outerjoin(Number, Number.user_id == User.id)
         .outerjoin(Link, and_(Link.user_id == User.id, Link.directory_id == directory_id))
@@ -163,7 +165,8 @@ def _sharing(row: Sequence[Any], person: Person) -> tuple[Any, ...]:
     Of a hundred thousand users that halves the memory.
     """
     (id_, username, username_key, email, email_key, first, last, role, active, version) = row[:10]
-    (number, reserved_until, _, dn, principal_key, account_key, scope, origin) = row[10:]
+    (number, reserved_until, _, dn, principal_key, account_key, scope, origin) = row[10:18]
+    password_set = row[18]
     username = _same(username, person.account_name)
     email = _same(email, person.login)
     email_key = _same(email_key, email)
@@ -187,6 +190,7 @@ def _sharing(row: Sequence[Any], person: Person) -> tuple[Any, ...]:
         _same(account_key, username_key),
         intern(scope),
         intern(origin),
+        person.password_set if password_set == person.password_set else password_set,
     )
 
 

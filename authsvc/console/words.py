@@ -243,6 +243,7 @@ EVENTS: Mapping[str, str] = {
     "audit-exported": N_("Audit exported"),
     "key-rotated": N_("Secret key rotated"),
     "attempts-cleared": N_("Sign-in attempts cleared"),
+    "password-changed": N_("Password changed"),
     "app-sign-in": N_("Sign-in to an app"),
     "app-sign-out": N_("App told of a sign-out"),
     "app-consent": N_("Consent to an app"),
@@ -254,6 +255,7 @@ EVENTS: Mapping[str, str] = {
 
 OUTCOMES: Mapping[str, str] = {
     "ok": N_("Done"),
+    "seen": N_("Seen in the directory"),
     "failed": N_("Failed"),
     "checked": N_("Password checked for an app"),
     "first-sign-in": N_("At the first sign-in"),

@@ -148,6 +148,21 @@ def test_a_changed_password_signs_in(backend: Backend) -> None:
     backend.client.authenticate(person, NEW)
 
 
+def test_when_a_password_was_set_moves_with_every_change(backend: Backend) -> None:
+    person = backend.add("change")
+    if backend.is_ad:  # which lets nobody change a password twice in a day otherwise
+        backend.set_state(person, "must change")
+    before = backend.client.find_guid(person.guid).password_set
+    if before is None:  # a server that does not tell
+        assert not backend.is_ad
+        return
+    backend.client.change_password(person, PASSWORD, NEW)
+    after = backend.client.find_guid(person.guid).password_set
+    assert after is not None
+    assert before < after
+    assert backend.client.read().people[person.guid].password_set == after
+
+
 @pytest.mark.parametrize("state", ["must change", "password expired"])
 def test_who_must_change_can(ad: Backend, state: str) -> None:
     person = ad.add("change")

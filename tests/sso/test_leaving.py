@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
@@ -16,7 +17,7 @@ from sqlalchemy import func, select
 from authsvc.oidc.courier import EVENT, Courier, Undelivered
 from authsvc.oidc.provider import provider as installed
 from kerauno import app_requests, audit, consents, logouts, sessions, users
-from kerauno.leaving import end_access
+from kerauno.leaving import end_access, end_access_before
 from kerauno.tables import Audit
 from kerauno.tables_oidc import AccessToken, AppSession, AuthorizationCode, TokenFamily
 from tests.servers.process import wait_until
@@ -69,7 +70,14 @@ def _signed_in(sso: Sso, person: Person, app: RegisteredApp) -> dict[str, Any]:
     return sso.tokens(person, app, scope="openid offline_access")
 
 
-ENDINGS = [_deactivate, _end_session]
+def _change_password(sso: Sso, person: Person) -> None:
+    """As the directory tells of it."""
+    after = sso.clock() + timedelta(seconds=1)
+    with sso.database.write() as s:
+        end_access_before(s, person.id, after, sso.clock())
+
+
+ENDINGS = [_deactivate, _end_session, _change_password]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -148,6 +156,20 @@ def test_one_session_ends_and_another_of_the_same_person_stays(sso: Sso) -> None
         assert sessions.end_others(s, person.id, keep, sso.clock()) == 1
     assert sso.userinfo(here["access_token"]).status_code == 401
     assert sso.userinfo(there["access_token"]).status_code == 200
+    assert [claims["sid"] for _, claims in _told(sso)] == [person.handle]
+
+
+def test_what_came_after_a_change_of_the_password_stays(sso: Sso) -> None:
+    person, app = sso.person(), sso.register(backchannel_logout_uri=BACK)
+    before = _signed_in(sso, person, app)
+    changed = sso.clock() + timedelta(minutes=1)
+    sso.clock.pass_(minutes=2)
+    later = sso.sign_in(person.id, person.subject)
+    after = _signed_in(sso, later, app)
+    with sso.database.write() as s:
+        assert end_access_before(s, person.id, changed, sso.clock()).sessions == 1
+    assert sso.userinfo(before["access_token"]).status_code == 401
+    assert sso.userinfo(after["access_token"]).status_code == 200
     assert [claims["sid"] for _, claims in _told(sso)] == [person.handle]
 
 

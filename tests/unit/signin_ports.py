@@ -52,6 +52,7 @@ class MemoryRecords:
     settled: list[tuple[Reason, Settled]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     proposals: list[tuple[int, Guid]] = field(default_factory=list)
+    passwords: list[tuple[int, Guid, datetime | None]] = field(default_factory=list)
     open: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
 
@@ -105,6 +106,9 @@ class MemoryRecords:
             for key in _counted(slot):
                 self.failures[key] += settled is Settled.WRONG
         return "CODE"
+
+    def password_changed(self, user_id: int, guid: Guid, when: datetime | None) -> None:
+        self.passwords.append((user_id, guid, when))
 
     def propose(self, user: SignInUser, directory_id: int, guid: Guid) -> None:
         self.proposals.append((user.user_id, guid))

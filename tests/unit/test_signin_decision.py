@@ -447,9 +447,11 @@ def change(here: Situation, old: str, new: str) -> object:
 
 def test_an_expired_password_is_changed_and_signs_in(here: Situation) -> None:
     person = here.person()
-    here.linked(person)
+    user = here.linked(person)
     here.directory.refuse(person.guid, errors.PasswordExpired)
     assert isinstance(change(here, "Welcome!2026", "Another!2027"), Right)
+    now = here.directory.find_guid(person.guid).password_set
+    assert here.records.passwords == [(user.user_id, person.guid, now)]
     assert isinstance(here.try_("john.doe@company.com", "Another!2027"), Right)
 
 
