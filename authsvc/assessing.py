@@ -111,7 +111,7 @@ _RINGS = select(Number.number, RingGroup.name).join(RingGroup, RingGroup.id == N
 
 
 def conflicts_of(
-    people: Iterable[Person],
+    people: Collection[Person],
     users: Collection[Account],
     ring_numbers: Mapping[str, str],
     held_out: AbstractSet[str],
@@ -136,7 +136,13 @@ def conflicts_of(
     for guid in _matched(wanted, holders):
         del wanted[guid]
         found[guid] = ("link_ambiguous",)
-    settled = claims.settle(wanted, holders, ring_numbers, now)
+    staying = {person.guid for person in people if person.state is AccountState.ACTIVE}
+    leavers = {
+        user.id: Guid(guid)
+        for guid, user in linked.items()
+        if user.role != "admin" and guid not in staying
+    }
+    settled = claims.settle(wanted, holders, ring_numbers, leavers, now)
     for guid, obstacles in settled.refused.items():
         found[guid] = tuple(_TAKEN[one.kind] for one in obstacles)
     return found

@@ -1,10 +1,11 @@
-"""Who may have which username, email and extension. Nothing is ever taken from its holder.
+"""Who may have which username, email and extension. Only from a leaver is anything ever taken.
 
 Everyone claims three values. A value that nobody holds goes to its only claimant; two claimants
 are in each other's way. A value that somebody holds is free only when the holder moves on to
-another, which is what lets two people swap. Whoever cannot have all they claim keeps all they
-have, and so holds it against others: refusals spread until nothing changes. That end is the same
-in whatever order the claims are looked at.
+another, which is what lets two people swap, or has left the directory: a leaver's username and
+email go to whom the directory gives them; the extension stays reserved for them. Whoever cannot
+have all they claim keeps all they have, and so holds it against others: refusals spread until
+nothing changes. That end is the same in whatever order the claims are looked at.
 """
 
 from __future__ import annotations
@@ -95,14 +96,16 @@ def settle(
     claims: Mapping[G, C],
     holders: Mapping[Kind, Mapping[str, H]],
     reserved: Mapping[str, str],
+    leavers: Mapping[int, G],
     now: datetime,
 ) -> Settled[G, C, H]:
     """Decide every claim at once, each by the identity of whoever makes it.
 
     `holders` has every user by each of their values; `reserved` maps the numbers that nobody may
-    claim to whose they are, in words.
+    claim to whose they are, in words; `leavers` the ids of users who give their names up to others
+    to their identities.
     """
-    return _Arbiter(claims, holders, reserved, now).settle()
+    return _Arbiter(claims, holders, reserved, leavers, now).settle()
 
 
 class _Arbiter(Generic[G, C, H]):
@@ -111,11 +114,13 @@ class _Arbiter(Generic[G, C, H]):
         claims: Mapping[G, C],
         holders: Mapping[Kind, Mapping[str, H]],
         reserved: Mapping[str, str],
+        leavers: Mapping[int, G],
         now: datetime,
     ) -> None:
         self.claims = claims
         self.holders = holders
         self.reserved = reserved
+        self.leavers = leavers
         self.now = now
         self.mover_of = {c.own.id: guid for guid, c in claims.items() if c.own is not None}
         self.values: dict[Kind, Callable[[Values], str | None]] = {
@@ -184,6 +189,8 @@ class _Arbiter(Generic[G, C, H]):
 
     def _leaves(self, holder: H, kind: Kind, value: str) -> bool:
         """Whether this user gives the value up now, or kept it only for a time now over."""
+        if kind is not Kind.EXTENSION and holder.id in self.leavers:
+            return True
         over = (
             kind is Kind.EXTENSION
             and holder.reserved_until is not None
@@ -213,14 +220,17 @@ class _Arbiter(Generic[G, C, H]):
     def _takes(self) -> dict[G, tuple[G, ...]]:
         takes: dict[G, tuple[G, ...]] = {}
         wanting = {guid for found in self.claimants.values() for v in found.values() for guid in v}
-        kinds = [(value_of, self.holders[kind]) for kind, value_of in self.values.items()]
         for guid in wanting - self.refused:
             want = self.claims[guid].want
             sources = set()
-            for value_of, held in kinds:
+            for kind, value_of in self.values.items():
                 value = value_of(want)
-                holder = held.get(value) if value is not None else None
-                mover = self.mover_of.get(holder.id) if holder is not None else None
+                holder = self.holders[kind].get(value) if value is not None else None
+                if holder is None:
+                    continue
+                mover = self.mover_of.get(holder.id)
+                if mover is None and kind is not Kind.EXTENSION:
+                    mover = self.leavers.get(holder.id)
                 if mover is not None and mover not in self.refused and mover != guid:
                     sources.add(mover)
             if sources:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from dirclient.model import Guid
+from kerauno.keys import lookup_key
 from syncsvc.records import DepartmentRecord, UserRecord
 from syncsvc.rules import Conflict
 
@@ -42,6 +43,24 @@ class Want(NamedTuple):
     origin: str
 
 
+def without_names(user: UserRecord) -> Want:
+    """A leaver's record without the names that are somebody else's now.
+
+    In their place stand names that nobody can have: neither an email nor a username has blanks.
+    """
+    left = f" (left {user.id})"
+    username, email = user.username[:80] + left, user.email[:200] + left
+    return Want(
+        *(username, lookup_key(username), email, lookup_key(email)),
+        *(user.first_name, user.last_name, user.extension, user.role),
+        dn=user.dn or "",
+        principal_key=None,
+        account_key=None,
+        scope=user.scope or "full",
+        origin=user.origin or "sync",
+    )
+
+
 SHOWN_FIELDS = (
     "username",
     "email",
@@ -63,9 +82,11 @@ class PersonAction:
     """One user's change: wholly or not at all.
 
     `user` is the record as planned on (None: it does not exist yet), `want` what it becomes
-    (None for a leaver, whose values stay). `joins` and `leaves` are ids of departments that the
-    user enters and leaves in the same transaction. `takes_from` names those whose values this one
-    takes over: they change in the same transaction, as when two people swap numbers.
+    (None for a leaver, whose values stay). A leaver who `gives_up` the names that AD gave to
+    somebody else is renamed to `want`, and stays or becomes inactive. `joins` and `leaves` are ids
+    of departments that the user enters and leaves in the same transaction. `takes_from` names those
+    whose values this one takes over: they change in the same transaction, as when two people swap
+    numbers.
     """
 
     kind: ActionKind
@@ -76,6 +97,7 @@ class PersonAction:
     leaves: tuple[int, ...] = ()
     takes_from: tuple[Guid, ...] = ()
     reason: str = ""  # of a leaver: gone, disabled, expired
+    gives_up: bool = False
 
     @property
     def name(self) -> str:
@@ -102,7 +124,7 @@ class PersonAction:
 
     def as_json(self) -> dict[str, Any]:
         """The shape of `syncsvc plan --json`."""
-        shown = self.want if self.want is not None else self.user
+        shown = self.want if self.want is not None and not self.gives_up else self.user
         assert shown is not None
         return {
             "action": self.kind.value,

@@ -40,15 +40,23 @@ class Settled:
 
 
 def settle(
-    claims: Mapping[Guid, Claim], records: Records, reserved: Mapping[str, str], now: datetime
+    claims: Mapping[Guid, Claim],
+    records: Records,
+    reserved: Mapping[str, str],
+    leavers: Mapping[int, Guid],
+    now: datetime,
 ) -> Settled:
-    """Decide every claim at once. `reserved` maps numbers nobody may claim to their holder."""
+    """Decide every claim at once.
+
+    `reserved` maps numbers nobody may claim to their holder; `leavers` are the users whose names
+    are free for others.
+    """
     holders = {
         Kind.EMAIL: records.by_email,
         Kind.USERNAME: records.by_username,
         Kind.EXTENSION: records.by_extension,
     }
-    settled = rules_of_records.settle(claims, holders, reserved, now)
+    settled = rules_of_records.settle(claims, holders, reserved, leavers, now)
     conflicts = {
         guid: tuple(
             _conflict(claims[guid], obstacle.kind, obstacle.holder) for obstacle in obstacles
@@ -59,16 +67,16 @@ def settle(
 
 
 def _conflict(claim: Claim, kind: Kind, holder: UserRecord | Claim | str) -> Conflict:
-    person, want = claim.person, claim.want
+    want = claim.want
     if kind is Kind.EMAIL:
-        return taken(person, Code.EMAIL_TAKEN, "email", want.email, holder)
+        return taken(claim, Code.EMAIL_TAKEN, "email", want.email, holder)
     if kind is Kind.USERNAME:
-        return taken(person, Code.USERNAME_TAKEN, "username", want.username, holder)
-    return taken(person, Code.EXTENSION_TAKEN, "extension", want.extension or "", holder)
+        return taken(claim, Code.USERNAME_TAKEN, "username", want.username, holder)
+    return taken(claim, Code.EXTENSION_TAKEN, "extension", want.extension or "", holder)
 
 
 def taken(
-    person: Person, code: Code, field: str, value: str, holder: UserRecord | Claim | str
+    claim: Claim, code: Code, field: str, value: str, holder: UserRecord | Claim | str
 ) -> Conflict:
     """The conflict of a value that belongs to someone else, with the remedy that fits whom."""
     if isinstance(holder, Claim):
@@ -77,25 +85,30 @@ def taken(
     elif isinstance(holder, str):
         other = holder
         remedy = f"Give this person another extension in AD, or free {value} in Kerauno."
-    elif field == "extension":
+    else:
         other = holder.words
-        remedy = f"Give this person another extension in AD, or free {value} in Kerauno."
-    elif holder.guid is None and holder.role == "admin":
-        other = holder.words
-        remedy = CONFIRM.format(email=holder.email)
-    elif holder.guid is None:
-        other = holder.words
-        remedy = (
+        remedy = _remedy(claim, field, value, holder)
+    person = claim.person
+    return Conflict(person.guid, shown(person), code, field, value, other, remedy)
+
+
+def _remedy(claim: Claim, field: str, value: str, holder: UserRecord) -> str:
+    """What to do about a value that this user has."""
+    came_back = (
+        f"If both are the same person, who came back with a new account: De-Sync "
+        f"{holder.username}, then Sync with AD. Otherwise "
+    )
+    returned = claim.own is None and holder.guid is not None and not holder.active
+    if field == "extension":
+        remedy = f"give this person another extension in AD, or free {value} in Kerauno."
+        return came_back + remedy if returned else remedy[0].upper() + remedy[1:]
+    if holder.guid is None and holder.role == "admin":
+        return CONFIRM.format(email=holder.email)
+    if holder.guid is None:
+        return (
             f"If both are the same person: {CONFIRM.format(email=holder.email)}. "
             f"Otherwise change the {field} in AD or in Kerauno."
         )
-    elif not holder.active:
-        other = holder.words
-        remedy = (
-            f"If both are the same person, who came back with a new account: De-Sync "
-            f"{holder.username}, then Sync with AD. Otherwise change the {field} in AD."
-        )
-    else:
-        other = holder.words
-        remedy = f"Change the {field} in AD, or that of {holder.username}."
-    return Conflict(person.guid, shown(person), code, field, value, other, remedy)
+    if returned:
+        return f"{came_back}change the {field} in AD."
+    return f"Change the {field} in AD, or that of {holder.username}."

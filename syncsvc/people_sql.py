@@ -67,8 +67,10 @@ def write_people(s: Session, target: Target, actions: Sequence[PersonAction]) ->
     _check_unmoved(s, actions)
     leavers = [a for a in actions if a.kind is ActionKind.DEACTIVATE]
     creates = [a for a in actions if a.kind is ActionKind.CREATE]
-    changes = [a for a in actions if a.user is not None and a.want is not None]
+    renamed = [a for a in actions if a.gives_up]
+    changes = [a for a in actions if a.user is not None and a.want is not None and not a.gives_up]
     journal = _leave(s, target, leavers) if leavers else []
+    journal += _give_up_names(s, target, renamed)
     _give_up_numbers(s, target, creates, changes)
     _change_users(s, target, changes)
     ids = {a.guid: a.user.id for a in changes if a.user is not None}
@@ -125,19 +127,36 @@ def _leave(s: Session, target: Target, leavers: Sequence[PersonAction]) -> list[
     rows = []
     for user_id, action in people.items():
         assert action.user is not None
-        before = {
-            "active": True,
+        changes = action.changes
+        before = {name: change["before"] for name, change in changes.items()} | {
             "reserved_until": None,
             "memberships": memberships.get(user_id, []),
         }
-        after: dict[str, Any] = {
-            "active": False,
+        after = {name: change["after"] for name, change in changes.items()} | {
             "reserved_until": until if action.user.extension else None,
             "memberships": [],
             "reason": action.reason,
         }
         rows.append(_row(target, action, user_id, action.user.username, before, after))
     return rows
+
+
+def _give_up_names(
+    s: Session, target: Target, renamed: Sequence[PersonAction]
+) -> list[tuple[Any, ...]]:
+    """Rename leavers out of the way; gives the journal of those who had left before."""
+    rows, links, journal = [], [], []
+    for action in renamed:
+        user, want = action.user, action.want
+        assert user is not None
+        assert want is not None
+        rows.append((*want[:4], target.now, user.version + 1, user.id))
+        links.append((*_link_values(action), user.id))
+        if action.kind is not ActionKind.DEACTIVATE:
+            journal.append(_changed(target, action, user.id))
+    update_rows(s, (*_USER[:4], User.updated_at, User.version), (User.id,), rows)
+    update_rows(s, _LINK, (Link.user_id,), links)
+    return journal
 
 
 def _give_up_numbers(

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from dirclient.model import AccountState, Guid, Person, Snapshot
 from kerauno.keys import lookup_key
-from syncsvc.actions import ActionKind, PersonAction, Plan, Want
+from syncsvc.actions import ActionKind, PersonAction, Plan, Want, without_names
 from syncsvc.claims import Claim, settle
 from syncsvc.plan_departments import (
     DepartmentPlan,
@@ -95,6 +95,14 @@ class _Planner:
         self.new: list[Claim] = []
         self.conflicts: dict[Guid, tuple[Conflict, ...]] = {}
         self.proposals: dict[str, int] = {}
+        self.leavers = {
+            user.id: Guid(guid)
+            for guid, user in records.by_guid.items()
+            if user.role != "admin"
+            and (rules.whole or not user.active)
+            and self._has_left(Guid(guid))
+        }
+        self.giving_up: set[Guid] = set()
         self.actions: dict[Guid, PersonAction] = {}
         self.standing: dict[Guid, Standing] = {}
 
@@ -103,13 +111,14 @@ class _Planner:
         for person in self.snapshot.people.values():
             self._look_at(person)
         self._match()
-        settled = settle(self.claims, self.records, self._reserved(), self.rules.now)
+        settled = settle(self.claims, self.records, self._reserved(), self.leavers, self.rules.now)
         self.conflicts.update(settled.conflicts)
         for guid, claim in self.claims.items():
             if guid not in settled.conflicts:
                 self._act(claim, settled.takes_from.get(guid, ()))
         if self.rules.whole:
             self._find_leavers()
+        self._give_up_names()
         return self._finished(self._departments())
 
     # People, one by one
@@ -213,6 +222,7 @@ class _Planner:
             self.standing[guid] = _SYNCED if claim.linked else _READY
             return
         self.standing[guid] = _SYNCED
+        self.giving_up.update(takes_from)
         user = claim.own
         want = self._want(claim)
         if user is None:
@@ -261,16 +271,28 @@ class _Planner:
 
     def _find_leavers(self) -> None:
         for guid, user in self.records.by_guid.items():
-            if not user.active or guid in self.snapshot.hidden:
-                continue  # not being let see somebody is not their leaving
-            person = self.snapshot.people.get(Guid(guid))
-            if person is not None and person.state is AccountState.ACTIVE:
+            if not user.active or not self._has_left(Guid(guid)):
                 continue
+            person = self.snapshot.people.get(Guid(guid))
             reason = "gone" if person is None else person.state.value
             identity = Guid(guid)
             self.actions[identity] = PersonAction(
                 ActionKind.DEACTIVATE, identity, user, None, reason=reason
             )
+
+    def _has_left(self, guid: Guid) -> bool:
+        """Whether AD no longer has this person, or no longer lets them in."""
+        if guid in self.snapshot.hidden:
+            return False  # not being let see somebody is not their leaving
+        person = self.snapshot.people.get(guid)
+        return person is None or person.state is not AccountState.ACTIVE
+
+    def _give_up_names(self) -> None:
+        """Rename the leavers whose username or email AD has given to somebody else."""
+        for guid in self.giving_up.intersection(self.leavers.values()):
+            user = self.records.by_guid[guid]
+            action = self.actions.get(guid) or PersonAction(ActionKind.UPDATE, guid, user, None)
+            self.actions[guid] = replace(action, want=without_names(user), gives_up=True)
 
     # Departments, and the end
 

@@ -194,11 +194,13 @@ def applied(plan: Plan, before: Records) -> Records:
 
 
 def _after(action: PersonAction, user_id: int) -> UserRecord:
-    if action.kind is ActionKind.DEACTIVATE:
-        assert action.user is not None
-        until = LATER if action.user.extension else None
-        return action.user._replace(active=False, reserved_until=until, version=2)
     want = action.want
+    if action.kind is ActionKind.DEACTIVATE or action.gives_up:
+        assert action.user is not None
+        left = action.user._replace(active=False, version=2)
+        if action.kind is ActionKind.DEACTIVATE:
+            left = left._replace(reserved_until=LATER if left.extension else None)
+        return left if want is None else left._replace(**want._asdict())
     assert want is not None
     return UserRecord(
         id=user_id,

@@ -131,17 +131,6 @@ def test_an_inactive_local_user_is_not_linked() -> None:
     assert codes(made) == {guid(1): ["email_taken"]}
 
 
-def test_a_recreated_account_does_not_take_the_leavers_user() -> None:
-    left = linked(1, "john.doe", active=False, reserved_until=LATER)
-    made = plan([person(2, "john.doe", extension="55")], known=records(left))
-    assert codes(made) == {guid(2): ["email_taken"]}
-    (conflict,) = made.conflicts
-    assert "De-Sync john.doe, then Sync with AD" in conflict.remedy
-
-
-# Who may have which value
-
-
 def test_two_new_people_who_claim_the_same_both_get_the_conflict_naming_each_other() -> None:
     """The conflict must name both parties, the field and the remedy."""
     made = plan([person(1, "ann.lee", extension="50"), person(2, "bob.ray", extension="50")])
