@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from dirclient import dn as dns
 from dirclient import wire
+from dirclient.conflicts import in_conflict
 from dirclient.filters import Filter, any_of, eq, ge
 from dirclient.groups import Group
 from dirclient.model import Cursor, Guid
@@ -96,7 +97,7 @@ class _Following:
         containers: dict[Guid, Entry] = {}
         shown = (SHOW_DELETED,) if self.scan.preset.is_ad else ()
         for entry in self.scan.everywhere(
-            self.now, self._changed_filter(), self._attributes(), controls=shown
+            self.now, self._changed_filter(), self._attributes(), controls=shown, all_there_is=True
         ):
             self._sort(entry, containers)
         if self._base_changed() or not self._move(containers):
@@ -129,6 +130,12 @@ class _Following:
             self.gone.add(guid)
             return
         kind = kind_of(entry)
+        if self.scan.preset.is_ad and in_conflict(entry.dn):
+            if kind in (None, BaseKind.GROUP):
+                self.gone.add(guid)
+            elif guid in self.now.places:
+                containers[guid] = entry  # what lies below it went with it
+            return
         if kind is None:
             self.people[guid] = entry
         elif kind is BaseKind.GROUP:
@@ -173,6 +180,8 @@ class _Following:
         Only where it stays within the same search DNs; else there is something to be read.
         """
         picture = self.now
+        if in_conflict(dn):
+            return False
         old, new = picture.places[guid], dns.key(dn)
         for base in (picture.users, picture.departments):
             if base is None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from dirclient import dn as dns
 from dirclient.assess import Judge, assess
 from dirclient.authenticate import hollow
+from dirclient.conflicts import in_conflict
 from dirclient.errors import (
     AccountExpired,
     Ambiguous,
@@ -126,7 +127,7 @@ class FakeDirectory(FakeStore):
         """See `Finder`."""
         self._operation("search")
         with self._lock:
-            people = [a.person for a in self._accounts.values() if a.in_scope]
+            people = [a.person for a in self._accounts.values() if a.recognized]
         if login.form is LoginForm.DOWN_LEVEL and not self._named(login.domain):
             raise NotFound("No account in this domain.")
         found = matching(people, login)
@@ -143,7 +144,7 @@ class FakeDirectory(FakeStore):
         self._operation("search")
         with self._lock:
             account = self._accounts.get(guid)
-        if account is None or not account.in_scope:
+        if account is None or not account.recognized:
             raise NotFound("No account matches.")
         return account.person
 
@@ -176,7 +177,9 @@ class FakeDirectory(FakeStore):
             raise Incomplete("The read was cut short.", read=1)
         with self._lock:
             people = {
-                guid: account.person for guid, account in self._accounts.items() if account.in_scope
+                guid: account.person
+                for guid, account in self._accounts.items()
+                if account.recognized
             }
             snapshot = Snapshot(
                 people=people,
@@ -200,6 +203,7 @@ class FakeDirectory(FakeStore):
                 via={who: path for who, path in department.via.items() if who in people},
             )
             for guid, department in self._departments.items()
+            if not in_conflict(department.dn)
         }
 
     def ring(self, cursor: Cursor) -> Doorbell:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dirclient import dn as dns
+from dirclient.conflicts import in_conflict
 from dirclient.errors import Refused, Unavailable
 from dirclient.model import (
     DepartmentKind,
@@ -33,6 +34,11 @@ class Account:
     refusal: type[Refused] | None = None
     wrong: int = 0
     policy: LockoutPolicy | None = None
+
+    @property
+    def recognized(self) -> bool:
+        """Whether the person is found under the User Search DN."""
+        return self.in_scope and not in_conflict(self.person.dn)
 
 
 class FakeStore:

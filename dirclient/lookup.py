@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from cachetools import TTLCache
 
 from dirclient import adcodes, dn, people, presets
+from dirclient.conflicts import in_conflict
 from dirclient.errors import Ambiguous, Misconfigured, NotFound, Unavailable
 from dirclient.filters import EVERYTHING, Filter, any_of, eq, in_chain, starts
 from dirclient.login import fold, matching
@@ -131,7 +132,8 @@ class LdapFinder:
         return [
             _Hit(person, entry)
             for entry in answer.entries
-            if (person := self._reader.person(entry, now)) is not None
+            if not (self._preset.is_ad and in_conflict(entry.dn))
+            and (person := self._reader.person(entry, now)) is not None
         ]
 
     # -- where

@@ -285,6 +285,12 @@ def _warnings(scan: Scan, picture: Picture, referrals: int) -> tuple[str, ...]:
         warnings.append(
             f"{len(scan.foreign)} members of groups belong to another domain and are passed over."
         )
+    if scan.conflicts:
+        first = sorted(scan.conflicts)[0]
+        warnings.append(
+            f"{len(scan.conflicts)} replication-conflict objects (CNF) were left out, such as "
+            f"{first}: merge what they hold into the real ones, and delete them in AD."
+        )
     if picture.hidden:
         warnings.append(
             f"{len(picture.hidden)} members of departments lie below the search DNs, but the "

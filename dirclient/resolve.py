@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from dirclient import adcodes, presets, wire
 from dirclient import dn as dns
+from dirclient.conflicts import in_conflict
 from dirclient.errors import Misconfigured, Unavailable
 from dirclient.filters import EVERYTHING, Filter, all_of, any_of, contains, eq
 from dirclient.groups import rid_of
@@ -212,6 +213,12 @@ class DirectoryResolver:
                 field=field,
                 remedy="Give the service account the right to read it and what is below it.",
             )
+        if self._preset.is_ad and in_conflict(entry.dn):
+            raise Misconfigured(
+                f"{entry.dn} is a replication-conflict object, or lies below one.",
+                field=field,
+                remedy="Enter the object that it is a copy of, and clear the copy away in AD.",
+            )
         kind = kind_of(entry)
         if kind is None:
             raise Misconfigured(
@@ -275,7 +282,7 @@ class DirectoryResolver:
         answer = connection.search(
             root.domain, self._called(name), (), "subtree", self._within, size_limit=_LOOKED_AT
         )
-        return [entry.dn for entry in answer.entries if not _is_internal(entry.dn)]
+        return [entry.dn for entry in answer.entries if self._may_be_meant(entry.dn)]
 
     def _candidates(self, connection: Connection, root: RootDse, part: str) -> list[str]:
         """DNs of what may be named and contains the part; of no part, what is near the top."""
@@ -291,7 +298,10 @@ class DirectoryResolver:
             deadline=time.monotonic() + SUGGEST_SECONDS,
             size_limit=_LOOKED_AT,
         )
-        return [entry.dn for entry in answer.entries if not _is_internal(entry.dn)]
+        return [entry.dn for entry in answer.entries if self._may_be_meant(entry.dn)]
+
+    def _may_be_meant(self, dn: str) -> bool:
+        return not (_is_internal(dn) or (self._preset.is_ad and in_conflict(dn)))
 
     def _nearest(self, candidates: Iterable[str], name: str) -> list[str]:
         by_name: dict[str, list[str]] = {}

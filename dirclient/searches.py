@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from dirclient import pages, presets, wire
+from dirclient.conflicts import in_conflict
 from dirclient.errors import Incomplete, Misconfigured
 from dirclient.filters import Filter, InvalidFilter, any_of, eq
 from dirclient.groups import plain_dn
@@ -49,6 +50,7 @@ class Searches:
         self.now = now
         self.preset = presets.of(profile)
         self.reader = PersonReader.of(profile)
+        self.conflicts: set[str] = set()  # DNs of replication-conflict objects that were left out
 
     # -- filters and attributes
 
@@ -114,15 +116,22 @@ class Searches:
         attributes: Sequence[str],
         size: int = 0,
         controls: Sequence[Control] = (),
+        *,
+        all_there_is: bool = False,
     ) -> Iterator[Entry]:
-        """Entries of the whole domain, wherever the search DNs are; `size` as for `pages`."""
+        """Entries of the whole domain, wherever the search DNs are; `size` as for `pages`.
+
+        `all_there_is`: replication-conflict objects too.
+        """
+        pages = self._pages if all_there_is else self.pages
         for context in self.contexts(picture):
-            for entries in self.pages(context, wanted, attributes, size, (*controls, *self.within)):
+            for entries in pages(context, wanted, attributes, size, (*controls, *self.within)):
                 yield from entries
 
     def identities(self, picture: Picture, wanted: Filter) -> set[str]:
-        """GUIDs of everything in the domain that fits; what hides its GUID is passed over."""
-        found = map(self.preset.guid, self.everywhere(picture, wanted, self.identity_alone))
+        """GUIDs of all there is in the domain that fits; what hides its GUID is passed over."""
+        entries = self.everywhere(picture, wanted, self.identity_alone, all_there_is=True)
+        found = map(self.preset.guid, entries)
         return {guid for guid in found if guid is not None}
 
     def still_there(self, picture: Picture, guids: Iterable[str]) -> set[str]:
@@ -143,10 +152,29 @@ class Searches:
     ) -> Iterator[list[Entry]]:
         """Every entry of a subtree, in pages of this size. Raises `Incomplete`.
 
+        Replication-conflict objects are left out.
+
         Size 0: what is fastest; nothing else may be asked on the connection meanwhile. Each page
         is then asked for ahead; and Samba, which for pages reads every entry twice, is asked for
         one whole answer. Where that is too large, entries already told come again in pages.
         """
+        for entries in self._pages(base, wanted, attributes, size, controls):
+            if self.preset.is_ad:
+                twins = {entry.dn for entry in entries if in_conflict(entry.dn)}
+                if twins:
+                    self.conflicts.update(map(plain_dn, twins))
+                    entries = [entry for entry in entries if entry.dn not in twins]
+            yield entries
+
+    def _pages(
+        self,
+        base: str,
+        wanted: Filter,
+        attributes: Sequence[str],
+        size: int = 0,
+        controls: Sequence[Control] = (),
+    ) -> Iterator[list[Entry]]:
+        """The same with all there is."""
         if not size and self.root.samba:
             with contextlib.suppress(pages.TooLarge):
                 yield from pages.whole(
