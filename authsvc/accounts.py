@@ -157,7 +157,7 @@ def _answer(
         case NotLetIn():
             return page(target, attempt.name, notice=_refused(result.code), status=401)
         case TooMany():
-            notice = _throttled(result.retry_after)
+            notice = _throttled(result.retry_after, result.code)
             response = page(target, attempt.name, notice=notice, status=429)
             response.headers["Retry-After"] = str(result.retry_after)
             return response
@@ -247,7 +247,7 @@ def _refused(code: str) -> Notice:
     )
 
 
-def _throttled(length: int) -> Notice:
+def _throttled(length: int, code: str) -> Notice:
     return Notice(
         "warn",
         _("Too many attempts"),
@@ -255,6 +255,7 @@ def _throttled(length: int) -> Notice:
             "To protect your account, please wait %(time)s and then try again.",
             time=waiting(length),
         ),
+        code,
     )
 
 

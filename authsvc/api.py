@@ -96,7 +96,9 @@ _WRONG = "The name or the password is wrong, or this account has no access."
 def _refusal(outcome: Outcome) -> Response:
     match outcome:
         case TooMany():
-            response = problem(429, "Too many attempts.", retry_after=outcome.retry_after)
+            response = problem(
+                429, "Too many attempts.", retry_after=outcome.retry_after, code=outcome.code
+            )
             response.headers["Retry-After"] = str(outcome.retry_after)
             return response
         case CannotAsk():

@@ -15,7 +15,7 @@ import structlog
 from flask import Flask
 
 from authsvc.services import Services
-from kerauno import audit, sessions, throttle
+from kerauno import audit, sessions, throttle, throttles
 from kerauno.config import Settings
 from kerauno.db import Database
 
@@ -89,6 +89,7 @@ def sweep(collaborators: Services) -> Swept:
 def sweep_database(database: Database, settings: Settings, now: datetime) -> Swept:
     """Forget ended sessions, counts past any window, and audit events older than is wished."""
     with database.write() as s:
+        throttles.prune(s, now)
         return Swept(
             sessions=sessions.prune(s, now),
             attempts=throttle.prune(s, now),

@@ -12,7 +12,8 @@ import click
 from authsvc.cli_client import client, keys
 from authsvc.cli_directory import directory
 from authsvc.cli_forward import forward
-from authsvc.cli_records import admin, attempts, housekeeping, key, sessions, user
+from authsvc.cli_records import admin, housekeeping, key, sessions, user
+from authsvc.cli_throttle import attempts, throttle_group
 from authsvc.command import Commands
 from kerauno import migrations
 from kerauno.command import Failed, Tools, pass_tools, say
@@ -114,7 +115,7 @@ def _root() -> Path:
 
 for _command in (
     *(admin, user, directory, client, forward),
-    *(key, keys, sessions, attempts, housekeeping),
+    *(key, keys, sessions, throttle_group, attempts, housekeeping),
 ):
     main.add_command(_command)
 

@@ -1,11 +1,11 @@
-"""`authsvc admin`, `user`, `key`, `sessions`, `attempts`, `housekeeping`."""
+"""`authsvc admin`, `user`, `key`, `sessions`, `housekeeping`."""
 
 from __future__ import annotations
 
 import click
 
 from authsvc.command import Commands
-from kerauno import audit, leaving, listing, sealed, throttle, throttles, users
+from kerauno import audit, leaving, listing, sealed, users
 from kerauno import sessions as session_records
 from kerauno.clock import utc_now
 from kerauno.command import Tools, json_option, pass_tools, password_line, print_json, say
@@ -146,27 +146,6 @@ def end_sessions(tools: Tools, email: str) -> None:
             s, "sessions-ended", now=utc_now(), outcome="ok", actor=ACTOR, user_id=owner.id
         )
     say(f"{ended.sessions} sessions were ended.")
-
-
-@click.group(cls=Commands)
-def attempts() -> None:
-    """The throttle's counts of wrong passwords."""
-
-
-@attempts.command()
-@click.argument("who")
-@pass_tools
-def clear(tools: Tools, who: str) -> None:
-    """Let a user (EMAIL) or an address start anew."""
-    with tools.database.write() as s:
-        if "@" in who:
-            keys = throttles.keys_of_user(s, users.by_email(s, who))
-        else:
-            keys = [throttle.address_key(who)]
-        for key in keys:
-            throttle.clear(s, key)
-        audit.append(s, "attempts-cleared", now=utc_now(), outcome="ok", actor=ACTOR)
-    say(f"{who} may try again.")
 
 
 @click.command()

@@ -48,6 +48,7 @@ _WORDS = {
         N_("You did nothing wrong. Please try again in a minute."),
     ),
 }
+_WAIT = N_("Please wait a little and then try again. Reference code: %(code)s")
 _CROSS_SITE = (
     N_("This request came from another site"),
     N_("It was not carried out. Open Kerauno itself and try again from there."),
@@ -136,7 +137,10 @@ def _unavailable(error: Exception) -> Response:
 
 
 def _throttled(error: Throttled) -> Response:
-    response = answer(429)
+    if error.code and not is_api():
+        response = error_page(429, detail=gettext(_WAIT, code=error.code))
+    else:
+        response = answer(429)
     response.headers["Retry-After"] = str(error.retry_after)
     return response
 

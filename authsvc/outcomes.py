@@ -115,6 +115,7 @@ class TooMany:
     """Throttled. Whole seconds until the next attempt may be made."""
 
     retry_after: int
+    code: str = ""
 
 
 NoEntry = NotLetIn | MustChange | NameIncomplete | CannotAsk | TooMany

@@ -70,7 +70,7 @@ class Proxies:
                 scheme = fields.get("proto", scheme)
         if address is not None:
             try:
-                environ["REMOTE_ADDR"] = addresses.normal(address)
+                environ["REMOTE_ADDR"] = addresses.normal(address.strip(" \t"))
             except InvalidValue:
                 self._refusals.note(address)
         if scheme is not None and scheme.lower() in _SCHEMES:

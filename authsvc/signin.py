@@ -55,7 +55,7 @@ from kerauno.errors import KeyProblem, Throttled
 from kerauno.keys import lookup_key
 from kerauno.passwords import password_is
 from kerauno.signin import SignInUser
-from kerauno.throttle import Budget, Slot, name_key, person_key
+from kerauno.throttle import Budget, Slot, hollow_key, name_key, person_key
 
 
 class Directories(Protocol):
@@ -99,6 +99,9 @@ class Records(Protocol):
     def give_back(self, slot: Slot) -> None:
         """Nothing was asked: the attempt does not count."""
 
+    def note_throttled(self, attempt: Attempt, error: Throttled, *, user: SignInUser | None) -> str:
+        """Note that an attempt was not let through; gives the code to be read out."""
+
     def refuse(
         self,
         attempt: Attempt,
@@ -134,6 +137,15 @@ class _Case(NamedTuple):
         return _Case(self.attempt, self.login, self.user, self.directory, self.fault, slot)
 
 
+class _Full(Exception):
+    """The attempts of the name or the address are used up."""
+
+    def __init__(self, case: _Case, error: Throttled) -> None:
+        super().__init__()
+        self.case = case
+        self.error = error
+
+
 class _UsedUp(Exception):
     """The person's attempts are used up under other names; `case` goes on as nobody's."""
 
@@ -161,8 +173,9 @@ class SignIn:
         started = self._pace.start()
         try:
             outcome = self._decide(attempt)
-        except Throttled as full:
-            return TooMany(full.retry_after)
+        except _Full as full:
+            code = self._records.note_throttled(attempt, full.error, user=full.case.user)
+            return TooMany(full.error.retry_after, code)
         if isinstance(outcome, NotLetIn):
             self._pace.hold(started, slow=outcome.local)
         return outcome
@@ -258,23 +271,27 @@ class SignIn:
         return self._find_directory(right.user)[0]
 
     def _take(self, case: _Case, person: str = "") -> _Case:
-        """Let the attempt through, for its name and the person. Raises Throttled, _UsedUp."""
+        """Let the attempt through, for its name and the person. Raises _Full, _UsedUp."""
         attempt, user = case.attempt, case.user
         account = name_key(case.login.name if case.login else attempt.name[:512])
         if hollow(attempt.password):  # no guess, of which no directory hears: counted apart
-            account, person = f"{account} hollow", ""
+            account, person = hollow_key(account), ""
         budget = self._budgets.of(case.directory)
         known = user is not None and self._records.is_known(attempt, user)
         if known:
             budget = budget.with_reserve()
         try:
             slot = self._records.take(account, person, attempt.address, budget, known=known)
+            return case.under_way(slot)
         except Throttled as full:
             if full.scope != "person":
-                raise
+                raise _Full(case, full) from full
+            self._records.note_throttled(attempt, full, user=user)
+        try:
             slot = self._records.take(account, "", attempt.address, budget, known=known)
-            raise _UsedUp(case.under_way(slot)) from full
-        return case.under_way(slot)
+        except Throttled as full:
+            raise _Full(case, full) from full
+        raise _UsedUp(case.under_way(slot))
 
     # -- the ways to prove a password
 

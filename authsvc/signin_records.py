@@ -10,14 +10,25 @@ from datetime import datetime, timedelta
 from authsvc.outcomes import Attempt, Reason, Right, Settled
 from dirclient.login import InvalidLogin, parse
 from dirclient.model import Guid, Login
-from kerauno import audit, known_browsers, leaving, links, sessions, signin, throttle, users
+from kerauno import (
+    audit,
+    known_browsers,
+    leaving,
+    links,
+    sessions,
+    signin,
+    throttle,
+    throttles,
+    users,
+)
 from kerauno.config import Settings
 from kerauno.db import Database
-from kerauno.errors import InvalidValue, NotFound
+from kerauno.errors import InvalidValue, NotFound, Throttled
 from kerauno.hot import Hot, of
 from kerauno.sessions import Lifetime, NewSession
 from kerauno.signin import SignInUser
 from kerauno.throttle import Budget, Slot
+from kerauno.throttles import Refusal
 
 EVENT = "sign-in"
 LINKED_EVENT = "link"
@@ -99,6 +110,14 @@ class SignInRecords:
         """See `Records`."""
         with self.database.fast_write() as hot:
             throttle.give_back(hot, slot)
+
+    def note_throttled(self, attempt: Attempt, error: Throttled, *, user: SignInUser | None) -> str:
+        """See `Records`."""
+        label = user.email if user else masked(attempt.name)
+        user_id = user.user_id if user else None
+        with self.database.fast_write() as hot:
+            refusal = Refusal(EVENT, label, attempt.address, user_id)
+            return throttles.note(hot, error, refusal, self.now())
 
     def refuse(
         self,

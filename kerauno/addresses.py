@@ -29,10 +29,9 @@ def normal(text: str) -> str:
         return text
     if len(text) > _LONGEST:
         raise _invalid()
-    host = text.strip(" \t")
-    if len(host) > 1 and host[0] == host[-1] == '"':
-        host = host[1:-1]
-    return _plain(_without_port(host))
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1]
+    return _plain(_without_port(text))
 
 
 def network(address: str) -> str:

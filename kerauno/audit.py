@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, insert, select, text
+from sqlalchemy import Select, bindparam, delete, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from kerauno.hot import Hot, Statement, of
@@ -76,6 +76,11 @@ def append(
     )
 
 
+def count(s: Session | Hot, code: str, detail: Mapping[str, Any]) -> None:
+    """Replace the detail of the event with this code: the one exception, for what is counted."""
+    of(s).run(_COUNT, of_code=code, new_detail=dict(detail))
+
+
 def page(s: Session, wanted: Wanted, *, limit: int = 50, before: int | None = None) -> list[Audit]:
     """The newest events that match, at most `limit`; `before` is the last id of the page before."""
     statement = _matching(wanted).order_by(Audit.id.desc()).limit(limit)
@@ -95,6 +100,11 @@ def prune(s: Session, before: datetime) -> int:
     return of(s).run(_PRUNE, before=before)
 
 
+_COUNT = Statement(
+    update(Audit)
+    .where(Audit.code == bindparam("of_code"), text("code <> ''"))  # which lets the index be used
+    .values(detail=bindparam("new_detail"))
+)
 _PRUNE = Statement(delete(Audit).where(Audit.at < bindparam("before")))
 
 

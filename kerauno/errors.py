@@ -21,6 +21,7 @@ Who catches one of these knows what to do: never a bool, never None, never a mes
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 
 class RecordError(Exception):
@@ -100,13 +101,27 @@ class LeaseLost(RecordError):
 class Throttled(Exception):
     """Too many attempts. `retry_after` is whole seconds until the next one may be made.
 
-    `scope` is `account` or `address`; the words shown to a person are the same for both.
+    `scope` is `account`, `address` or `person`; the words shown to a person are the same for all.
+    `key` is what was counted, to `limit` within `window`; `code` is of the audit event, if there is
+    one.
     """
 
-    def __init__(self, retry_after: int, *, scope: str) -> None:
+    def __init__(
+        self,
+        retry_after: int,
+        *,
+        scope: str,
+        key: str = "",
+        limit: int = 0,
+        window: timedelta = timedelta(0),
+    ) -> None:
         super().__init__(f"Too many attempts. Try again in {retry_after} seconds.")
         self.retry_after = retry_after
         self.scope = scope
+        self.key = key
+        self.limit = limit
+        self.window = window
+        self.code = ""
 
 
 class KeyProblem(Exception):

@@ -49,6 +49,7 @@ __all__ = [
     "SeenMember",
     "SeenPerson",
     "Sorted",
+    "Throttle",
     "User",
     "UtcDateTime",
     "WebSession",
@@ -309,6 +310,26 @@ class Attempt(Base):
     pending: Mapped[int] = mapped_column(default=0)
     generation: Mapped[int] = mapped_column(default=0)
     counted_from: Mapped[datetime]
+
+
+class Throttle(Base):
+    """A key whose attempts were used up, as the last refused attempt told of it.
+
+    `scope` is account, person or address; `label` says whose it is in words. `refused` attempts
+    share the audit event of `code`, which began at `noted_at`.
+    """
+
+    __tablename__ = "throttle"
+
+    key: Mapped[str] = mapped_column(String(96), primary_key=True)
+    scope: Mapped[str] = mapped_column(String(8))
+    label: Mapped[str] = mapped_column(String(320))
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
+    limit: Mapped[int]
+    seconds: Mapped[int]  # that the window lasts
+    refused: Mapped[int]
+    code: Mapped[str] = mapped_column(String(8))
+    noted_at: Mapped[datetime]
 
 
 def _only(condition: str) -> dict[str, Any]:

@@ -52,6 +52,10 @@ from kerauno.tables import Attempt, UtcDateTime
 
 _UNKNOWN_THRESHOLD = 4  # assumed while the domain's is not known: three attempts
 _MOST_RESERVED = 3
+
+KEPT = timedelta(days=2)
+"""How long counts are kept: longer than any window."""
+
 _MARGIN = timedelta(minutes=1)  # between this clock and the domain's, and a slow bind's answer
 
 
@@ -128,6 +132,11 @@ def name_key(name: str) -> str:
     """Under which a name is counted: the part without a domain, in whatever spelling."""
     digest = hashlib.sha256(lookup_key(name).encode("utf-8", "surrogatepass")).hexdigest()
     return f"name:{digest}"
+
+
+def hollow_key(key: str) -> str:
+    """Under which attempts of a name are counted that prove nothing, such as an empty password."""
+    return f"{key} hollow"
 
 
 def person_key(*, guid: str | None = None, user_id: int | None = None) -> str:
@@ -284,7 +293,6 @@ _FAIL = {
 }
 _GIVE_BACK = {scopes: _settling(scopes) for scopes in _VARIANTS}
 _FORGIVE = {scopes: _forgiving(scopes) for scopes in _VARIANTS}
-_CLEAR = Statement(delete(Attempt).where(Attempt.key == bindparam("of")))
 _PRUNE = Statement(delete(Attempt).where(Attempt.counted_from <= bindparam("before")))
 
 
@@ -347,14 +355,9 @@ def give_back(s: Session | Hot, slot: Slot) -> None:
     _settle(of(s), _GIVE_BACK, slot, {})
 
 
-def clear(s: Session | Hot, key: str) -> None:
-    """An administrator lets an account or an address start anew."""
-    of(s).run(_CLEAR, of=key)
-
-
 def prune(s: Session | Hot, now: datetime) -> int:
-    """Forget counts older than any window (two days); gives how many."""
-    return of(s).run(_PRUNE, before=now - timedelta(days=2))
+    """Forget counts older than any window; gives how many."""
+    return of(s).run(_PRUNE, before=now - KEPT)
 
 
 def _settle(
@@ -377,4 +380,10 @@ def _settle(
 def _throttled(hot: Hot, key: str, budget: Budget, now: datetime, scope: str) -> Throttled:
     since = hot.one(_COUNTED_FROM, of=key)
     until = (since[0] if since else now) + budget.window
-    return Throttled(max(1, math.ceil((until - now).total_seconds())), scope=scope)
+    return Throttled(
+        max(1, math.ceil((until - now).total_seconds())),
+        scope=scope,
+        key=key,
+        limit=budget.limit,
+        window=budget.window,
+    )

@@ -17,6 +17,7 @@ from authsvc.console import (
     phones,
     runs,
     site,
+    throttles,
     user_directory,
     users,
 )
@@ -40,6 +41,7 @@ PARTS = (
     audit.bp,
     clients.bp,
     hosts.bp,
+    throttles.bp,
 )
 _ADMIN = frozenset({ADMIN})
 
@@ -82,6 +84,7 @@ NAVIGATION = (
         (
             (N_("Apps"), "/console/clients", "app"),
             (N_("Protected sites"), "/console/hosts", "lock"),
+            (N_("Throttle"), "/console/throttles", "clock"),
             (N_("Audit"), "/console/audit", "shield"),
         ),
     ),

@@ -180,15 +180,19 @@ FIELDS: Mapping[str, str] = {
     "departments": N_("Departments"),
     "reserved_until": N_("Number kept until"),
     "scope": N_("What AD owns"),
+    "sessions": N_("Sessions"),
     "guid": N_("AD identity"),
     "dn": N_("Place in AD"),
     "link": N_("AD link"),
     "origin": N_("Linked"),
     "after": N_("After"),
     "app": N_("App"),
+    "apps": N_("Apps"),
+    "attempts": N_("Attempts"),
     "before": N_("Before"),
     "client": N_("Client"),
     "count": N_("Count"),
+    "counted": N_("Counted by"),
     "department": N_("Department"),
     "device_address": N_("Device address"),
     "fields": N_("Fields"),
@@ -251,6 +255,12 @@ EVENTS: Mapping[str, str] = {
     "client": N_("App registration"),
     "protected-host": N_("Protected site"),
     "signing-keys": N_("Signing keys"),
+}
+
+THROTTLES: Mapping[str, str] = {
+    "account": N_("Name"),
+    "person": N_("All names of a person"),
+    "address": N_("Address"),
 }
 
 OUTCOMES: Mapping[str, str] = {
@@ -333,8 +343,8 @@ OUTCOME_REMEDIES: Mapping[str, str] = {
     "must_change_password": N_("They were led to the page that changes it."),
     "directory_unavailable": N_("Press Test AD Credentials: it says which step fails."),
     "directory_misconfigured": N_("Press Test AD Credentials: it says what to change."),
-    "throttled": N_("Wait, or run: authsvc attempts clear"),
-    "attempts_used_up": N_("Wait, or run: authsvc attempts clear"),
+    "throttled": N_("Wait, or press Clear under Security › Throttle."),
+    "attempts_used_up": N_("Wait, or press Clear under Security › Throttle."),
 }
 
 

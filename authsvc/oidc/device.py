@@ -21,12 +21,15 @@ from authsvc.oidc.provider import Provider, provider
 from authsvc.oidc.wishes import wishes
 from authsvc.sessions import Me, me, require_user
 from authsvc.texts import gettext as _
-from kerauno import audit, devices, throttle
+from kerauno import audit, devices, throttle, throttles
 from kerauno.devices import Asking
+from kerauno.errors import Throttled
 from kerauno.throttle import Budget
+from kerauno.throttles import Refusal
 from kerauno.tokens import SignIn
 
 CONFIRM_PATH = "/device/confirm"
+_EVENT = "app-device"
 _PICTURES = {"svg": "image/svg+xml", "png": "image/png"}
 
 # 20^8 codes, ten minutes each: with these budgets a person finds a waiting one of a thousand
@@ -114,15 +117,21 @@ def _find(here: Provider, person: Me, code: str) -> Asking | None:
 
     Raises Throttled.
     """
-    now = here.now()
-    slot = throttle.take(
-        here.database,
-        f"device:{person.user_id}",
-        f"device-{throttle.address_key(request.remote_addr or '')}",
-        _PER_PERSON,
-        _PER_ADDRESS,
-        now,
-    )
+    now, address = here.now(), request.remote_addr or ""
+    try:
+        slot = throttle.take(
+            here.database,
+            f"device:{person.user_id}",
+            f"device-{throttle.address_key(address)}",
+            _PER_PERSON,
+            _PER_ADDRESS,
+            now,
+        )
+    except Throttled as full:
+        refusal = Refusal(_EVENT, person.email, address, person.user_id)
+        with here.database.fast_write() as h:
+            full.code = throttles.note(h, full, refusal, now)
+        raise
     with here.database.write() as s:
         asking = devices.find(s, now, code)
         if asking is None:
@@ -145,7 +154,7 @@ def _page(template: str, status: int = 200, **context: object) -> Response:
 def _note(s: Session, now: datetime, person: Me, asking: Asking, outcome: str) -> None:
     audit.append(
         s,
-        "app-device",
+        _EVENT,
         now=now,
         outcome=outcome,
         actor=person.username,

@@ -127,13 +127,14 @@ PAGES = {
     "audit": "/console/audit",
     "code": "/console/audit/code?code=ABCD23",
     "phones": "/console/phones",
+    "throttles": "/console/throttles",
     "own-departments": "/departments",
     "own-department": "/departments/1",
     "phone-book": "/phonebook",
 }
 EMPTY = (
     "dashboard", "servers", "credentials", "people", "departments", "users", "reservations",
-    "runs", "audit", "phones", "own-departments", "phone-book",
+    "runs", "audit", "phones", "throttles", "own-departments", "phone-book",
 )  # fmt: skip
 LOOKS: tuple[chromium.Look, ...] = ((1440, "light"), (chromium.NARROW, "dark"))
 

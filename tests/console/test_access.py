@@ -59,6 +59,7 @@ SECTIONS = [
     "/console/users/reservations",
     "/console/runs",
     "/console/phones",
+    "/console/throttles",
     "/console/audit",
     "/console/audit/code?code=K7F3-2Q",
     "/console/audit.csv",
@@ -87,6 +88,7 @@ POSTS = [
     "/console/users/new",
     "/console/runs",
     "/console/phones",
+    "/console/throttles/clear",
 ]
 OBJECT_POSTS = [
     "/console/directory/credentials/review/1",

@@ -9,11 +9,16 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kerauno import audit, directories, runs
+from kerauno import audit, directories, runs, throttle, throttles
+from kerauno.errors import Throttled
 from kerauno.tables import Audit, RunRequest
+from kerauno.throttle import Budget
+from kerauno.throttles import Refusal
 from tests.console.helpers import CREDENTIALS, MARKUP, asked, follow, form
 from tests.servers.console import NOW, ConsoleSite, guid, owned_user
 from tests.texts.pseudo import Reading
+
+BUDGET = Budget(1, timedelta(minutes=30), rolling=True)
 
 
 class TestRuns:
@@ -76,6 +81,30 @@ class TestAuditAndTimeline:
         page = site.client().get("/console/audit/code", query_string={"code": sloppy}).text
         assert "The AD account is locked" in page
         assert "Unlock the account in AD" in page
+
+    def test_a_throttle_is_found_and_cleared(self, any_site: ConsoleSite) -> None:
+        user_id = any_site.user("tom@goodcompany.local", "Tom", "Turner")
+        full = Throttled(60, scope="account", key="name:x", limit=1, window=timedelta(minutes=30))
+        with any_site.database.fast_write() as h:
+            refusal = Refusal("sign-in", "tom@goodcompany.local", "10.0.0.1", user_id)
+            code = throttles.note(h, full, refusal, NOW)
+        slot = throttle.take(any_site.database, "name:x", "addr:x", BUDGET, BUDGET, NOW)
+        with any_site.database.fast_write() as h:
+            throttle.fail(h, slot, NOW)
+        client = any_site.client()
+        page = client.get("/console/throttles?q=tom@").text
+        assert "tom@goodcompany.local" in page
+        assert code in page
+        assert "tom@goodcompany.local" not in client.get("/console/throttles?q=nobody").text
+        told = client.get("/console/audit/code", query_string={"code": code}).text
+        assert "Too many attempts" in told
+        cleared = client.post("/console/throttles/clear", data={"key": "name:x"})
+        assert cleared.headers["Location"] == "/console/throttles?cleared=1"
+        assert "tom@goodcompany.local" not in client.get("/console/throttles").text
+        with any_site.database.read() as s:
+            event = audit.page(s, audit.Wanted(events=("attempts-cleared",)))[0]
+        assert (event.user_id, event.detail) == (user_id, {"name": "tom@goodcompany.local"})
+        assert client.post("/console/throttles/clear", data={"key": "\0"}).status_code == 303
 
     def test_filters_and_export_agree(self, site: ConsoleSite) -> None:
         with site.database.write() as s:

@@ -328,7 +328,15 @@ def test_a_script_sets_up_tests_and_uses_a_real_directory(
     assert session["method"] == "directory"
     installation.must("authsvc", "sessions", "end", "john.doe@company.com")
     assert installation.json("authsvc", "sessions", "list", "john.doe@company.com") == []
-    assert installation.run("authsvc", "attempts", "clear", "john.doe@company.com").returncode == 0
+    for _ in range(6):
+        sign_in(web, "john.doe", "nope")
+    (line,) = installation.json("authsvc", "throttle", "list", "--search", "john.doe")
+    assert (line["who"], line["kind"]) == ("john.doe@company.com", "account")
+    assert installation.run("authsvc", "throttle", "clear", " ").returncode == 2
+    installation.must("authsvc", "throttle", "clear", "JOHN.DOE")
+    assert installation.json("authsvc", "throttle", "list") == []
+    assert sign_in(web, "john.doe", "Welcome!2026") == 303
+    installation.must("authsvc", "throttle", "clear", "203.0.113.7")
     assert installation.run("authsvc", "housekeeping").returncode == 0
     log = (installation.folder / "web.log").read_text()
     assert "Welcome!2026" not in log

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
+from werkzeug.test import TestResponse
 
 from dirclient.model import LockoutPolicy
+from kerauno import clients, throttles
+from kerauno.registration import CREDENTIALS, Registration
+from kerauno.tables import Audit, Throttle
 from tests import said
 from tests.integration.site import (
     PASSWORD,
@@ -97,3 +104,157 @@ def test_without_a_proxy_nobody_names_their_own_address(site: Site) -> None:
     form = {"username": "john.doe", "password": PASSWORD}
     site.browser().post("/login", data=form, headers={"X-Forwarded-For": "203.0.113.9"})
     assert [event.address for event in site.audited()] == ["127.0.0.1"]
+
+
+# -- what a throttled attempt leaves
+
+
+def code_of(response: TestResponse) -> str:
+    found = re.search(r"<code>([A-Z0-9]{4}-[A-Z0-9]{2})</code>", response.text)
+    return found[1] if found else ""
+
+
+def throttled(site: Site) -> list[Audit]:
+    return [event for event in site.audited() if event.outcome == "throttled"]
+
+
+@pytest.mark.parametrize("name", ["john.doe@company.com", "no.body@company.com"])
+def test_a_throttled_attempt_has_a_code_that_the_audit_knows(any_site: Site, name: str) -> None:
+    user_id = any_site.linked()
+    responses = [any_site.sign_in(name, "nope")[1] for _ in range(8)]
+    assert [response.status_code for response in responses] == [401] * 5 + [429] * 3
+    (event,) = throttled(any_site)
+    assert {code_of(response) for response in responses[5:]} == {event.code}
+    assert event.detail == {"counted": "account", "attempts": 3}
+    real = name.startswith("john")
+    assert (event.event, event.address) == ("sign-in", "127.0.0.1")
+    assert event.user_id == (user_id if real else None)
+    assert event.actor == (name if real else "no…@company.com")
+
+
+def test_many_throttled_attempts_are_one_event_a_minute(any_site: Site) -> None:
+    any_site.linked()
+    for _ in range(5):
+        any_site.sign_in(password="nope")
+    for _ in range(3):
+        for _ in range(20):
+            any_site.pass_time(seconds=2.9)
+            assert any_site.sign_in(password="nope")[1].status_code == 429
+        any_site.pass_time(seconds=5)
+    assert [event.detail["attempts"] for event in throttled(any_site)] == [20, 20, 20]
+    assert len({event.code for event in throttled(any_site)}) == 3
+
+
+def test_attempts_at_once_are_counted_in_one_event(any_site: Site) -> None:
+    any_site.linked()
+    threads = [
+        threading.Thread(target=lambda: any_site.sign_in(password="nope")) for _ in range(32)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [event.detail["attempts"] for event in throttled(any_site)] == [27]
+
+
+def test_an_address_is_noted_once_whatever_names_it_tries(sqlite_url: str, tmp_path: Path) -> None:
+    site = make_site(sqlite_url, tmp_path, address_failures="5")
+    statuses = [site.sign_in(f"user{n}@company.com", "nope")[1].status_code for n in range(9)]
+    assert statuses == [401] * 5 + [429] * 4
+    (event,) = throttled(site)
+    assert event.detail == {"counted": "address", "attempts": 4}
+    with site.services.database.read() as s:
+        (line,) = throttles.listing(s, site.at)
+    assert (line.scope, line.label, line.user_id) == ("address", "127.0.0.1", None)
+
+
+def test_a_change_of_the_password_is_throttled_alike(site: Site) -> None:
+    site.linked()
+    form = {"username": "john.doe", "password": "nope"}
+    form |= {"new_password": "Another!2027", "new_password_again": "Another!2027"}
+    responses = [site.browser().post("/password", data=form) for _ in range(6)]
+    assert [response.status_code for response in responses] == [401] * 5 + [429]
+    assert code_of(responses[5]) == throttled(site)[0].code
+
+
+def test_an_app_is_told_the_code(site: Site) -> None:
+    site.linked()
+    with site.services.database.write() as s:
+        registration = Registration("Door", grant_types=(CREDENTIALS,))
+        client, secret = clients.create(s, registration, site.at)
+        login = (client.id, secret or "")
+    body = {"username": "john.doe", "password": "nope"}
+    answers = [site.browser().post("/api/v1/authenticate", json=body, auth=login) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [401] * 5 + [429]
+    assert answers[5].get_json()["code"] == throttled(site)[0].code
+
+
+# -- an administrator clears it
+
+
+@pytest.mark.parametrize(
+    "search", ["", "john", "JOHN.DOE@company.com", "john.doe", "John Doe\0", "%", "nobody"]
+)
+def test_throttles_are_listed_and_found(any_site: Site, search: str) -> None:
+    user_id = any_site.linked()
+    for _ in range(6):
+        any_site.sign_in(password="nope")
+    any_site.pass_time(minutes=10)
+    with any_site.services.database.read() as s:
+        lines = throttles.listing(s, any_site.at, search.replace("\0", ""))
+    if search in ("John Doe\0", "%", "nobody"):
+        assert lines == []
+        return
+    (line,) = lines
+    assert (line.scope, line.label, line.user_id) == ("account", "john.doe@company.com", user_id)
+    assert (line.until - any_site.at, line.refused) == (timedelta(minutes=20), 1)
+    any_site.pass_time(minutes=20)
+    with any_site.services.database.read() as s:
+        assert throttles.listing(s, any_site.at) == []
+
+
+def test_a_name_that_nobody_has_is_found_by_the_whole_name(site: Site) -> None:
+    for _ in range(6):
+        site.sign_in("no.body@company.com", "nope")
+    with site.services.database.read() as s:
+        found = {
+            text: len(throttles.listing(s, site.at, text))
+            for text in ("no.body@company.com", "NO.BODY", "no.bod", "body@company.com")
+        }
+    assert found == {"no.body@company.com": 1, "NO.BODY": 1, "no.bod": 0, "body@company.com": 0}
+
+
+def test_clearing_one_key_of_a_person_clears_them_all(any_site: Site) -> None:
+    any_site.linked(username="jd")
+    for name in ("john.doe@company.com", "jd"):
+        for _ in range(6):
+            any_site.sign_in(name, "nope")
+    with any_site.services.database.read() as s:
+        lines = throttles.listing(s, any_site.at)
+    assert sorted(line.scope for line in lines) == ["account", "account", "person"]
+    with any_site.services.database.write() as s:
+        throttles.clear(s, next(line.key for line in lines if line.scope == "person"))
+    assert any_site.sign_in("jd")[1].status_code == 303
+    assert any_site.sign_in()[1].status_code == 303
+    with any_site.services.database.read() as s:
+        assert throttles.listing(s, any_site.at) == []
+
+
+def test_a_success_in_a_known_browser_ends_the_wait(site: Site) -> None:
+    site.linked()
+    browser, _ = site.sign_in()
+    for _ in range(6):
+        site.sign_in(password="nope")
+    form = {"username": "john.doe", "password": PASSWORD}
+    assert browser.post("/login", data=form).status_code == 303
+    with site.services.database.read() as s:
+        assert throttles.listing(s, site.at) == []
+
+
+def test_old_throttles_are_forgotten(site: Site) -> None:
+    site.linked()
+    for _ in range(6):
+        site.sign_in(password="nope")
+    with site.services.database.write() as s:
+        throttles.prune(s, site.at + timedelta(days=2))
+        assert s.scalars(select(Throttle)).all() == []

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kerauno import throttle
+from kerauno import throttle, throttles
 from kerauno.db import Database
 from kerauno.errors import Throttled
 from kerauno.throttle import (
@@ -155,7 +155,7 @@ def test_an_administrator_lets_an_account_start_anew(database: Database) -> None
     for _ in range(3):
         fail(database, take(database))
     with database.write() as s:
-        throttle.clear(s, "user:1")
+        throttles.clear_keys(s, ["user:1"])
     take(database)
 
 

@@ -53,6 +53,7 @@ class MemoryRecords:
     notes: list[str] = field(default_factory=list)
     proposals: list[tuple[int, Guid]] = field(default_factory=list)
     passwords: list[tuple[int, Guid, datetime | None]] = field(default_factory=list)
+    throttled: list[tuple[str, str]] = field(default_factory=list)
     open: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
 
@@ -87,6 +88,10 @@ class MemoryRecords:
     def give_back(self, slot: Slot) -> None:
         for key in _counted(slot):
             self.open[key] -= 1
+
+    def note_throttled(self, attempt: Attempt, error: Throttled, *, user: SignInUser | None) -> str:
+        self.throttled.append((error.scope, user.username if user else ""))
+        return "THROTTLED"
 
     def refuse(
         self,

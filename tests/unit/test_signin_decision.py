@@ -181,7 +181,7 @@ def test_an_unknown_name_is_throttled_as_a_known_one(here: Situation) -> None:
     for name in ("john.doe@company.com", "nobody@company.com"):
         for _ in range(here.limit):
             assert isinstance(here.try_(name, "nope"), NotLetIn)
-        assert here.try_(name, "nope") == TooMany(60)
+        assert here.try_(name, "nope") == TooMany(60, "THROTTLED")
 
 
 def test_without_a_directory_nobody_is_known(here: Situation) -> None:
