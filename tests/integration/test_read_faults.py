@@ -244,16 +244,16 @@ def test_a_search_dn_that_went_away_is_named(fresh_ou: Scratch, field: str) -> N
     place = fresh_ou.ou("Fleeting")
     fields = dc.profile(user_search_dn=f"OU=Kept,{fresh_ou.dn}", department_search_dn=fresh_ou.dn)
     client = DirectoryClient(Profile.model_validate(fields | {field: place}))
-    snapshot = client.read()
+    snapshot = client.read().whole()
     renamed = dc.rename(place, "Somewhere, else")
     assert client.catch_up(snapshot) is None
     with pytest.raises(Misconfigured) as caught:
-        client.read()
+        client.read().whole()
     assert caught.value.field == field
     assert caught.value.remedy == f"Enter {renamed}."
     dc.delete_tree(renamed)
     with pytest.raises(Misconfigured, match=f"nearest that exists is {fresh_ou.dn}") as caught:
-        client.read()
+        client.read().whole()
     assert caught.value.field == field
     client.close()
 

@@ -19,9 +19,11 @@ from kerauno.tables import Department, DirectoryState, Run, SeenDepartment, WebS
 from syncsvc import review
 from syncsvc.departments import import_department, listing, unimport_department
 from syncsvc.engine import Ask
+from tests.integration.test_read_faults import deny
 from tests.integration.test_sync_worker import Turned
 from tests.servers.process import wait_until
 from tests.servers.samba import SambaDC, Scratch
+from tests.servers.slapd import Slapd, company_entries
 from tests.servers.web import Installation, configure_directory
 from tests.sync_engine import Sync
 
@@ -166,6 +168,23 @@ def test_a_department_search_dn_that_goes_and_comes_back(fresh_ou: Scratch, edit
 
 
 @pytest.mark.samba
+def test_a_department_search_dn_that_may_not_be_seen_any_more(fresh_ou: Scratch) -> None:
+    dc, people_ou, groups_ou = fresh_ou.dc, fresh_ou.ou("People"), fresh_ou.ou("Groups")
+    dc.add_group(fresh_ou.name("sales"), groups_ou, [fresh_ou.user("amy", people_ou)])
+    fields = {"user_search_dn": people_ou, "department_search_dn": groups_ou}
+    client = DirectoryClient(Profile.model_validate(dc.profile(**fields)))
+    whole = client.read()
+    deny(dc, groups_ou, dc.service.name)
+    with pytest.raises(Incomplete, match=f"^{groups_ou} is gone"):
+        client.sweep(whole)
+    partly = client.read()
+    assert partly.people == whole.people
+    assert partly.unread is not None
+    assert partly.unread.message == f"The service account may not read {groups_ou}."
+    client.close()
+
+
+@pytest.mark.samba
 def test_a_user_search_dn_that_is_gone_removes_nobody(fresh_ou: Scratch) -> None:
     """Departments are made of recognized people: without them nothing is concluded at all."""
     dc, people_ou, groups_ou = fresh_ou.dc, fresh_ou.ou("People"), fresh_ou.ou("Groups")
@@ -183,6 +202,29 @@ def test_a_user_search_dn_that_is_gone_removes_nobody(fresh_ou: Scratch) -> None
         client.read()
     assert caught.value.field == "user_search_dn"
     client.close()
+
+
+@pytest.mark.slapd
+def test_openldap_without_its_departments_is_followed_too(tmp_path: Path) -> None:
+    server = Slapd(tmp_path, company_entries(), counts_changes=True).start()
+    server.add_user("first")  # from here on there is a contextCSN
+    client = DirectoryClient(Profile.model_validate(server.profile()))
+    whole = client.read()
+    name, _, above = server.departments_dn.partition(",")
+    server.admin.modify_dn(server.departments_dn, "ou=Teams")
+    assert client.catch_up(whole) is None
+    partly = client.read()
+    assert partly.unread is not None
+    assert (partly.people, partly.departments) == (whole.people, {})
+    server.delete(server.add_user("second"))
+    later = client.catch_up(partly)
+    assert later is not None
+    assert (client.sweep(later).people, later.unread) == (whole.people, partly.unread)
+    server.admin.modify_dn(f"ou=Teams,{above}", name)
+    assert client.catch_up(later) is None
+    assert client.read().departments.keys() == whole.departments.keys()
+    client.close()
+    server.stop()
 
 
 @pytest.mark.samba
