@@ -77,9 +77,10 @@ def import_department(engine: Engine, ask: Ask, which: str, number: str) -> Repo
     ):
         snapshot = engine.read(running, configured).whole()
         seen = find(snapshot, which)
-        number = _checked_number(engine, number)
         with engine.db.read() as s:
             records = load(s, configured.id)
+        _refuse_number_of_gone(snapshot, records, number.strip())
+        number = _checked_number(engine, number)
         if seen.guid in records.departments:
             raise InvalidValue(
                 f"{seen.name} is imported already.",
@@ -117,6 +118,18 @@ def _import(engine: Engine, running: Running, planned: Planned) -> Report:
             ldap_operations=snapshot.operations,
             phase="",
         )
+
+
+def _refuse_number_of_gone(snapshot: Snapshot, records: Records, number: str) -> None:
+    """Raise InvalidValue where a department has the number that AD no longer has."""
+    known = snapshot.departments.keys() | snapshot.hidden
+    for guid, record in records.departments.items():
+        if record.number == number and guid not in known:
+            raise InvalidValue(
+                f"{number} is used by ring group {record.name}, whose group is gone from AD.",
+                field="number",
+                remedy=f"Unimport that one first: syncsvc department unimport {guid}",
+            )
 
 
 def _checked_number(engine: Engine, number: str) -> str:

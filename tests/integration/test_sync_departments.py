@@ -145,6 +145,26 @@ def test_a_department_deleted_and_made_again_is_two_until_the_dead_one_is_unimpo
     assert before["users"] == sync.state()["users"]
 
 
+def test_a_department_made_again_takes_the_number_over_once_the_dead_one_is_unimported(
+    sync: Sync,
+) -> None:
+    people = [person.guid for person in sync.people(2)]
+    dead = sync.fake.add_department("Sales", people)
+    departments.import_department(sync.engine, CLI, dead.dn, "600")
+    sync.fake.remove_department(dead.guid)
+    living = sync.fake.add_department("Sales", people)
+    refused = departments.import_department(sync.engine, CLI, living.dn, "600")
+    assert (refused["status"], refused["error"]) == (
+        "failed",
+        "600 is used by ring group Sales, whose group is gone from AD. Unimport that one first: "
+        f"syncsvc department unimport {dead.guid}",
+    )
+    assert departments.unimport_department(sync.engine, CLI, living.dn)["status"] == "applied"
+    taken = departments.import_department(sync.engine, CLI, living.dn, "600")
+    assert (taken["status"], sync.members("Sales")) == ("applied", {"p1.q1", "p2.q2"})
+    assert [row["gone"] for row in departments.listing(sync.engine)] == [False]
+
+
 def test_without_auto_synchronization_synchronize_users_imports_no_department(sync: Sync) -> None:
     people = sync.people(2)
     sync.set(auto_sync=False, ring_group_first="600", ring_group_last="699")

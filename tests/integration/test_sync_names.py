@@ -79,9 +79,13 @@ def test_a_leaver_of_an_earlier_run_keeps_the_reserved_number_and_returns_with_i
     sync.fake.change_person(leaver.guid, state=AccountState.DISABLED)
     sync.run()
     reserved = sync.users()["p1.q1"]["reserved_until"]
+    before = sync.state()
     sync.fake.change_person(other.guid, login=leaver.login)
     taken = sync.run()
     assert (taken["updated"], taken["deactivated"]) == (2, 0)
+    _, could_not = review.undo(sync.engine, taken["run"], CLI)
+    assert (could_not, sync.state()) == ([], before)
+    assert sync.run()["updated"] == 2
     assert sync.users()[left_name(sync)]["reserved_until"] == reserved
     sync.fake.change_person(leaver.guid, state=AccountState.ACTIVE, login="p21.q21@company.com")
     assert sync.run()["reactivated"] == 1
