@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from dirclient.model import LockoutPolicy
 from kerauno import clients, throttles
 from kerauno.registration import CREDENTIALS, Registration
-from kerauno.tables import Audit, Throttle
+from kerauno.tables import Audit, Throttle, WebSession
 from tests import said
 from tests.integration.site import (
     PASSWORD,
@@ -104,6 +104,45 @@ def test_without_a_proxy_nobody_names_their_own_address(site: Site) -> None:
     form = {"username": "john.doe", "password": PASSWORD}
     site.browser().post("/login", data=form, headers={"X-Forwarded-For": "203.0.113.9"})
     assert [event.address for event in site.audited()] == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_throttle_tells_nobody_who_exists(any_site: Site, order: int) -> None:
+    """Every spelling of a name answers as the same spelling of an invented one, to the word."""
+    any_site.linked("nils.berg")
+    forms = ["{}", "{}@company.com", "COMPANY\\{}", " {} ", "{}@goodcompany.local", "{}@x.org"]
+
+    def answers(account: str) -> list[tuple[int, str, str]]:
+        spellings = [account, account.upper(), account.title()]
+        names = [form.format(spelling) for spelling in spellings for form in forms][::order]
+        responses = [any_site.sign_in(name, "nope")[1] for name in names]
+        return [(r.status_code, notice(r), r.headers.get("Retry-After", "")) for r in responses]
+
+    assert answers("nils.berg") == answers("mona.lund")
+    assert [status for status, _, _ in answers("otto.falk")] == [401] * 5 + [429] * 13
+
+
+def test_ports_and_interfaces_do_not_make_other_addresses(sqlite_url: str, tmp_path: Path) -> None:
+    site = make_site(sqlite_url, tmp_path, address_failures="5", trusted_proxies="1")
+    site.linked()
+    forms = ["203.0.113.7:{}", "[2001:db8:1:2::{}]:4711", "::ffff:203.0.113.{}"]
+    for form, statuses in zip(forms, ([401] * 5 + [429],) * 2 + ([401] * 6,), strict=True):
+        answers = []
+        for number in range(6):
+            sent = {"username": f"user{number}.{form[0]}", "password": "nope"}
+            headers = {"X-Forwarded-For": form.format(100 + number)}
+            answers.append(site.browser().post("/login", data=sent, headers=headers).status_code)
+        assert answers == statuses
+    seen = {event.address for event in site.audited()}
+    assert "203.0.113.7" in seen
+    assert "2001:db8:1:2::104" in seen
+    assert not {address for address in seen if "[" in address or "4711" in address}
+    form = {"username": "john.doe", "password": PASSWORD}
+    browser = site.browser()
+    headers = {"Forwarded": 'for="[2001:db8:9::1]:4711";proto=https'}
+    assert browser.post("/login", data=form, headers=headers).status_code == 303
+    with site.services.database.read() as s:
+        assert s.scalars(select(WebSession.address)).all() == ["2001:db8:9::1"]
 
 
 # -- what a throttled attempt leaves

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from authsvc.negotiate import Accepted, NotAccepted, setup_negotiate
-from kerauno import audit, links, users
+from kerauno import audit, known_browsers, links, users
 from kerauno.config import Settings
 from kerauno.db import Database
 from kerauno.errors import ConfigurationError
@@ -102,6 +102,15 @@ def test_a_ticket_of_a_linked_person_signs_in(silent: Sso) -> None:
     with silent.database.read() as s:
         (note,) = audit.page(s, audit.Wanted(events=["sign-in"]))
     assert (note.outcome, note.detail, note.guid) == ("ok", {"method": "kerberos"}, "a" * 36)
+
+
+def test_it_makes_the_browser_a_known_one(silent: Sso) -> None:
+    browser = silent.browser()
+    assert _try(browser, "ticket of john.doe").status_code == 303
+    cookie = next(c for c in browser._cookies.values() if c.key.endswith("-known"))
+    with silent.database.read() as s:
+        user = users.by_email(s, "j.doe@goodcompany.local")
+        assert known_browsers.is_known(cookie.value, user.id, user.browser_key, silent.clock())
 
 
 def test_it_leads_nowhere_else(silent: Sso) -> None:
