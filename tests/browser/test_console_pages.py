@@ -14,7 +14,7 @@ from sqlalchemy import insert, select
 
 from kerauno import audit, directories, runs
 from kerauno.keys import lookup_key, sort_key
-from kerauno.tables import HeldOut, Run, RunRequest, SeenPerson
+from kerauno.tables import Attempt, HeldOut, Run, RunRequest, SeenPerson, Throttle
 from tests.servers import chromium
 from tests.servers.console import NOW, ConsoleSite, guid, owned_user
 
@@ -78,6 +78,10 @@ def fill(site: ConsoleSite) -> dict[str, Any]:
     }  # fmt: skip
     with site.database.write() as s:
         s.add(HeldOut(directory_id=directory_id, guid=odd[3], held_at=NOW, held_by="bea"))
+        for scope, label in (("account", f"{HOSTILE} {LONG}"), ("address", "2001:db8::1")):
+            s.add(Attempt(key=scope, failures=3, pending=0, generation=0, counted_from=NOW))
+            s.add(Throttle(key=scope, scope=scope, label=label[:320], limit=3, seconds=3600,
+                           refused=12, code="ABCD-23", noted_at=NOW))  # fmt: skip
         for number in range(60):
             audit.append(s, "sign-in", now=NOW - timedelta(hours=number), user_id=user_id,
                          outcome="wrong_password" if number % 3 else "ok", actor=HOSTILE,
