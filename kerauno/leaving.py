@@ -25,20 +25,24 @@ class Ended:
         return Ended(self.sessions + other.sessions, self.apps + other.apps)
 
 
-def end_access(s: Session, user_ids: Collection[int], now: datetime | None = None) -> Ended:
+def end_access(
+    s: Session, user_ids: Collection[int], now: datetime | None = None, *, keep: str = ""
+) -> Ended:
     """End everything by which these users are signed in, in the caller's transaction.
 
     Sessions of browsers, what browsers are known by, and every token that apps hold for them; the
     apps that want to be told are queued for it. Called for leavers, de-synced, blocked and
-    deactivated users, and when a password is replaced. `now` is this instant unless a test says
-    otherwise.
+    deactivated users, and when a password is replaced: `keep` is the id of the session in which
+    that is done. `now` is this instant unless a test says otherwise.
     """
     ids = list(user_ids)
     sessions = 0
     for start in range(0, len(ids), 500):
         part = ids[start : start + 500]
         gone = s.execute(
-            delete(WebSession).where(WebSession.user_id.in_(part)).returning(WebSession.id),
+            delete(WebSession)
+            .where(WebSession.user_id.in_(part), WebSession.id != keep)
+            .returning(WebSession.id),
             execution_options={"synchronize_session": False},
         )
         sessions += len(gone.all())

@@ -141,8 +141,8 @@ def set_role(s: Session, user_id: int, role: str, now: datetime) -> User:
     return user
 
 
-def set_password(s: Session, user_id: int, password: str, now: datetime) -> User:
-    """Give a local user a password; what they were signed in with ends.
+def set_password(s: Session, user_id: int, password: str, now: datetime, *, keep: str = "") -> User:
+    """Give a local user a password; what they were signed in with ends, but for session `keep`.
 
     Raises ReadOnly for a linked user, whose password is the directory's.
     """
@@ -153,7 +153,7 @@ def set_password(s: Session, user_id: int, password: str, now: datetime) -> User
         )
     user.password_hash = hash_password(password)
     _touch(user, now)
-    end_access(s, [user_id])
+    end_access(s, [user_id], now, keep=keep)
     s.flush()
     return user
 

@@ -14,6 +14,7 @@ from werkzeug.exceptions import NotFound as PageNotFound
 from authsvc.console import site, words
 from authsvc.console.data import timeline
 from authsvc.console.data import users as data
+from authsvc.sessions import me
 from authsvc.texts import gettext, retold
 from kerauno import leaving, numbers, sessions, users
 from kerauno.errors import InvalidValue, ReadOnly, RecordError, Stale
@@ -123,13 +124,16 @@ def save(user_id: int) -> ResponseReturnValue:
 
 @bp.post("/users/<int:user_id>/password")
 def password(user_id: int) -> ResponseReturnValue:
-    """Set a local password; what the user was signed in with ends."""
+    """Set a local password; what the user was signed in with ends, but for this very session."""
     new = request.form.get("password", "")
     if new != request.form.get("again", ""):
         return _refused(user_id, "password", gettext("The two passwords are not the same."))
 
+    person = me()
+    keep = person.session_id if person.user_id == user_id else ""
+
     def work(s: Session) -> None:
-        users.set_password(s, user_id, new, site.now())
+        users.set_password(s, user_id, new, site.now(), keep=keep)
 
     return _do(user_id, "password-set", work, field="password")
 

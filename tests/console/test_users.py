@@ -98,6 +98,16 @@ class TestUsers:
         assert client.post(f"/console/users/{user_id}/password", data=twice).status_code == 409
         assert client.post(f"/console/users/{user_id}/deactivate").status_code == 409
 
+    def test_a_new_password_of_ones_own_ends_all_other_sessions(self, site: ConsoleSite) -> None:
+        own, other = site.client(), site.client()
+        twice = {"password": "A local one!", "again": "A local one!"}
+        assert own.post(f"/console/users/{site.admin_id}/password", data=twice).status_code == 303
+        assert (own.get("/console").status_code, other.get("/console").status_code) == (200, 302)
+        user_id = site.user("tom@goodcompany.local", "Tom", "Turner")
+        theirs = site.client(user_id)
+        assert own.post(f"/console/users/{user_id}/password", data=twice).status_code == 303
+        assert theirs.get("/").status_code == 302
+
     def test_a_proposed_link_of_an_administrator_waits_on_the_pages(
         self, site: ConsoleSite
     ) -> None:

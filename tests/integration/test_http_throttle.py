@@ -137,10 +137,10 @@ def test_ports_and_interfaces_do_not_make_other_addresses(sqlite_url: str, tmp_p
     assert "203.0.113.7" in seen
     assert "2001:db8:1:2::104" in seen
     assert not {address for address in seen if "[" in address or "4711" in address}
-    form = {"username": "john.doe", "password": PASSWORD}
+    right = {"username": "john.doe", "password": PASSWORD}
     browser = site.browser()
     headers = {"Forwarded": 'for="[2001:db8:9::1]:4711";proto=https'}
-    assert browser.post("/login", data=form, headers=headers).status_code == 303
+    assert browser.post("/login", data=right, headers=headers).status_code == 303
     with site.services.database.read() as s:
         assert s.scalars(select(WebSession.address)).all() == ["2001:db8:9::1"]
 

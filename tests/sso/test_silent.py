@@ -107,7 +107,8 @@ def test_a_ticket_of_a_linked_person_signs_in(silent: Sso) -> None:
 def test_it_makes_the_browser_a_known_one(silent: Sso) -> None:
     browser = silent.browser()
     assert _try(browser, "ticket of john.doe").status_code == 303
-    cookie = next(c for c in browser._cookies.values() if c.key.endswith("-known"))
+    cookies = browser._cookies or {}
+    cookie = next(c for c in cookies.values() if c.key.endswith("-known"))
     with silent.database.read() as s:
         user = users.by_email(s, "j.doe@goodcompany.local")
         assert known_browsers.is_known(cookie.value, user.id, user.browser_key, silent.clock())
