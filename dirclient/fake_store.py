@@ -37,7 +37,7 @@ class Account:
 
     @property
     def recognized(self) -> bool:
-        """Whether the person is found under the User Search DN."""
+        """Return whether the person is found under the User Search DN."""
         return self.in_scope and not in_conflict(self.person.dn)
 
 

@@ -120,7 +120,7 @@ class DirectoryWatcher:
         )
 
     def _found_again(self, connection: Connection, root: RootDse, picture: Picture) -> bool:
-        """Whether a search DN that was gone is there again. Asks only while one is gone."""
+        """Return whether a search DN that was gone is there again. Asks only while one is gone."""
         if picture.unread is None:
             return False
         text = self._profile.department_search_dn

@@ -1,4 +1,4 @@
-"""Who may have which username, email and extension. Only from a leaver is anything ever taken.
+"""Settle username, email and extension among those who claim them. Only leavers lose any.
 
 Everyone claims three values. A value that nobody holds goes to its only claimant; two claimants
 are in each other's way. A value that somebody holds is free only when the holder moves on to

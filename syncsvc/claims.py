@@ -93,7 +93,7 @@ def taken(
 
 
 def _remedy(claim: Claim, field: str, value: str, holder: UserRecord) -> str:
-    """What to do about a value that this user has."""
+    """Say what to do about a value that this user has."""
     came_back = (
         f"If both are the same person, who came back with a new account: De-Sync "
         f"{holder.username}, then Sync with AD. Otherwise "

@@ -224,24 +224,24 @@ def _imported(s: Session, directory_id: int, which: str) -> Department:
     ours = Department.directory_id == directory_id
     imported = s.scalars(select(Department).where(ours).order_by(Department.id)).all()
     guid, key = _identity(which), _dn_key(which)
-    found = [one for one in imported if one.guid == guid]
-    found = found or [one for one in imported if _dn_key(one.dn) == key]
-    if not found:
+    matching = [row for row in imported if row.guid == guid]
+    matching = matching or [row for row in imported if _dn_key(row.dn) == key]
+    if not matching:
         raise NotFound(f"{which} is not an imported department.")
-    if len(found) > 1:
+    if len(matching) > 1:
         seen = SeenDepartment.directory_id == directory_id
         living = set(s.scalars(select(SeenDepartment.guid).where(seen)))
         choice = (
-            f"{one.guid} ({departments.number_of(s, one.id)}"
-            f"{'' if one.guid in living else ', gone from AD'})"
-            for one in found
+            f"{row.guid} ({departments.number_of(s, row.id)}"
+            f"{'' if row.guid in living else ', gone from AD'})"
+            for row in matching
         )
         raise InvalidValue(
-            f"{len(found)} imported departments have the DN {which}.",
+            f"{len(matching)} imported departments have the DN {which}.",
             field="department",
             remedy=f"Give the GUID of the one that you mean: {', '.join(choice)}.",
         )
-    return found[0]
+    return matching[0]
 
 
 def _identity(which: str) -> str:

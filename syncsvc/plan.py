@@ -281,7 +281,7 @@ class _Planner:
             )
 
     def _has_left(self, guid: Guid) -> bool:
-        """Whether AD no longer has this person, or no longer lets them in."""
+        """Return whether AD no longer has this person, or no longer lets them in."""
         if guid in self.snapshot.hidden:
             return False  # not being let see somebody is not their leaving
         person = self.snapshot.people.get(guid)

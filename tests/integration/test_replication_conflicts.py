@@ -62,15 +62,15 @@ def domain(fresh_ou: Scratch) -> Iterator[Domain]:
 
 
 def people(snapshot: Snapshot) -> list[str]:
-    """Where the people are."""
+    """The DNs of the people."""
     return sorted(person.dn for person in snapshot.people.values())
 
 
 def departments(snapshot: Snapshot) -> dict[str, list[str]]:
     """The members of each department."""
     return {
-        one.dn: sorted(snapshot.people[guid].dn for guid in one.members)
-        for one in snapshot.departments.values()
+        department.dn: sorted(snapshot.people[guid].dn for guid in department.members)
+        for department in snapshot.departments.values()
     }
 
 

@@ -1,4 +1,4 @@
-"""Whose username and email: leavers give theirs up, and the remedy of every conflict works."""
+"""Leavers give username and email up to whom AD gives them; every conflict has a remedy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def sync(database: Database, tmp_path: Path) -> Sync:
 def conflicts(sync: Sync) -> list[tuple[str, str]]:
     """Code and remedy of every conflict of the present plan, departments' too."""
     made = sync.engine.preview().plan
-    return [(one.code, one.remedy) for one in (*made.conflicts, *made.department_conflicts)]
+    return [(each.code, each.remedy) for each in (*made.conflicts, *made.department_conflicts)]
 
 
 def held(sync: Sync) -> dict[str, tuple[str, str | None, bool]]:

@@ -1,4 +1,4 @@
-"""Which DNs are those of replication-conflict objects."""
+"""DNs of replication-conflict objects are told from all others."""
 
 from __future__ import annotations
 

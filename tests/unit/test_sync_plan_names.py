@@ -1,4 +1,4 @@
-"""What AD gives to one person goes to that person: leavers give username and email up, no more."""
+"""Leavers give username and email up to those to whom AD gives them, and nothing else."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ from tests.syncing import (
 def names(known: Records) -> dict[int, tuple[str, str, str | None, bool]]:
     """Username, email, extension and whether active, of each user."""
     return {
-        one.id: (one.username, one.email, one.extension, one.active) for one in known.users.values()
+        user.id: (user.username, user.email, user.extension, user.active)
+        for user in known.users.values()
     }
 
 
