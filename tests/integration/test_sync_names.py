@@ -130,11 +130,13 @@ def change(sync: Sync, **fields: object) -> None:
     sync.fake.change_person(person.guid, **fields)
 
 
-def leave(sync: Sync, name: str) -> None:
+def leave(sync: Sync, name: str, role: str = "user") -> None:
     """Somebody who was built, and then deleted in AD."""
     person = sync.fake.add_person(name, extension="7000")
     change(sync, state=AccountState.DISABLED)
     sync.run()
+    with sync.db.write() as s:
+        users.set_role(s, sync.users()[name]["id"], role, sync.clock())
     sync.fake.remove_person(person.guid)
     run = sync.run()
     if run["status"] == "held":
@@ -159,6 +161,14 @@ def add_pat(sync: Sync) -> None:
     new = NewUser("pat@home.org", "Pat", "Doe", username="p1.q1")
     with sync.db.write() as s:
         users.create(s, new, sync.clock())
+
+
+def add_inactive(sync: Sync) -> None:
+    """A local user with the email of p1.q1 who was deactivated."""
+    now = sync.clock()
+    with sync.db.write() as s:
+        user = users.create(s, NewUser("p1.q1@company.com", "Pat", "Doe"), now)
+        users.deactivate(s, [user.id], now, reserve_until=now)
 
 
 def free(sync: Sync, name: str) -> None:
@@ -248,14 +258,14 @@ PROBLEMS = {
         Code.USERNAME_TAKEN,
         f"{SAME}: Confirm on the user's page with Sync with AD, or run: syncsvc user sync "
         "pat@home.org. Otherwise change the username in AD or in Kerauno.",
-        lambda sync: add_pat(sync),
+        add_pat,
         lambda sync: oneuser.sync_user(sync.engine, "pat@home.org", by="test"),
     ),
     "another's username": Trouble(
         Code.USERNAME_TAKEN,
         f"{SAME}: Confirm on the user's page with Sync with AD, or run: syncsvc user sync "
         "pat@home.org. Otherwise change the username in AD or in Kerauno.",
-        lambda sync: add_pat(sync),
+        add_pat,
         lambda sync: set_user(sync, "p1.q1", username="pat"),
     ),
     "an administrator's email": Trouble(
@@ -263,6 +273,24 @@ PROBLEMS = {
         "Confirm on the user's page with Sync with AD, or run: syncsvc user sync p1.q1@company.com",
         lambda sync: sync.add_local("p1.q1", None, role="admin"),
         lambda sync: oneuser.sync_user(sync.engine, "p1.q1@company.com", by="test"),
+    ),
+    "an inactive local user's email": Trouble(
+        Code.EMAIL_TAKEN,
+        f"{SAME}: Confirm on the user's page with Sync with AD, or run: syncsvc user sync "
+        "p1.q1@company.com. Otherwise change the email in AD or in Kerauno.",
+        add_inactive,
+        lambda sync: oneuser.sync_user(sync.engine, "p1.q1@company.com", by="test"),
+    ),
+    "the email of an administrator who left": Trouble(
+        Code.EMAIL_TAKEN,
+        f"{SAME}, who came back with a new account: De-Sync old.one, then Sync with AD. "
+        "Otherwise change the email in AD.",
+        doing(
+            lambda sync: leave(sync, "old.one", role="admin"),
+            lambda sync: change(sync, login="old.one@company.com"),
+        ),
+        lambda sync: desync_and_sync(sync, "old.one@company.com", "old.one@company.com"),
+        "old.one",
     ),
     "a synced user's email": Trouble(
         Code.EMAIL_TAKEN,
