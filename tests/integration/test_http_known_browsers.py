@@ -106,12 +106,15 @@ def test_64_guesses_at_once_never_lock_the_account(any_site: Site) -> None:
 def test_a_strangers_guesses_from_the_same_address_keep_nobody_out(
     sqlite_url: str, tmp_path: Path
 ) -> None:
-    site = make_site(sqlite_url, tmp_path, address_failures="5")
+    hour = {"address_failures": "5", "address_window_minutes": "60"}
+    site = make_site(sqlite_url, tmp_path, **hour)
     site.linked()
     browser = known(site)
     assert [guesses(site, 1, f"user{n}@company.com")[0] for n in range(6)] == [401] * 5 + [429]
     assert site.sign_in()[1].status_code == 429
+    site.pass_time(minutes=30)
     assert attempt(browser) == 303
+    assert site.sign_in()[1].status_code == 429  # for all others the hour goes on
 
 
 def test_a_known_browser_serves_nobody_else(site: Site) -> None:
