@@ -70,7 +70,7 @@ class LockoutBudgets:
         self._known: _Known | None = None
 
     def of(self, directory: OpenDirectory | None) -> Budget:
-        """See `authsvc.signin.Budgets`.
+        """See `authsvc.signin_ports.Budgets`.
 
         The directory itself is asked only when nobody did since its settings were saved.
         """

@@ -1,4 +1,4 @@
-"""What sign-in asks of Kerauno's records and writes there: `authsvc.signin.Records`."""
+"""What sign-in asks of Kerauno's records and writes there: `authsvc.signin_ports.Records`."""
 
 from __future__ import annotations
 

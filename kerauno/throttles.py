@@ -96,7 +96,8 @@ def listing(s: Session, now: datetime, search: str = "") -> list[Line]:
     )
     wanted = lookup_key(search)
     if wanted:
-        names = [throttle.name_key(name) for name in (wanted, wanted.rpartition("@")[0]) if name]
+        parts = (wanted, wanted.rpartition("@")[0], wanted.rpartition("\\")[2])
+        names = [throttle.name_key(name) for name in parts if name]
         query = query.where(
             or_(Throttle.label.icontains(wanted, autoescape=True), Throttle.key.in_(names))
         )

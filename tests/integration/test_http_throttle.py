@@ -258,9 +258,9 @@ def test_a_name_that_nobody_has_is_found_by_the_whole_name(site: Site) -> None:
     with site.services.database.read() as s:
         found = {
             text: len(throttles.listing(s, site.at, text))
-            for text in ("no.body@company.com", "NO.BODY", "no.bod", "body@company.com")
+            for text in ("no.body@company.com", "NO.BODY", "X\\no.body", "no.bod", "y@company.com")
         }
-    assert found == {"no.body@company.com": 1, "NO.BODY": 1, "no.bod": 0, "body@company.com": 0}
+    assert list(found.values()) == [1, 1, 1, 0, 0]
 
 
 def test_clearing_one_key_of_a_person_clears_them_all(any_site: Site) -> None:
