@@ -83,6 +83,8 @@ def plan(tools: SyncTools, as_json: bool) -> None:
     found, unread = planned.plan, planned.snapshot.unread
     if unread is not None:
         say(f"Departments were not read and stay as they are. {unread}")
+    for reason in tools.engine.reasons_to_hold(planned):
+        say(f"The run would be held. {reason}")
     if as_json:
         print_json(found.as_json())
         return

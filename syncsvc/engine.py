@@ -28,9 +28,9 @@ from kerauno.errors import DatabaseUnavailable, KeyProblem, LeaseLost, RecordErr
 from kerauno.sealed import Sealer
 from kerauno.tables import Run
 from syncsvc import delay, settings
-from syncsvc.actions import Plan
+from syncsvc.actions import ActionKind, Plan
 from syncsvc.apply import Applied, apply_plan
-from syncsvc.guard import HELD_FOR, fingerprint, reasons_to_hold
+from syncsvc.guard import HELD_FOR, deactivated_lately, fingerprint, reasons_to_hold
 from syncsvc.mirror import Mirror
 from syncsvc.outcome import counts_of, keep_house, no_counts, remarks, status_of
 from syncsvc.password_changes import follow_passwords, note_first_passwords
@@ -321,10 +321,22 @@ class Engine:
 
     # The ways it can end
 
-    def _reasons(self, planned: Planned, ask: Ask) -> tuple[str, ...]:
-        reasons = reasons_to_hold(
-            planned.plan, planned.records, planned.snapshot, planned.configured.limits
+    def reasons_to_hold(self, planned: Planned) -> tuple[str, ...]:
+        """Return why an administrator must look at this plan first; none: it may be applied."""
+        lately = 0
+        if planned.plan.counts()[ActionKind.DEACTIVATE]:
+            with self.db.read() as s:
+                lately = deactivated_lately(s, planned.configured.id, self.now())
+        return reasons_to_hold(
+            planned.plan,
+            planned.records,
+            planned.snapshot,
+            planned.configured.limits,
+            lately,
         )
+
+    def _reasons(self, planned: Planned, ask: Ask) -> tuple[str, ...]:
+        reasons = self.reasons_to_hold(planned)
         if reasons or ask.trigger not in AUTOMATIC or planned.plan.empty:
             return reasons
         with self.db.read() as s:
