@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, FromClause, bindparam, select, union_all
+from sqlalchemy import ColumnElement, FromClause, and_, bindparam, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from kerauno.hot import Hot, Statement, of
@@ -13,7 +13,10 @@ from kerauno.tables import Directory, Link, User
 
 
 class SignInUser(NamedTuple):
-    """The one user that a sign-in name means, with all that deciding about them needs."""
+    """The one user that a sign-in name means, with all that deciding about them needs.
+
+    A user whom the directory calls disabled or expired is not `active`, whatever a held run does.
+    """
 
     user_id: int
     username: str
@@ -43,7 +46,7 @@ def _reading(candidates: FromClause) -> Statement:
             User.first_name,
             User.last_name,
             User.role,
-            User.active,
+            and_(User.active, Link.refused_since.is_(None)),
             User.blocked,
             User.password_hash,
             Link.directory_id,

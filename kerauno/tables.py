@@ -202,6 +202,7 @@ class Link(Base):
     origin: Mapped[str] = mapped_column(String(16))
     linked_at: Mapped[datetime]
     password_set: Mapped[datetime | None]  # when, as the directory said last; None: never told
+    refused_since: Mapped[datetime | None]  # disabled or expired in the directory: no sign-in
 
 
 class HeldOut(Base):

@@ -37,6 +37,7 @@ from syncsvc.password_changes import follow_passwords, note_first_passwords
 from syncsvc.people_sql import Target
 from syncsvc.plan import Mode, Rules, make_plan
 from syncsvc.records import Records, load
+from syncsvc.refusals import follow_refusals
 from syncsvc.running import Clock, Running, Stopped, leased, uncollected
 from syncsvc.settings import Configured
 from syncsvc.undo import undone_lately
@@ -225,7 +226,7 @@ class Engine:
         assert ask.snapshot is not None
         with self.leasing(configured, ask.wait) as held, uncollected():
             planned = self.planned(configured, ask.snapshot, ask.mode or configured.mode)
-            self.follow_passwords(planned, lambda s: lease.fence(s, held))
+            self.follow_people(planned, lambda s: lease.fence(s, held))
             if planned.plan.empty and not planned.plan.holds_ended:
                 mirror = Mirror(self.db, configured.id, lambda s: lease.fence(s, held))
                 mirror.update(ask.snapshot, planned.plan, planned.user_ids)
@@ -240,7 +241,7 @@ class Engine:
             snapshot = ask.snapshot or self.read(running, configured)
             running.report("planning", 0, 0)
             planned = self.planned(configured, snapshot, mode, ask.only)
-            self.follow_passwords(planned, running.fence)
+            self.follow_people(planned, running.fence)
             reasons = self._reasons(planned, ask)
             if reasons:
                 outcome.update(self._hold(running, planned, reasons))
@@ -249,10 +250,14 @@ class Engine:
                 outcome.update(self.carry_out(running, planned, ask.quiet_since))
         return outcome
 
-    def follow_passwords(self, planned: Planned, fence: Callable[[Session], None]) -> None:
-        """End what was signed in with a password that was changed in the directory since."""
-        linked = planned.records.by_guid
-        follow_passwords(self.db, planned.snapshot, linked, fence=fence, now=self.now())
+    def follow_people(self, planned: Planned, fence: Callable[[Session], None]) -> None:
+        """Act at once, even if the plan is held, on what the directory says of single people.
+
+        Disabled and expired people lose their access; what was signed in with an old password ends.
+        """
+        linked, snapshot, now = planned.records.by_guid, planned.snapshot, self.now()
+        follow_refusals(self.db, planned.configured.id, snapshot, linked, fence=fence, now=now)
+        follow_passwords(self.db, snapshot, linked, fence=fence, now=now)
 
     def read(self, running: Running, configured: Configured) -> Snapshot:
         """A complete read with progress. Raises DirectoryError."""

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dirclient.model import AccountState
+from kerauno import sessions, signin
 from kerauno.db import Database
+from kerauno.tables import Directory, WebSession
 from syncsvc import review
 from syncsvc.engine import Ask
 from syncsvc.plan import Mode
@@ -98,3 +101,43 @@ def test_what_was_undone_does_not_count(sync: Sync) -> None:
     for person in people[6:12]:
         sync.fake.set_scope(person.guid, False)
     assert sync.run()["status"] == "applied"
+
+
+def _open_session(sync: Sync, username: str) -> None:
+    user_id, now = sync.users()[username]["id"], sync.clock()
+    with sync.db.write() as s:
+        sessions.create(s, user_id, method="directory", now=now, lifetime=sessions.Lifetime())
+
+
+@pytest.mark.parametrize("state", [AccountState.DISABLED, AccountState.EXPIRED])
+def test_a_held_run_keeps_nobody_signed_in_whom_the_directory_refuses(
+    sync: Sync, state: AccountState
+) -> None:
+    """Sessions end and sign-in is refused while held, after discarding, and until AD says so."""
+    people = sync.people(12)
+    sync.build()
+    directory_id = sync.rows(Directory)[0]["id"]
+    for number in range(1, 13):
+        _open_session(sync, f"p{number}.q{number}")
+
+    def may_sign_in() -> list[bool]:
+        with sync.db.read() as s:
+            users = [signin.find_person(s, directory_id, str(p.guid)) for p in people]
+        return [user is not None and user.active for user in users]
+
+    for person in people[:7]:
+        sync.fake.change_person(person.guid, state=state)
+    sync.fake.set_scope(people[7].guid, False)
+    held = sync.run(trigger="change")
+    assert held["status"] == "held"
+    assert len(sync.rows(WebSession)) == 5  # out of scope waits with the rest
+    assert may_sign_in() == [False] * 7 + [True] * 5
+    assert _inactive(sync) == 0
+    review.discard(sync.engine, held["run"])
+    assert may_sign_in() == [False] * 7 + [True] * 5
+    sync.fake.change_person(people[0].guid, state=AccountState.ACTIVE)
+    held = sync.run(trigger="change")
+    assert held["status"] == "held"
+    assert may_sign_in() == [True] + [False] * 6 + [True] * 5
+    done = review.confirm(sync.engine, held["run"], CLI)
+    assert (done["status"], done["deactivated"]) == ("applied", 7)

@@ -1,0 +1,79 @@
+"""People whom the directory calls disabled or expired lose their access as soon as it is read.
+
+That is the directory's own word about one person, so that no plan and no guard stands between: a
+held run keeps only the deactivation, the number and the ring groups waiting. `Link.refused_since`
+refuses sign-in until the directory says that the account is active again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from dirclient.model import AccountState, Snapshot
+from kerauno.bulk import parts
+from kerauno.db import Database
+from kerauno.leaving import end_access
+from kerauno.tables import Link
+from syncsvc.records import UserRecord
+
+_log = structlog.get_logger(__name__)
+
+
+def follow_refusals(
+    db: Database,
+    directory_id: int,
+    snapshot: Snapshot,
+    linked: Mapping[str, UserRecord],
+    *,
+    fence: Callable[[Session], None],
+    now: datetime,
+) -> None:
+    """End the access of linked people who are disabled or expired, and let in who is active."""
+    with db.read() as s:
+        refused = dict(
+            s.execute(
+                select(Link.guid, Link.user_id).where(
+                    Link.directory_id == directory_id, Link.refused_since.is_not(None)
+                )
+            ).all()
+        )
+    leavers, returned = [], []
+    for guid, person in snapshot.people.items():
+        active = person.state is AccountState.ACTIVE
+        if active and guid in refused:
+            returned.append(refused[guid])
+        elif not active and guid in linked and guid not in refused:
+            leavers.append(linked[guid].id)
+    for part in parts(leavers):
+        with db.write() as s:
+            fence(s)
+            _refuse(s, part, now)
+            end_access(s, part, now)
+    for part in parts(returned):
+        with db.write() as s:
+            fence(s)
+            _refuse(s, part, None)
+    if leavers or returned:
+        _log.info("access follows the directory", ended=len(leavers), returned=len(returned))
+
+
+def refused_since(s: Session, directory_id: int) -> dict[str, datetime]:
+    """Return since when each refused person is known to be disabled or expired."""
+    rows = s.execute(
+        select(Link.guid, Link.refused_since).where(
+            Link.directory_id == directory_id, Link.refused_since.is_not(None)
+        )
+    )
+    return {guid: since for guid, since in rows if since is not None}
+
+
+def _refuse(s: Session, user_ids: list[int], since: datetime | None) -> None:
+    s.execute(
+        update(Link).where(Link.user_id.in_(user_ids)).values(refused_since=since),
+        execution_options={"synchronize_session": False},
+    )
