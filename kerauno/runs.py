@@ -145,8 +145,11 @@ def held(s: Session, directory_id: int) -> list[Run]:
 
 
 def as_data(run: Run) -> dict[str, Any]:
-    """The run in the fields that commands and the API give."""
+    """Return the run in the fields that commands print; a held one with its reason and actions."""
     departments = run.counts.get("departments", {})
+    held = {}
+    if run.status == "held":
+        held = {"held_because": run.error, "actions": (run.plan or {}).get("actions", [])}
     return {
         "run": run.id,
         "status": run.status,
@@ -165,6 +168,7 @@ def as_data(run: Run) -> dict[str, Any]:
         "seconds": round(run.seconds, 3),
         "delay_seconds": run.delay_seconds,
         "error": run.error,
+        **held,
     }
 
 

@@ -96,7 +96,7 @@ class PersonAction:
     joins: tuple[int, ...] = ()
     leaves: tuple[int, ...] = ()
     takes_from: tuple[Guid, ...] = ()
-    reason: str = ""  # of a leaver: gone, disabled, expired
+    reason: str = ""  # of a leaver: disabled, expired, out_of_scope
     gives_up: bool = False
 
     @property
@@ -126,7 +126,7 @@ class PersonAction:
         """The shape of `syncsvc plan --json`."""
         shown = self.want if self.want is not None and not self.gives_up else self.user
         assert shown is not None
-        return {
+        document = {
             "action": self.kind.value,
             "guid": str(self.guid),
             "username": shown.username,
@@ -134,6 +134,7 @@ class PersonAction:
             "extension": shown.extension,
             "changes": self.changes,
         }
+        return document | {"reason": self.reason} if self.reason else document
 
 
 @dataclass(frozen=True, slots=True)

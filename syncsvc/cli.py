@@ -30,6 +30,7 @@ HELD = 3
 
 _ONCE = ("run", "status", "complete", "people")
 _AFTER = ("departments", "ldap_operations", "seconds")
+_HELD = ("held_because", "actions")
 _HISTORY = ("started", "finished", "trigger", "delay_seconds")
 
 
@@ -263,6 +264,8 @@ def _conclude(ctx: click.Context, report: dict[str, Any], as_json: bool) -> None
     if report["status"] == "failed":
         ctx.exit(FAILED)
     if report["status"] == "held":
+        for action in report["actions"]:
+            say(_leaving(action))
         say(f"Look at it and run: syncsvc confirm {report['run']} (or discard)")
         ctx.exit(HELD)
 
@@ -270,7 +273,14 @@ def _conclude(ctx: click.Context, report: dict[str, Any], as_json: bool) -> None
 def _document(report: dict[str, Any], *, history: bool = False) -> dict[str, Any]:
     """The fields of a run that commands print, in the order they are documented."""
     names = (*_ONCE, *runs.COUNTS, *_AFTER, *(_HISTORY if history else ()))
-    return {name: report[name] for name in names}
+    return {name: report[name] for name in (*names, *_HELD) if name in report}
+
+
+def _leaving(action: dict[str, Any]) -> str:
+    """Return a line for one person of a held run: why they would leave, and since when."""
+    reason = f", {action['reason'].replace('_', ' ')}" if "reason" in action else ""
+    since = f" since {action['since']}" if "since" in action else ""
+    return f"{action['action']}: {action['username']}{reason}{since}"
 
 
 def _summary(report: dict[str, Any]) -> str:

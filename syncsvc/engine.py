@@ -37,7 +37,7 @@ from syncsvc.password_changes import follow_passwords, note_first_passwords
 from syncsvc.people_sql import Target
 from syncsvc.plan import Mode, Rules, make_plan
 from syncsvc.records import Records, load
-from syncsvc.refusals import follow_refusals
+from syncsvc.refusals import follow_refusals, refused_since
 from syncsvc.running import Clock, Running, Stopped, leased, uncollected
 from syncsvc.settings import Configured
 from syncsvc.undo import undone_lately
@@ -351,7 +351,12 @@ class Engine:
 
     def _hold(self, running: Running, planned: Planned, reasons: tuple[str, ...]) -> Report:
         """Keep the plan for an administrator. The same plan held before stays the one held."""
+        with self.db.read() as s:
+            since = refused_since(s, planned.configured.id)
         stored = {**planned.plan.stored(), "reasons": list(reasons)}
+        for action in stored["actions"]:
+            if action.get("reason") and action["guid"] in since:
+                action["since"] = since[action["guid"]].isoformat(timespec="seconds")
         print_ = fingerprint(planned.plan, planned.records)
         with self.db.write() as s:
             for earlier in runs.held(s, planned.configured.id):

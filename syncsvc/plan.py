@@ -274,7 +274,7 @@ class _Planner:
             if not user.active or not self._has_left(Guid(guid)):
                 continue
             person = self.snapshot.people.get(Guid(guid))
-            reason = "gone" if person is None else person.state.value
+            reason = "out_of_scope" if person is None else person.state.value
             identity = Guid(guid)
             self.actions[identity] = PersonAction(
                 ActionKind.DEACTIVATE, identity, user, None, reason=reason

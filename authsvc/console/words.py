@@ -57,6 +57,13 @@ PERSON_STATES: Mapping[str, str] = {
     "held-out": N_("Held out"),
 }
 
+LEAVING: Mapping[str, str] = {
+    "disabled": N_("Disabled in AD"),
+    "expired": N_("Expired in AD"),
+    "deleted": N_("Deleted in AD"),
+    "out_of_scope": N_("No longer found in AD below the search DNs"),
+}
+
 ACCOUNT_STATES: Mapping[str, str] = {
     "active": N_("Active in AD"),
     "disabled": N_("Disabled in AD"),

@@ -35,6 +35,21 @@ class TestRuns:
         client.post(f"/console/runs/{run_id}/discard")
         assert asked(site)[-1][0] == "discard"
 
+    def test_a_held_run_shows_the_reason_beside_each_person(self, site: ConsoleSite) -> None:
+        site.connected()
+        leaver = {"action": "deactivate", "guid": guid(1), "name": "Nils Berg",
+                  "username": "nils.berg", "email": "nils.berg@company.com",
+                  "changes": {"active": {"before": True, "after": False}}}  # fmt: skip
+        since = "2026-11-20T08:00:00+00:00"
+        actions = [leaver | {"reason": "expired", "since": since},
+                   leaver | {"guid": guid(2), "reason": "out_of_scope"}]  # fmt: skip
+        run_id = site.run(status="held", plan={"actions": actions, "digest": "d"}, finished=None)
+        page = site.client().get(f"/console/runs/{run_id}").text
+        expired, unknown = page.split("Nils Berg")[1:]
+        assert "Expired in AD, since" in expired
+        assert 'datetime="2026-11-20T08:00' in expired
+        assert "No longer found in AD below the search DNs" in unknown
+
     def test_changes_before_and_after_and_undo(self, site: ConsoleSite) -> None:
         site.connected()
         change = {"action": "update", "subject": "user", "guid": guid(1), "subject_id": 1,

@@ -130,6 +130,11 @@ def test_a_held_run_keeps_nobody_signed_in_whom_the_directory_refuses(
     sync.fake.set_scope(people[7].guid, False)
     held = sync.run(trigger="change")
     assert held["status"] == "held"
+    assert held["held_because"] == "8 of 12 linked users would be deactivated."
+    assert sorted(action["reason"] for action in held["actions"]) == (
+        [state.value] * 7 + ["out_of_scope"]
+    )
+    assert sum("since" in action for action in held["actions"]) == 7
     assert len(sync.rows(WebSession)) == 5  # out of scope waits with the rest
     assert may_sign_in() == [False] * 7 + [True] * 5
     assert _inactive(sync) == 0

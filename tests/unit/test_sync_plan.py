@@ -233,7 +233,7 @@ def test_in_keep_a_link_that_is_only_possible_frees_nothing() -> None:
 # Leaving and coming back
 
 
-@pytest.mark.parametrize(("state", "reason"), [("gone", "gone"), ("disabled", "disabled")])
+@pytest.mark.parametrize(("state", "reason"), [("gone", "out_of_scope"), ("disabled", "disabled")])
 def test_leavers_are_deactivated(state: str, reason: str) -> None:
     """Disabled in AD must not stay signed in: disable deactivates, and so does leaving."""
     people = [disabled(person(1))] if state == "disabled" else []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -36,6 +37,8 @@ class PlannedAction:
     email: str
     extension: str
     changes: tuple[FieldChange, ...]
+    reason: str = ""
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,8 @@ def _action(action: Mapping[str, Any]) -> PlannedAction:
             for field, change in changes.items()
             if action.get("action") != "create" or field in _OF_A_NEW_USER
         ),
+        reason=str(action.get("reason") or ""),
+        since=datetime.fromisoformat(str(action["since"])) if action.get("since") else None,
     )
 
 
