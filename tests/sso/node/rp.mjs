@@ -1,9 +1,11 @@
 // A relying party on the openid-client library. Settings come from the environment:
 // ISSUER, CLIENT_ID, CLIENT_SECRET, HOST, PORT.
 import http from 'node:http'
-import { randomUUID } from 'node:crypto'
-import * as client from 'openid-client'
-import { createRemoteJWKSet, jwtVerify } from 'jose'
+import { randomUUID, webcrypto } from 'node:crypto'
+
+globalThis.crypto ??= webcrypto // the libraries use the global one, which Node 18 lacks
+const client = await import('openid-client')
+const { createRemoteJWKSet, jwtVerify } = await import('jose')
 
 const { ISSUER, CLIENT_ID, CLIENT_SECRET, HOST, PORT } = process.env
 const HERE = `http://${HOST}:${PORT}`
