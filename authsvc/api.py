@@ -6,9 +6,10 @@ from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from authsvc import metrics, own
+from authsvc import credentials, metrics, own
 from authsvc.entry import attempt_of
 from authsvc.errors import problem
+from authsvc.json_reader import json_body
 from authsvc.outcomes import CannotAsk, MustChange, NameIncomplete, Outcome, Right, TooMany
 from authsvc.security import serves_other_sites
 from authsvc.services import services
@@ -57,7 +58,7 @@ def authenticate() -> ResponseReturnValue:
         return response
     if (request.content_length or 0) > _LONGEST:
         return problem(413, "The request is too large.")
-    body = request.get_json(silent=True)
+    body = json_body()
     if not isinstance(body, dict):
         return problem(400, "Send a JSON object with username and password.")
     name, password = body.get("username"), body.get("password")
@@ -80,12 +81,13 @@ def authenticate() -> ResponseReturnValue:
 
 def calling_client() -> ClientInfo | None:
     """The app whose credentials the request carries by HTTP Basic (RFC 7617), if they are right."""
-    given = request.authorization
-    if given is None or given.type != "basic" or not given.username or not given.password:
+    given = credentials.basic(request.headers.get("Authorization", ""))
+    if given is None:
         return None
+    client_id, secret = given
     with services().database.read() as s:
-        client = clients.find(s, given.username)
-    if client is None or not client.first_party or not client.secret_is(given.password):
+        client = clients.find(s, client_id[:64])
+    if client is None or not client.first_party or not client.secret_is(secret):
         return None  # people's passwords are for the company's own components alone
     return client
 

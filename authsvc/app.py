@@ -18,6 +18,7 @@ from authsvc.oidc.setup import setup_oidc
 from authsvc.pages import setup_pages
 from authsvc.plainform import PlainForm
 from authsvc.proxies import Proxies
+from authsvc.readable import Readable
 from authsvc.security import SecureHeaders, setup_security
 from authsvc.services import Services, lifetime_for, setup_services
 from authsvc.serving.arrival import BODY_LIMIT
@@ -53,6 +54,7 @@ def create_app(collaborators: Services) -> Flask:
     setup_doorway(app)
     silent = setup_negotiate(app, collaborators)
     setup_front(app, collaborators, plain_form=not silent)
+    app.wsgi_app = Readable(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 

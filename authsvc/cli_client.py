@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import IO, Any
 
 import click
 from sqlalchemy import select
 
 from authsvc.command import Commands
+from authsvc.json_reader import parse_json
 from kerauno import audit, clients, signing_keys
 from kerauno.clock import utc_now
 from kerauno.command import Failed, Tools, json_option, pass_tools, print_json, say
@@ -233,7 +233,7 @@ def _grants(public: bool, answered: bool) -> tuple[str, ...]:
 
 def _read_keys(file: IO[str]) -> dict[str, Any]:
     try:
-        read = json.load(file)
+        read = parse_json(file.read())
     except ValueError:
         raise Failed(f"jwks: {file.name} holds no JSON.") from None
     return read if isinstance(read, dict) else {}

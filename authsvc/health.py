@@ -9,7 +9,7 @@ from cachetools import TTLCache
 from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from authsvc import metrics
+from authsvc import credentials, metrics
 from authsvc.errors import problem
 from authsvc.services import Services, services
 from dirclient.errors import DirectoryError, Misconfigured
@@ -92,9 +92,8 @@ def _ready(seen: _Seen) -> ResponseReturnValue:
 
 def _metrics(token: str) -> ResponseReturnValue:
     """The figures; where a token is set, only for whoever sends it (RFC 6750 2.1)."""
-    sent = request.authorization
-    given = sent.token if sent is not None and sent.type == "bearer" else None
-    if token and not hmac.compare_digest((given or "").encode(), token.encode()):
+    given = credentials.bearer(request.headers.get("Authorization", ""))
+    if token and not hmac.compare_digest(given.encode(), token.encode()):
         refused = problem(401, "Send the token of metrics_token_file.")
         refused.headers["WWW-Authenticate"] = 'Bearer realm="metrics"'
         return refused

@@ -10,7 +10,6 @@ Needs the `kerberos` extra (requirements/kerberos.txt). No contact with a KDC is
 from __future__ import annotations
 
 import base64
-import binascii
 import importlib
 import ipaddress
 from collections.abc import Callable
@@ -135,7 +134,7 @@ class Silent:
         try:
             accepted = self._acceptor.accept(base64.b64decode(text, validate=True))
             user = self._user(accepted)
-        except (NotAccepted, binascii.Error) as error:
+        except (NotAccepted, ValueError) as error:
             _log.info("silent sign-in", refused=str(error))
             return _to_form()
         return _come_in(user, accepted)

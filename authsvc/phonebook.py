@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import NotFound, Unauthorized
 
-from authsvc import phoneformats
+from authsvc import credentials, phoneformats
 from authsvc.console.site import refuse_impossible
 from authsvc.phoneformats import Entry
 from authsvc.services import services
@@ -67,8 +67,7 @@ def card(user_id: int) -> ResponseReturnValue:
 
 def for_phone(token: str = "") -> ResponseReturnValue:
     """The whole phone book in the XML of the phone's make, under the token of its access."""
-    basic = request.authorization
-    given = token or (basic.password if basic is not None and basic.password else "")
+    given = token or (credentials.basic(request.headers.get("Authorization", "")) or ("", ""))[1]
     held = services()
     with held.database.read() as s:
         access = phones.by_token(s, given) if given else None

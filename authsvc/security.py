@@ -99,7 +99,12 @@ def is_cross_site(environ: WSGIEnvironment, public_url: str) -> bool:
     origin = environ.get("HTTP_ORIGIN")
     if origin is None:
         return False
-    return bool(origin != public_url and urlsplit(origin).netloc != get_host(environ))
+    if origin == public_url:
+        return False
+    try:
+        return urlsplit(origin).netloc != get_host(environ)
+    except ValueError:
+        return True  # no browser names an origin that cannot be read
 
 
 def serves_other_sites(view: _View) -> _View:

@@ -9,6 +9,7 @@ from authsvc.console import site
 from authsvc.console.data import users as data
 from authsvc.console.keyset import unpack
 from authsvc.errors import problem
+from authsvc.json_reader import json_body
 from kerauno import departments, listing, users
 from kerauno.errors import NotFound
 
@@ -44,7 +45,7 @@ def one_user(user_id: int) -> ResponseReturnValue:
 @bp.patch("/users/<int:user_id>")
 def change_user(user_id: int) -> ResponseReturnValue:
     """Change some fields; one that the directory owns is refused with 409."""
-    body = request.get_json(silent=True)
+    body = json_body()
     known = users.FIELDS | {"role"}
     if not isinstance(body, dict) or not body or not body.keys() <= known:
         return problem(400, f"Send a JSON object with some of: {', '.join(sorted(known))}.")

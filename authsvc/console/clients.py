@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from authsvc.console import recipes, site
 from authsvc.console.words import in_words
+from authsvc.json_reader import parse_json
 from authsvc.services import services
 from authsvc.texts import N_, gettext
 from kerauno import clients, consents, logouts
@@ -217,7 +218,7 @@ def _lines(name: str) -> tuple[str, ...]:
 
 def _keys(text: str) -> dict[str, Any] | None:
     try:
-        read = json.loads(text) if text.strip() else None
+        read = parse_json(text) if text.strip() else None
     except ValueError:
         return {}
     return read if isinstance(read, dict) else None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from authsvc.json_reader import parse_json
 from kerauno.tables_base import LARGEST_ID
 
 T = TypeVar("T")
@@ -35,8 +35,8 @@ def unpack(cursor: str, kinds: Sequence[type]) -> tuple[object, ...] | None:
     if not cursor or len(cursor) > 4096:
         return None
     try:
-        values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (binascii.Error, ValueError):
+        values = parse_json(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except ValueError:
         return None
     if not isinstance(values, list) or len(values) != len(kinds):
         return None

@@ -17,6 +17,7 @@ from authlib.oauth2.rfc6749.errors import (
 )
 from flask import Flask, Response, request
 
+from authsvc import credentials
 from authsvc.oidc import claims, client_auth
 from authsvc.oidc import request as asking
 from authsvc.oidc.grants import TOKEN_PATH, TokenServer
@@ -190,12 +191,12 @@ def _bearer() -> str | Response:
     """The access token of this request (RFC 6750 2), or the answer that says what is wrong."""
     if "access_token" in request.args:  # 2.3: it would end in logs and histories
         return _bearer_error(400, "invalid_request", "A token does not belong in an address.")
-    kind, _, value = request.headers.get("Authorization", "").partition(" ")
+    token = credentials.bearer(request.headers.get("Authorization", ""))
     in_form = request.form.get("access_token") if request.method == "POST" else None
-    if kind.lower() == "bearer" and value.strip():
+    if token:
         if in_form is not None:
             return _bearer_error(400, "invalid_request", "More than one token was sent.")
-        return value.strip()
+        return token
     if in_form:
         return in_form
     return _bearer_error(401)
