@@ -44,12 +44,14 @@ def _split(text: str) -> list[str]:
 
 def _unescape(value: str) -> str:
     value = value.lstrip(" ")
-    while value.endswith(" ") and not value.endswith("\\ "):
-        value = value[:-1]
-    if len(value) > 1 and value[0] == value[-1] == '"':
-        value = value[1:-1]
+    bare = value.rstrip(" ")
+    if len(bare) > 1 and bare[0] == bare[-1] == '"':
+        value = bare[1:-1]
+        kept = len(value)
+    else:
+        kept = len(bare)
     out, at = bytearray(), 0
-    while at < len(value):
+    while at < kept:
         if value[at] == "\\" and at + 1 < len(value):
             pair = value[at + 1 : at + 3]
             if len(pair) == 2 and all(sign in "0123456789abcdefABCDEF" for sign in pair):
@@ -67,7 +69,7 @@ def escape(value: str) -> str:
     text = "".join(f"\\{sign}" if sign in _SPECIAL else sign for sign in value)
     if text[:1] in (" ", "#"):
         text = "\\" + text
-    if text.endswith(" "):
+    if len(value) > 1 and value[-1] == " ":
         text = text[:-1] + "\\ "
     return text
 

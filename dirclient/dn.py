@@ -96,7 +96,7 @@ def escape(value: str) -> str:
     )
     if out[:1] in ("#", " "):
         out = "\\" + out
-    if out.endswith(" ") and not out.endswith("\\ "):
+    if len(value) > 1 and value[-1] == " ":
         out = out[:-1] + "\\ "
     return out
 
@@ -156,7 +156,7 @@ def name(text: str) -> str:
     """The value of the first RDN, for people: `Smith, Anna` of `CN=Smith\\, Anna,OU=Staff`."""
     first = split(text)[0]
     if "\\" not in first and "+" not in first:
-        return first.partition("=")[2].strip()
+        return first.partition("=")[2].strip(" ")
     try:
         return "+".join(value for _, value in parse(first)[0])
     except (InvalidDn, IndexError):

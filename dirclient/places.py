@@ -8,6 +8,7 @@ as the console of AD shows it; and a bare name.
 from __future__ import annotations
 
 import re
+import string
 from dataclasses import dataclass
 
 from dirclient import dn as dns
@@ -16,7 +17,10 @@ LONGEST = 4096
 """Characters of the longest text that is looked at."""
 
 _COMPONENT = re.compile(r"\s*[A-Za-z][A-Za-z0-9-]*\s*=")
-_BREAK = re.compile(r"\s*[\r\n]+\s*|\s+/\s+(?=[A-Za-z][A-Za-z0-9-]*\s*=)|/(?=[A-Za-z]+=)")
+_BREAK = re.compile(r"[\r\n]+|\s/\s+(?=[A-Za-z][A-Za-z0-9-]*\s*=)|/(?=[A-Za-z]+=)")
+_STEP = re.compile(r"(?:\\[\\/]|[^/])+")  # of a canonical path; a slash in a name is escaped
+_ESCAPED = re.compile(r"\\([\\/])")
+_AROUND = string.whitespace + ",;"
 _TYPOGRAPHIC = str.maketrans({"\u00a0": " ", "\u201c": '"', "\u201d": '"', "\u200b": ""})
 
 
@@ -47,7 +51,7 @@ def understand(text: str) -> Exact | Walk | Named:
     """What the text means. Raises `InvalidDn` where it is like a DN and is none, or is empty."""
     if len(text) > LONGEST or "\0" in text:
         raise dns.InvalidDn("this is too long, or holds signs that cannot be part of a name")
-    text = text.translate(_TYPOGRAPHIC).strip().strip(",;").strip()
+    text = _trimmed(text.translate(_TYPOGRAPHIC))
     if not text:
         raise dns.InvalidDn("nothing was entered")
     if _COMPONENT.match(text):
@@ -55,7 +59,7 @@ def understand(text: str) -> Exact | Walk | Named:
         whole = any(kind.lower() in ("dc", "o", "c") for rdn in rdns for kind, _ in rdn)
         return Exact(dns.write(rdns), partial=not whole)
     if "/" in text.strip("/"):
-        parts = tuple(part.replace("\\/", "/").strip() for part in re.split(r"(?<!\\)/", text))
+        parts = tuple(_ESCAPED.sub(r"\1", part).strip() for part in _STEP.findall(text))
         parts = tuple(filter(None, parts))
         dotted = "." in parts[0] and " " not in parts[0]
         return Walk(parts[0], parts[1:]) if dotted else Walk("", parts)
@@ -69,8 +73,15 @@ def understand(text: str) -> Exact | Walk | Named:
 
 def _in_one_line(text: str) -> str:
     """Components that stand on lines of their own, or between slashes, with commas instead."""
-    parts = (part.strip().strip(",;").strip() for part in _BREAK.split(text))
-    return ",".join(filter(None, parts))
+    return ",".join(filter(None, map(_trimmed, _BREAK.split(text))))
+
+
+def _trimmed(text: str) -> str:
+    """The text without blanks and separators around it, but with those that are escaped."""
+    text = text.lstrip(_AROUND)
+    bare = text.rstrip(_AROUND)
+    escaping = (len(bare) - len(bare.rstrip("\\"))) % 2
+    return text[: len(bare) + escaping]
 
 
 def domain_dn(domain: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from ldap3.utils.dn import parse_dn
 
+from demo import names
 from dirclient import dn
 
 ODD_VALUES = [
@@ -39,21 +40,48 @@ def test_an_odd_value_survives_writing_and_parsing(value: str) -> None:
     assert dn.is_under(dn.key(text), dn.key("ou=staff, dc=X"))
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
-def test_any_value_survives_writing_and_parsing(value: str) -> None:
-    assert dn.parse(f"CN={dn.escape(value)},DC=x") == ((("CN", value),), (("DC", "x"),))
+_VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+_SPECIAL_VALUES = st.text(st.sampled_from('\\ ,+"#=<>;a\u3000\n'), min_size=1, max_size=8)
 
 
-printable = st.characters(
-    categories=["L", "N", "P", "S"],
-    exclude_characters="=#",  # these need no escape (RFC 4514 2.4), but ldap3 wants one
+@given(_VALUES | _SPECIAL_VALUES, _SPECIAL_VALUES)
+@example("\\ ", "\\")
+@example("\\\\ ", " ")
+@example("  ", "# ")
+@example("a\u3000", "\u00a0a")
+def test_any_value_survives_writing_and_parsing(value: str, outer: str) -> None:
+    text = f"CN={dn.escape(value)},OU={dn.escape(outer)},DC=x"
+    rdns = ((("CN", value),), (("OU", outer),), (("DC", "x"),))
+    assert dn.parse(text) == rdns
+    assert dn.write(rdns) == text
+    assert dn.split(text) == (f"CN={dn.escape(value)}", f"OU={dn.escape(outer)},DC=x")
+    assert (dn.name(text), dn.path(text)) == (value, (outer, value))
+    assert dn.is_under(dn.key(text), dn.key(dn.split(text)[1]))
+
+
+@given(_VALUES | _SPECIAL_VALUES)
+@example("\\ ")
+@example(" ")
+def test_the_demo_directory_reads_and_writes_the_same_names(value: str) -> None:
+    ours, theirs = f"CN={dn.escape(value)},DC=x", names.text_of((("CN", value), ("DC", "x")))
+    assert names.parse(ours) == names.parse(theirs) == (("CN", value), ("DC", "x"))
+    assert dn.parse(theirs) == dn.parse(ours)
+
+
+# These need no escape (RFC 4514 2.4), but ldap3 wants one, or takes them for a separator.
+_FOR_LDAP3 = st.text(
+    st.characters(categories=["L", "N", "P", "S", "Zs"], exclude_characters="=#"),
+    min_size=1,
+    max_size=20,
 )
 
 
-@given(st.text(printable, min_size=1, max_size=20))
-def test_an_independent_parser_sees_as_many_parts(value: str) -> None:
+@given(_FOR_LDAP3)
+@example("\\ ")
+@example(" a\\\\ ")
+def test_an_independent_parser_sees_the_same_parts(value: str) -> None:
     text = f"CN={dn.escape(value)},OU=a,DC=x"
-    assert [kind for kind, _, _ in parse_dn(text)] == ["CN", "OU", "DC"]
+    assert parse_dn(text) == [("CN", dn.escape(value), ","), ("OU", "a", ","), ("DC", "x", "")]
 
 
 @given(st.text(max_size=60))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dirclient import dn
@@ -43,6 +43,8 @@ def test_a_value_with_a_slash_stays_one_value() -> None:
             Walk("goodcompany.local", ("Groups", "Phone Users")),
         ),
         ("Staff/Sales/", Walk("", ("Staff", "Sales"))),
+        ("Staff/In\\/Out/Sales", Walk("", ("Staff", "In/Out", "Sales"))),
+        ("Staff/Back\\\\/Sales", Walk("", ("Staff", "Back\\", "Sales"))),
         ("Kerauno_PhoneUsers", Named("Kerauno_PhoneUsers")),
         ("  Phone   Users ", Named("Phone Users")),
         ("COMPANY\\Phone Users", Named("Phone Users")),
@@ -75,3 +77,15 @@ def test_domains_in_both_forms() -> None:
     assert domain_dn("goodcompany.local.") == "DC=goodcompany,DC=local"
     assert domain_name("OU=Staff,DC=GoodCompany,DC=local") == "goodcompany.local"
     assert domain_name("not a dn") == ""
+
+
+_VALUES = st.text(st.sampled_from("ab \\,;+\"#="), min_size=1, max_size=6)
+
+
+@given(_VALUES, _VALUES, st.sampled_from([",", " ,\n", "\n", " / ", "\r\n,"]))
+@example("\\ ", "a", "\n")
+@example("a ", "a,", "\n")
+def test_no_escaped_sign_is_lost_at_the_end_of_a_line(one: str, two: str, between: str) -> None:
+    parts = [f"CN={dn.escape(one)}", f"OU={dn.escape(two)}"]
+    assert understand(between.join(parts)) == Exact(",".join(parts), partial=True)
+    assert understand(parts[0]) == Exact(parts[0], partial=True)
