@@ -2,12 +2,14 @@
 # make demo    a whole company on this machine: directory, web, sync (PORT=8000)
 # make test    everything: system packages, lint, types, import contracts, every test
 # make check   the fast part: lint, types, import contracts, unit tests; no servers
+# make fuzz    search for what breaks a property: at random, on all cores (MINUTES=10)
 # make texts   write anew the catalogue of every message, for translators
 # make bench   the benchmarks (several minutes); bench-signin, bench-sync, bench-sso alone
 # make clean   back to a fresh checkout
 
 SHELL := /bin/sh
 PORT ?= 8000
+MINUTES ?= 10
 # The first of these that is Python 3.11 or later.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -18,7 +20,7 @@ KERBEROS := .venv/.stamp-kerberos
 CODE := authsvc syncsvc kerauno dirclient demo tests benchmarks config $(wildcard wsgi.py)
 
 .NOTPARALLEL:
-.PHONY: setup demo test check texts bench clean lint packages
+.PHONY: setup demo test check fuzz texts bench clean lint packages
 
 setup: $(BASE)
 
@@ -39,6 +41,10 @@ lint: $(DEV)
 	.venv/bin/ruff format --check $(CODE)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+fuzz: packages
+	@$(MAKE) --no-print-directory $(DEV)
+	.venv/bin/python -m tests.search --minutes $(MINUTES)
 
 texts: $(DEV)
 	.venv/bin/python -m tests.texts.catalogue

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from authsvc import texts
 from authsvc.texts import Languages
 from kerauno.db import Database
+from tests import properties
 from tests.servers import chromium
 from tests.servers import slapd as openldap
 from tests.servers.databases import PostgresDatabases, SqliteDatabases
@@ -21,6 +22,8 @@ from tests.servers.samba import SambaDC, Scratch, remove
 from tests.servers.slapd import Slapd
 from tests.servers.web import Installation
 from tests.texts import pseudo
+
+properties.load_profile()
 
 
 @pytest.fixture(scope="session")

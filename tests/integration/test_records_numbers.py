@@ -18,6 +18,7 @@ from kerauno.db import Database
 from kerauno.errors import InvalidValue, NumberTaken
 from kerauno.tables import Number
 from kerauno.tables_base import Base
+from tests.properties import examples
 from tests.records import NOW, add_directory, add_user, new_guid
 
 
@@ -223,8 +224,9 @@ class NumberSpace(RuleBasedStateMachine):
         assert {row.number: row.reserved_until for row in rows if row.reserved_until} == self.until
 
 
+@pytest.mark.hypothesis
 def test_the_number_space_under_any_order_of_events(database: Database) -> None:
     NumberSpace.database = database
     case = NumberSpace.TestCase
-    case.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+    case.settings = settings(max_examples=examples(25), stateful_step_count=25)
     case().runTest()

@@ -24,6 +24,7 @@ from kerauno.throttle import (
     name_key,
     person_key,
 )
+from tests.properties import examples
 from tests.records import NOW
 
 ACCOUNT = Budget(3, timedelta(minutes=30), rolling=True)
@@ -221,7 +222,7 @@ _EVENTS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(events=_EVENTS, case=st.uuids())
 def test_the_directory_never_counts_to_its_threshold(
     module_database: Database, events: list[tuple[str, int]], case: object

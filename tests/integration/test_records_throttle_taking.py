@@ -24,6 +24,7 @@ from kerauno.db import Database
 from kerauno.errors import DatabaseUnavailable, Throttled
 from kerauno.tables import Attempt
 from kerauno.throttle import Budget, Slot, address_budget
+from tests.properties import examples
 from tests.records import NOW
 
 ACCOUNT = Budget(3, timedelta(minutes=30), rolling=True)
@@ -125,7 +126,7 @@ _EVENTS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(events=_EVENTS)
 def test_every_order_of_attempts_counts_as_it_must(
     shared: Database, events: list[tuple[str, int, int, int]]

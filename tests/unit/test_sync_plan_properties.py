@@ -12,6 +12,7 @@ from dirclient.model import AccountState, DirectoryDepartment, Person
 from syncsvc.actions import ActionKind
 from syncsvc.plan import Mode, Rules, make_plan
 from syncsvc.records import DepartmentRecord, Records, UserRecord
+from tests.properties import examples
 from tests.syncing import (
     LATER,
     NOW,
@@ -25,7 +26,7 @@ from tests.syncing import (
     user,
 )
 
-SMALL = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SMALL = settings(max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow])
 PEOPLE = st.integers(1, 9)
 NAMES = st.sampled_from(["ann.lee", "Ann.Lee", "bob.ray", "cy.fox", "di.orr", "ed.poe"])
 LOGINS = st.one_of(
