@@ -1,8 +1,8 @@
 """How apps prove who they are: RFC 6749 2.3 and OpenID Connect Core 9.
 
 client_secret_basic (and the same secret in the form, client_secret_post), private_key_jwt
-(RFC 7523), and for public apps none. Whatever fails is `invalid_client`, with 401 when HTTP Basic
-was tried, and never says which part was wrong.
+(RFC 7523), and for public apps none, or an empty secret. Whatever fails is `invalid_client`, with
+401, and never says which part was wrong.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ def authenticate(provider: Provider, audiences: tuple[str, ...]) -> ClientInfo:
     """The app that sent this request, proven. Raises InvalidClientError, InvalidRequestError.
 
     `audiences` are what an assertion may be meant for: the issuer and the endpoint's address.
+    A parameter without a value counts as left out (RFC 6749 3.2): many libraries of public apps
+    send `client_secret=`, or HTTP Basic with an empty password.
     """
-    form = request.form
+    form = {name: value for name, value in request.form.items() if value}
     basic = request.headers.get("Authorization", "")
     used = sum(("client_secret" in form, "client_assertion" in form, bool(basic)))
     if used > 1:
@@ -58,6 +60,13 @@ def authenticate(provider: Provider, audiences: tuple[str, ...]) -> ClientInfo:
     return client
 
 
+def _proves(client: ClientInfo, secret: str) -> bool:
+    """Tell whether the secret of HTTP Basic is the app's; a public app's is empty."""
+    if client.auth_method == "none":
+        return not secret
+    return client.auth_method == "client_secret_basic" and client.secret_is(secret)
+
+
 def _failed() -> InvalidClientError:
     return InvalidClientError("Client authentication failed.", status_code=401)
 
@@ -67,12 +76,9 @@ def _by_basic(provider: Provider, header: str, form: Mapping[str, str]) -> Clien
     pair = credentials.basic(header)
     if pair is None:
         raise _failed()
-    name, secret = pair
-    client_id = unquote_plus(name)
+    client_id, secret = (unquote_plus(half) for half in pair)
     client = provider.client(client_id[:64])
-    if client is None or client.auth_method != "client_secret_basic":
-        raise _failed()
-    if not client.secret_is(unquote_plus(secret)):
+    if client is None or not _proves(client, secret):
         raise _failed()
     if form.get("client_id", client_id) != client_id:
         raise InvalidRequestError("The client_id is not that of the credentials.")
@@ -129,6 +135,6 @@ def _verified(
         registry.validate(claims)
     except (JoseError, ValueError, TypeError, KeyError):
         raise InvalidClientError("The assertion is not valid.", status_code=401) from None
-    if claims["exp"] - now.timestamp() > _LONGEST_ASSERTION.total_seconds():
+    if claims["exp"] > now.timestamp() + _LONGEST_ASSERTION.total_seconds():
         raise InvalidClientError("The assertion is valid for too long.", status_code=401)
     return claims

@@ -15,6 +15,7 @@ from tests.servers.sso import (
     ISSUER,
     RegisteredApp,
     Sso,
+    answered,
     error_of,
 )
 
@@ -127,3 +128,62 @@ def test_a_secret_does_not_stand_in_for_a_signature(signer: Signer) -> None:
         client_assertion_type="urn:other",
     )
     assert error_of(wrong_type) == (400, "invalid_request")
+
+
+def _token(header: bytes, payload: bytes) -> str:
+    parts = (base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (header, payload))
+    return ".".join((*parts, "c2ln"))
+
+
+_HEADER = b'{"alg":"RS256","kid":"1"}'
+
+
+@pytest.mark.parametrize(
+    "assertion",
+    [
+        _token(_HEADER, b"[" * 1400),
+        _token(_HEADER, b'{"sub":' * 1400),
+        _token(_HEADER, b'{"sub":' + b"9" * 5000 + b"}"),
+        _token(_HEADER, b"\xff"),
+        _token(b"[" * 1400, b'{"sub":"SIGNER"}'),
+        _token(b'{"alg":"RS256","kid":[]}', b'{"sub":"SIGNER"}'),
+        _token(b'{"alg":["RS256"],"kid":{}}', b'{"sub":"SIGNER"}'),
+        _token(b'{"alg":"RS256","crit":5}', b'{"sub":"SIGNER"}'),
+        _token(b'{"alg":"RS256","b64":false,"crit":["b64"]}', b'{"sub":"SIGNER"}'),
+        _token(b"null", b'{"sub":"SIGNER"}'),
+        _token(b"[]", b'{"sub":"SIGNER"}'),
+        _token(_HEADER, b'{"sub":"\\ud800"}'),
+    ],
+)
+def test_no_assertion_is_an_error_of_ours(provider: Sso, assertion: str) -> None:
+    signer = Signer(provider, RSAKey.generate_key(2048))
+    head, payload, end = assertion.split(".")
+    named = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+    named = named.replace(b"SIGNER", signer.app.id.encode())
+    payload = base64.urlsafe_b64encode(named).rstrip(b"=").decode()
+    form = {
+        "client_assertion_type": ASSERTION,
+        "client_assertion": f"{head}.{payload}.{end}",
+        "grant_type": "client_credentials",
+        "token": "x",
+    }
+    for path in ("token", "introspect", "revoke", "par", "device"):
+        response = provider.browser().post(f"/oauth/{path}", data=form)
+        assert error_of(response) == (401, "invalid_client"), path
+
+
+def test_no_id_token_hint_is_an_error_of_ours(provider: Sso) -> None:
+    person, app = provider.person(), provider.register()
+    for hint in (_token(b"[" * 1400, b"{}"), _token(_HEADER, b"[" * 1400), "\xf1.x.y", "..", "."):
+        response = provider.authorize(person.browser, app, id_token_hint=hint, prompt="none")
+        assert answered(response)["error"] == "login_required"
+        page = person.browser.get("/oauth/logout", query_string={"id_token_hint": hint})
+        assert page.status_code == 200
+
+
+def test_numbers_that_are_no_times(signer: Signer) -> None:
+    for number in (float("nan"), float("inf"), -float("inf"), 1e308, 10**400, 10**17):
+        for name in ("exp", "nbf", "iat"):
+            claims: dict[str, Any] = {name: number, "jti": f"{name}{number}"[:40]}
+            response = signer.send(**claims)
+            assert error_of(response) == (401, "invalid_client"), (name, number)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
 from joserfc.jwk import RSAKey
 from sqlalchemy import select
 
+from kerauno.db import Database
 from kerauno.registration import Registration, RegistrationRefused
 from kerauno.tables_oidc import AccessToken, Client
 from tests.servers.sso import (
@@ -207,9 +209,13 @@ def test_wrong_credentials(provider: Sso) -> None:
         _basic(f"{app.id}:".encode()),
         _basic(app.id.encode()),
         _basic(f"nobody:{app.secret}".encode()),
-        _basic(f"{public.id}:".encode()),
+        _basic(f"{public.id}:{app.secret}".encode()),
+        _basic(public.id.encode()),
         _basic(b"\xff\xfe:\xff"),
         {"Authorization": "Basic %%%"},
+        {"Authorization": "Basic \xf1"},
+        {"Authorization": "Basic"},
+        {"Authorization": "\xf1"},
         {"Authorization": "Bearer x"},
         {"Authorization": f"Digest {app.id}"},
     ):
@@ -219,6 +225,93 @@ def test_wrong_credentials(provider: Sso) -> None:
             assert error_of(response) == (401, "invalid_client"), (headers, path)
             assert response.headers["WWW-Authenticate"].startswith("Basic ")
             assert response.headers["Cache-Control"] == "no-store"
+
+
+PROGRAM_PATHS = ("token", "introspect", "revoke", "par", "device")
+
+
+@pytest.mark.parametrize(
+    ("form", "headers"),
+    [
+        ({"client_id": True, "client_secret": ""}, False),
+        ({}, True),
+        ({"client_id": True, "client_secret": ""}, True),
+        ({"client_id": True, "client_secret": "", "client_assertion": ""}, False),
+    ],
+)
+def test_an_empty_secret_is_that_of_a_public_app(
+    provider: Sso, form: dict[str, Any], headers: bool
+) -> None:
+    """RFC 6749 3.2: a parameter without a value counts as left out."""
+    public, app = provider.register("Public", auth_method="none"), provider.register()
+    for known, expected in ((public, 200), (app, 401)):
+        given = {name: known.id if value is True else value for name, value in form.items()}
+        basic = _basic(f"{known.id}:".encode()) if headers else {}
+        said = {}
+        for path in PROGRAM_PATHS:
+            more = {
+                "token": {
+                    "grant_type": "authorization_code",
+                    "code": provider.code(provider.person(f"p{known.id}{path}"), known),
+                    "redirect_uri": REDIRECT,
+                    "code_verifier": VERIFIER,
+                },
+                "par": {
+                    "response_type": "code",
+                    "redirect_uri": REDIRECT,
+                    "scope": "openid",
+                    "code_challenge": CHALLENGE,
+                    "code_challenge_method": "S256",
+                },
+                "introspect": {"token": "x"},
+                "revoke": {"token": "x"},
+                "device": {},
+            }[path]
+            response = provider.browser().post(f"/oauth/{path}", data=given | more, headers=basic)
+            said[path] = response.status_code
+        # A public app may never ask about tokens; a request that is pushed is created (201).
+        exceptions = {"introspect": 401, "par": 201} if expected == 200 else {}
+        assert said == dict.fromkeys(PROGRAM_PATHS, expected) | exceptions
+
+
+def test_a_secret_of_a_public_app_is_refused(provider: Sso) -> None:
+    public = provider.register("Public", auth_method="none")
+    for path in PROGRAM_PATHS:
+        form = {"client_id": public.id, "client_secret": "x", "token": "x"}
+        form["grant_type"] = "refresh_token"
+        response = provider.browser().post(f"/oauth/{path}", data=form)
+        assert error_of(response) == (401, "invalid_client"), path
+
+
+@pytest.mark.parametrize("header", ["Basic \xf1", "Basic", "\xf1", "Basic /////w==", "Bearer \xf1"])
+def test_credentials_that_cannot_be_read_prove_nothing_anywhere(
+    sqlite_database: Database, tmp_path: Path, header: str
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef")
+    site = Sso(sqlite_database, tmp_path, metrics_token_file=str(token))
+    browser, sent = site.browser(), {"Authorization": header}
+    form = {"username": "john.doe", "password": "x"}
+    answers = [
+        browser.get("/metrics", headers=sent),
+        browser.get("/phonebook/phones/directory.xml", headers=sent),
+        browser.get("/oauth/userinfo", headers=sent),
+        browser.post("/api/v1/authenticate", json=form, headers=sent),
+    ]
+    site.services.close()
+    assert [answer.status_code for answer in answers] == [401] * 4
+    assert all("WWW-Authenticate" in answer.headers for answer in answers)
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 1400, b'{"a":' * 1400, b"", b"null", b"\xff", b'{"username":NaN}']
+)
+def test_a_body_that_cannot_be_read_is_a_bad_request(provider: Sso, body: bytes) -> None:
+    app = provider.register()
+    response = provider.browser().post(
+        "/api/v1/authenticate", data=body, content_type="application/json", headers=app.basic
+    )
+    assert (response.status_code, response.content_type) == (400, "application/problem+json")
 
 
 def test_a_public_app_may_not_ask_about_tokens(provider: Sso) -> None:
