@@ -13,6 +13,7 @@ from authsvc.entry import Entry
 from authsvc.errors import setup_errors
 from authsvc.forward import Front
 from authsvc.health import setup_health
+from authsvc.location import Response
 from authsvc.negotiate import setup_negotiate
 from authsvc.oidc.setup import setup_oidc
 from authsvc.pages import setup_pages
@@ -31,6 +32,7 @@ def create_app(collaborators: Services) -> Flask:
     """The app, ready to serve. Opens no connection: the first request does."""
     settings = collaborators.settings
     app = Flask("authsvc")
+    app.response_class = Response
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
     setup_services(app, collaborators)
     setup_texts(app)  # before what may refuse a request, and says so in words

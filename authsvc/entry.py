@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Request
 
 from authsvc import metrics
+from authsvc.location import location
 from authsvc.outcomes import Attempt, NoEntry, NotLetIn, Outcome, Reason, Right, Settled
 from authsvc.posted import posted
 from authsvc.security import is_cross_site, safe_next
@@ -68,9 +68,8 @@ class Entry:
         except Exception as error:  # the view raises it, where errors get their page
             found = error
         if isinstance(found, Tried) and isinstance(found.result, Admitted):
-            target = found.target if found.target == "/" else iri_to_uri(found.target)
             cookies = cookie_fields(self._cookie, found.result, secure=self._secure)
-            headers = [("Location", target), ("Content-Length", "0"), *cookies]
+            headers = [("Location", location(found.target)), ("Content-Length", "0"), *cookies]
             start_response("303 See Other", headers)
             return ()
         environ[_TRIED] = found

@@ -17,12 +17,8 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from kerauno.errors import NotFound, Stale
-from kerauno.registration import (
-    ClientFault,
-    Registration,
-    RegistrationRefused,
-    without_loopback_port,
-)
+from kerauno.redirect_uris import without_loopback_port
+from kerauno.registration import ClientFault, Registration, RegistrationRefused
 from kerauno.tables_oidc import Client
 
 
@@ -58,9 +54,9 @@ class ClientInfo:
             return True
         if self.confidential or not uri.startswith("http://"):
             return False
-        wanted = without_loopback_port(uri)
-        return wanted is not None and any(
-            without_loopback_port(known) == wanted for known in self.redirect_uris
+        portless = without_loopback_port(uri)
+        return portless is not None and any(
+            without_loopback_port(known) == portless for known in self.redirect_uris
         )
 
     def secret_is(self, secret: str) -> bool:

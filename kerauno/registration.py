@@ -5,7 +5,6 @@ A registration is checked as a whole and every fault is told at once. Names are 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from kerauno.errors import RecordError
+from kerauno.redirect_uris import is_loopback
 
 CODE = "authorization_code"
 REFRESH = "refresh_token"
@@ -239,26 +239,3 @@ def _jwks_problem(jwks: dict[str, Any] | None) -> str:
 
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value.strip() for value in values if value.strip()))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is the machine itself, whose name or address it is."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def without_loopback_port(uri: str) -> str | None:
-    """An http address on the machine itself, without its port; None for every other address."""
-    try:
-        parts = urlsplit(uri)
-        _ = parts.port
-    except ValueError:
-        return None
-    host = parts.hostname or ""
-    if parts.scheme != "http" or "@" in parts.netloc or not is_loopback(host):
-        return None
-    return parts._replace(netloc=f"[{host}]" if ":" in host else host).geturl()

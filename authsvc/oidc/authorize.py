@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from authlib.common.urls import add_params_to_uri
 from authlib.oauth2.rfc6749.errors import AccessDeniedError, OAuth2Error
 from authlib.oidc.core.errors import ConsentRequiredError, LoginRequiredError
-from flask import Flask, Response, redirect, render_template, request
+from flask import Flask, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from authsvc.errors import error_page
+from authsvc.location import Response
 from authsvc.oidc import request as asking
 from authsvc.oidc.endpoints import AUTHORIZE_PATH
 from authsvc.oidc.keyring import NotOurs
@@ -27,7 +27,7 @@ from authsvc.oidc.wishes import wishes
 from authsvc.security import add_form_targets, lead_forms_to, serves_other_sites
 from authsvc.sessions import Me, current, me, require_user
 from authsvc.texts import gettext as _
-from kerauno import app_requests, audit, consents, tokens
+from kerauno import app_requests, audit, consents, redirect_uris, tokens
 from kerauno.hot import Hot
 from kerauno.tokens import SignIn
 
@@ -196,7 +196,7 @@ def _waiting(here: Provider, arrived: _Arrived) -> str:
 def _consent_page(here: Provider, arrived: _Arrived) -> ResponseReturnValue:
     asked = arrived.request
     target = _waiting(here, arrived)
-    lead_forms_to(origin_of(asked.redirect_uri))
+    lead_forms_to(redirect_uris.origin(asked.redirect_uri))
     return render_template(
         "oidc/consent.html",
         app_name=asked.client.name,
@@ -245,7 +245,7 @@ def _send(
     """Back to the app, naming ourselves (RFC 9207 2). 303: a form is not to be sent again."""
     if state is not None:
         params = [*params, ("state", state)]
-    location = add_params_to_uri(redirect_uri, [*params, ("iss", issuer)])
+    location = redirect_uris.with_parameters(redirect_uri, [*params, ("iss", issuer)])
     response = Response(status=303 if request.method == "POST" else 302)
     response.headers["Location"] = location
     response.headers["Cache-Control"] = "no-store"
@@ -284,10 +284,4 @@ def _targets(next_url: str) -> Iterable[str]:
     redirect_uri = query.get("redirect_uri", "")
     if client is None or not client.answers_at(redirect_uri):
         return []
-    return [origin_of(redirect_uri)]
-
-
-def origin_of(uri: str) -> str:
-    """The origin for a policy; for an app's own scheme the scheme."""
-    parts = urlsplit(uri)
-    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else f"{parts.scheme}:"
+    return [redirect_uris.origin(redirect_uri)]

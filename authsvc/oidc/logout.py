@@ -13,19 +13,17 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from authlib.common.urls import add_params_to_uri
 from flask import Flask, Response, g, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from authsvc.errors import error_page
-from authsvc.oidc.authorize import origin_of
 from authsvc.oidc.endpoints import LOGOUT_PATH
 from authsvc.oidc.keyring import NotOurs
 from authsvc.oidc.provider import Provider, provider
 from authsvc.security import lead_forms_to, serves_other_sites
 from authsvc.sessions import Me, current, take_cookie
 from authsvc.texts import gettext as _
-from kerauno import audit, sessions
+from kerauno import audit, redirect_uris, sessions
 from kerauno.clients import ClientInfo
 
 CONFIRM_PATH = "/oauth/logout/confirm"
@@ -103,7 +101,7 @@ def read(here: Provider, params: Mapping[str, str]) -> LogoutRequest:
         if client is None or target not in client.post_logout_redirect_uris:
             raise Refused(_("The app asked to go on at an address it has not registered."))
         if "state" in params:
-            target = add_params_to_uri(target, [("state", params["state"])])
+            target = redirect_uris.with_parameters(target, [("state", params["state"])])
     return LogoutRequest(client, subject, target)
 
 
@@ -122,7 +120,7 @@ def _params(source: Mapping[str, str]) -> dict[str, str]:
 def _ask(asked: LogoutRequest, params: Mapping[str, str]) -> ResponseReturnValue:
     kept = {"client_id": asked.client.id} if asked.client else {}
     if asked.target:
-        lead_forms_to(origin_of(asked.target))
+        lead_forms_to(redirect_uris.origin(asked.target))
         kept |= {name: params[name] for name in _WAY_BACK if name in params}
     return render_template(
         "oidc/logout.html",
