@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any
 
 from authlib.oauth2.rfc6749.errors import (
     InvalidClientError,
@@ -40,55 +40,62 @@ QR_PATH = "/device/qr"
 
 _CACHED = {"Cache-Control": "public, max-age=300"}
 _NOT_CACHED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+WELL_KNOWN_PATHS = (
+    "/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server",  # RFC 8414
+)
+OPEN_PATHS = frozenset(
+    {
+        *WELL_KNOWN_PATHS,
+        KEYS_PATH,
+        TOKEN_PATH,
+        USERINFO_PATH,
+        REVOKE_PATH,
+        PUSH_PATH,
+        DEVICE_START_PATH,
+    }
+)
+"""What an app in a browser calls from its own site. Not introspection, which needs a secret."""
+
 _OPEN = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Allow-Headers": "Authorization, *",  # the star does not mean the first
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
     "Access-Control-Max-Age": "600",
-    "Access-Control-Expose-Headers": "WWW-Authenticate",
+    "Access-Control-Expose-Headers": "WWW-Authenticate, Retry-After",
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
-_View = TypeVar("_View", bound=Callable[..., Response])
 
 
 def setup_endpoints(app: Flask, server: TokenServer) -> None:
     """Register them. `server` answers token requests."""
 
-    @_open_to_scripts
     def token() -> Response:
         return server.respond()
 
-    for name in ("openid-configuration", "oauth-authorization-server"):  # RFC 8414 names the second
-        app.add_url_rule(f"/.well-known/{name}", f"oidc.{name}", _open_to_scripts(discovery))
-    post = {"methods": ["POST", "OPTIONS"], "provide_automatic_options": False}
-    app.add_url_rule(KEYS_PATH, "oidc.keys", _open_to_scripts(keys))
-    app.add_url_rule(TOKEN_PATH, "oidc.token", token, **post)  # type: ignore[arg-type]
-    app.add_url_rule(
-        USERINFO_PATH,
-        "oidc.userinfo",
-        _open_to_scripts(userinfo),
-        methods=["GET", "POST", "OPTIONS"],
-        provide_automatic_options=False,
-    )
-    app.add_url_rule(REVOKE_PATH, "oidc.revoke", _open_to_scripts(revoke), **post)  # type: ignore[arg-type]
-    for path, name, view in (
-        (INTROSPECT_PATH, "introspect", introspect),
-        (PUSH_PATH, "push", push),
-        (DEVICE_START_PATH, "device_start", device_start),
+    for path in WELL_KNOWN_PATHS:
+        app.add_url_rule(path, f"oidc.{path.rpartition('/')[2]}", discovery)
+    app.add_url_rule(KEYS_PATH, "oidc.keys", keys)
+    for path, name, view, methods in (
+        (TOKEN_PATH, "token", token, ["POST"]),
+        (USERINFO_PATH, "userinfo", userinfo, ["GET", "POST"]),
+        (REVOKE_PATH, "revoke", revoke, ["POST"]),
+        (INTROSPECT_PATH, "introspect", introspect, ["POST"]),
+        (PUSH_PATH, "push", push, ["POST"]),
+        (DEVICE_START_PATH, "device_start", device_start, ["POST"]),
     ):
-        app.add_url_rule(path, f"oidc.{name}", serves_other_sites(view), methods=["POST"])
+        app.add_url_rule(path, f"oidc.{name}", serves_other_sites(view), methods=methods)
+    app.after_request(_open_to_scripts)
 
 
-def _open_to_scripts(view: _View) -> _View:
-    """Let scripts of any site call it: no cookie counts here (W3C CORS, no credentials)."""
+def _open_to_scripts(response: Response) -> Response:
+    """Let scripts of any site read the answer, errors included: no cookie counts at these paths.
 
-    @wraps(view)
-    def opened() -> Response:
-        response = Response(status=204) if request.method == "OPTIONS" else view()
+    With Flask's own answer to OPTIONS, this is what a preflight asks for (WHATWG Fetch 3.3).
+    """
+    if request.path in OPEN_PATHS:
         response.headers.extend(_OPEN)
-        return response
-
-    return serves_other_sites(opened)  # type: ignore[return-value]
+    return response
 
 
 def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

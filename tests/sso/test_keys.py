@@ -173,18 +173,3 @@ def test_the_issuer_is_the_configured_address_whatever_the_host_header(provider:
         "/.well-known/openid-configuration", headers={"Host": "evil.example"}
     )
     assert "evil.example" not in response.text
-
-
-def test_scripts_of_other_sites_may_call_what_no_cookie_opens(provider: Sso) -> None:
-    origin = {"Origin": "https://spa.goodcompany.local", "Sec-Fetch-Site": "cross-site"}
-    for path in ("/oauth/token", "/oauth/userinfo", "/oauth/revoke"):
-        preflight = provider.browser().options(path, headers=origin)
-        assert preflight.status_code == 204
-        assert preflight.headers["Access-Control-Allow-Origin"] == "*"
-        assert "Access-Control-Allow-Credentials" not in preflight.headers
-    for path in ("/oauth/jwks", "/.well-known/openid-configuration"):
-        response = provider.browser().get(path, headers=origin)
-        assert response.headers["Access-Control-Allow-Origin"] == "*"
-    person = provider.person()
-    page = provider.authorize(person.browser, provider.register("S", first_party=False))
-    assert "Access-Control-Allow-Origin" not in page.headers
