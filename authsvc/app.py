@@ -67,6 +67,7 @@ def setup_front(app: Flask, collaborators: Services, *, plain_form: bool) -> Non
         app.wsgi_app,
         collaborators.database,
         cookie=cookie_for(settings),
+        public_url=settings.public_url,
         lifetime=lifetime_for(settings),
         now=collaborators.now,
     )

@@ -19,7 +19,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
 from authsvc.errors import error_page
-from authsvc.guard import WAY_IN, forwarded_host, host_cookie_for
+from authsvc.guard import WAY_IN, forwarded_host, host_cookie_for, page_asked_for
 from authsvc.security import add_form_targets, safe_next
 from authsvc.services import services
 from authsvc.sessions import cookie_name, me, require_user
@@ -53,11 +53,10 @@ def setup_doorway(app: Flask) -> None:
 
 def start() -> ResponseReturnValue:
     """On the protected host: begin. What follows `rd=` is the page, escaped or not."""
-    rule = _rule(forwarded_host(request.environ))
+    rule = _rule(forwarded_host(request.environ) or "")
     if rule is None:
         raise NotFound
-    _, _, raw = request.query_string.decode("latin-1").partition("rd=")
-    page = request.args.get("rd", "/") if "%2F" in raw[:3].upper() else raw
+    page = page_asked_for(request.query_string)
     nonce = secrets.token_urlsafe(24)
     query = {"host": rule.host, "rd": safe_next(page), "nonce": digest(nonce)}
     response = redirect(f"{services().settings.public_url}{HOME_PATH}?{urlencode(query)}", 302)
@@ -104,14 +103,15 @@ def at_home() -> ResponseReturnValue:
 def back() -> ResponseReturnValue:
     """On the protected host: the ticket becomes the host's cookie."""
     held = services()
-    host = forwarded_host(request.environ)
+    host = forwarded_host(request.environ) or ""
+    ticket = request.args.get("ticket", "")
     nonce = request.cookies.get(NONCE_COOKIE, "")
-    if not nonce:  # begun nowhere: a ticket for nobody's nonce would do for every browser
-        return error_page(400, detail=gettext(_TOO_LATE))
+    cookie = None
     with held.database.fast_write() as h:
-        cookie = protected.use_ticket(
-            h, held.now(), request.args.get("ticket", ""), host=host, nonce=digest(nonce)
-        )
+        if nonce:
+            cookie = protected.use_ticket(h, held.now(), ticket, host=host, nonce=digest(nonce))
+        else:  # begun nowhere: a ticket for nobody's nonce would do for every browser
+            protected.burn_ticket(h, ticket)
     if cookie is None:
         return error_page(400, detail=gettext(_TOO_LATE))
     response = redirect(safe_next(request.args.get("rd")), 303)

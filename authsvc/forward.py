@@ -52,11 +52,14 @@ class Front:
         database: Database,
         *,
         cookie: str,
+        public_url: str,
         lifetime: Lifetime,
         now: Callable[[], datetime],
     ) -> None:
         self._behind = behind
-        self._guard = Guard(database, cookie=cookie, lifetime=lifetime, now=now)
+        self._guard = Guard(
+            database, cookie=cookie, public_url=public_url, lifetime=lifetime, now=now
+        )
         self._yes = metrics.checks.labels("yes")
         self._no = metrics.checks.labels("no")
 

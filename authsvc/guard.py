@@ -1,7 +1,8 @@
 """Whether a browser may see what it asked a reverse proxy for: who it is, and the host's rule.
 
-A protected host (`kerauno.protected`) is named by the proxy in X-Forwarded-Host. Its browsers
-bring the host's own cookie; on the sign-in service's own host the session's cookie serves.
+The proxy names the host that it matched in X-Forwarded-Host. Browsers bring the host's own cookie;
+the session's cookie serves on the sign-in service's own host, and where no host is named. A host
+that is named and has no rule is nobody's to enter.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
 
 from cachetools import TTLCache
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 WAY_IN = "/.kerauno/start"
+_PRINTABLE = bytes(range(0x21, 0x7F)).decode()
 _RULES_KEPT = 2.0  # seconds
 
 Found = tuple[Signed, tuple[str, ...]]
@@ -38,10 +40,12 @@ class Guard:
         database: Database,
         *,
         cookie: str,
+        public_url: str,
         lifetime: Lifetime,
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
+        self._own_host = protected.normal_host(urlsplit(public_url).netloc)
         self._cookie = cookie + "="
         self._host_cookie = host_cookie_for(cookie) + "="
         self._lifetime = lifetime
@@ -50,32 +54,44 @@ class Guard:
         self._lock = threading.Lock()
 
     def check(self, environ: WSGIEnvironment) -> tuple[Found | None, bool]:
-        """Who it is, and whether they may enter. Raises DatabaseUnavailable."""
+        """Return who it is, and whether they may enter. Raise DatabaseUnavailable."""
         host = forwarded_host(environ)
-        found = self._who(environ.get("HTTP_COOKIE", ""), host)
-        if not found:
-            return None, False
-        return found, not host or self._may_enter(found[0], host)
+        cookies = environ.get("HTTP_COOKIE", "")
+        if host is None or host == self._own_host:
+            person = self._by_session(cookies)
+            rule = self._rule(host) if host else None
+            return person, person is not None and (rule is None or self._lets_in(rule, person))
+        person, rule = self._by_host_cookie(cookies, host), self._rule(host)
+        if person is not None:
+            return person, rule is not None and self._lets_in(rule, person)
+        # The session's cookie opens no other host. It only tells whom signing in would not help.
+        person = self._by_session(cookies)
+        if person is not None and (rule is None or not self._lets_in(rule, person)):
+            return person, False
+        return None, False
 
-    def _who(self, cookies: str, host: str) -> Found | None:
-        """Whom the cookies prove, and their departments."""
-        database, now = self._database, self._now()
+    def _by_session(self, cookies: str) -> Found | None:
+        """Return whom the session's own cookie proves, and their departments."""
         own = cookie_value(cookies, self._cookie)
-        if own:
-            found = sessions.check_with_departments(database, own, now, self._lifetime)
-            if found:
-                return found
-        entry = host and cookie_value(cookies, self._host_cookie)
-        if not entry:
+        if not own:
             return None
-        with database.fast() as h:
+        return sessions.check_with_departments(self._database, own, self._now(), self._lifetime)
+
+    def _by_host_cookie(self, cookies: str, host: str) -> Found | None:
+        """Return whom the cookie of a protected host proves, and their departments."""
+        entry = cookie_value(cookies, self._host_cookie)
+        if not entry or not host:
+            return None
+        with self._database.fast() as h:
             session_id = protected.session_of(h, entry, host)
         if session_id is None:
             return None
-        return sessions.check_id_with_departments(database, session_id, now, self._lifetime)
+        return sessions.check_id_with_departments(
+            self._database, session_id, self._now(), self._lifetime
+        )
 
-    def _may_enter(self, signed: Signed, host: str) -> bool:
-        """Whether the host's rule, as it was at most two seconds ago, lets the person in."""
+    def _rule(self, host: str) -> Rule | None:
+        """Return the host's rule as it was at most two seconds ago."""
         with self._lock:
             rules = self._rules.get(None)
         if rules is None:
@@ -83,21 +99,27 @@ class Guard:
                 rules = protected.rules(h)
             with self._lock:
                 self._rules[None] = rules
-        rule = rules.get(host)
-        if rule is None or not rule.departments:
+        return rules.get(host)
+
+    def _lets_in(self, rule: Rule, person: Found) -> bool:
+        """Return whether a rule lets a person in."""
+        if not rule.departments:
             return True
         with self._database.fast() as h:
-            return protected.may_enter(h, signed.user_id, rule)
+            return protected.may_enter(h, person[0].user_id, rule)
 
 
-def forwarded_host(environ: WSGIEnvironment) -> str:
-    """The host that the browser asked the proxy for; empty where no proxy says, or none is one."""
-    text = environ.get("HTTP_X_FORWARDED_HOST", "").split(",")[0]
-    if not text:
-        return ""
+def forwarded_host(environ: WSGIEnvironment) -> str | None:
+    """Return the host that the browser asked the proxy for, in its one spelling.
+
+    None where no proxy names one; empty where what is named is no host, a list of several included.
+    """
+    text = environ.get("HTTP_X_FORWARDED_HOST")
+    if text is None:
+        return None
     try:
-        return protected.normal_host(text)
-    except InvalidValue:
+        return protected.normal_host(text.encode("latin-1").decode("utf-8"))
+    except (InvalidValue, UnicodeDecodeError):
         return ""
 
 
@@ -113,8 +135,21 @@ def is_page(environ: WSGIEnvironment) -> bool:
 
 
 def way_in(environ: WSGIEnvironment) -> str:
-    """Where the protected host lets people in, with the page they asked for."""
-    return f"{WAY_IN}?rd={quote(environ.get('HTTP_X_FORWARDED_URI', '/'), safe='/')}"
+    """Return where the protected host lets people in, with the page they asked for."""
+    page = environ.get("HTTP_X_FORWARDED_URI", "/").encode("latin-1")
+    return f"{WAY_IN}?rd={quote_from_bytes(page, safe='')}"
+
+
+def page_asked_for(query: bytes) -> str:
+    """Return the page behind `rd=` of the way in, to the byte; octets above 0x7F percent-encoded.
+
+    `way_in` escapes the page, slash and all. A proxy that cannot escape (nginx) puts it there as
+    it is; then it begins with a slash, and everything behind belongs to it.
+    """
+    _, _, page = query.partition(b"rd=")
+    if not page.startswith(b"/"):
+        page = unquote_to_bytes(page.partition(b"&")[0])
+    return quote_from_bytes(page, safe=_PRINTABLE)
 
 
 def cookie_value(header: str, name: str) -> str:

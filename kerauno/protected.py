@@ -24,6 +24,7 @@ from kerauno.tables import Department, Membership, WebSession
 from kerauno.tables_oidc import HostSession, ProtectedHost
 
 TICKET_SECONDS = 60
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>[0-9]{0,9}))?")
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
 
@@ -36,31 +37,34 @@ class Rule:
 
 
 def normal_host(text: str) -> str:
-    """A host as it is compared: lower case, without a dot at its end or a port that goes unsaid.
+    """Return the one spelling of a host that all its spellings have (RFC 3986 3.2.2, RFC 9110 7.2).
 
-    Raises InvalidValue for what is none.
+    Lower case; A-labels (RFC 5890) for names in other scripts; no dot at the end; an IPv6 address
+    in brackets in its shortest form; a port only where it is neither 80 nor 443. Raise
+    InvalidValue for what is no host and optional port: a list, an address with a user or a path.
     """
-    host, _, port = text.strip().lower().partition(":")
-    if text.startswith("["):
-        bracketed, _, rest = text.strip().lower()[1:].partition("]")
-        host, port = f"[{bracketed}]", rest.removeprefix(":")
-    host = host.removesuffix(".")
-    valid = len(host) <= 253 and (
-        all(_LABEL.fullmatch(label) for label in host.split(".")) or _is_ipv6(host)
-    )
-    if not valid or (port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536)):
+    match = _HOST.fullmatch(text.strip(" \t"))
+    try:
+        if match is None:
+            raise ValueError
+        port = int(match["port"] or 0)
+        host = f"[{ipaddress.IPv6Address(match['v6'])}]" if match["v6"] else _name(match["name"])
+        if port > 65535 or (match["port"] and not port):
+            raise ValueError
+    except ValueError:
         raise InvalidValue(
             f"{text!r} is no host.", field="host", remedy="Give a name such as wiki.company.com."
-        )
-    return host if port in ("", "80", "443") else f"{host}:{port}"
+        ) from None
+    return host if port in (0, 80, 443) else f"{host}:{port}"
 
 
-def _is_ipv6(host: str) -> bool:
-    try:
-        ipaddress.IPv6Address(host.strip("[]"))
-    except ValueError:
-        return False
-    return host.startswith("[")
+def _name(text: str) -> str:
+    """Return a name in lower case and A-labels. Raise ValueError for what is none."""
+    name = text if text.isascii() else text.encode("idna").decode("ascii")
+    name = name.lower().removesuffix(".")
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise ValueError
+    return name
 
 
 def put(s: Session, host: str, departments: Collection[str], now: datetime) -> ProtectedHost:
@@ -121,7 +125,7 @@ def give_ticket(h: Hot, now: datetime, *, handle: str, host: str, nonce: str) ->
     ticket = secrets.token_urlsafe(24)
     h.run(
         _GIVE,
-        id=digest(secrets.token_urlsafe(24)),
+        id=digest(ticket),
         ticket=digest(f"{ticket}\0{nonce}"),
         session_handle=handle,
         host=host,
@@ -131,7 +135,11 @@ def give_ticket(h: Hot, now: datetime, *, handle: str, host: str, nonce: str) ->
 
 
 def use_ticket(h: Hot, now: datetime, ticket: str, *, host: str, nonce: str) -> str | None:
-    """Trade a ticket for the host's cookie; None for one that is wrong, old or used."""
+    """Trade a ticket for the host's cookie; None for one that is wrong, old or used.
+
+    A ticket that comes with another nonce, or to another host, is used up all the same: it stood
+    in the address bar of a browser that it was not for.
+    """
     cookie = new_secret()
     used = h.run(
         _USE,
@@ -140,7 +148,14 @@ def use_ticket(h: Hot, now: datetime, ticket: str, *, host: str, nonce: str) -> 
         since=now - timedelta(seconds=TICKET_SECONDS),
         cookie=digest(cookie),
     )
+    if not used:
+        burn_ticket(h, ticket)
     return cookie if used else None
+
+
+def burn_ticket(h: Hot, ticket: str) -> None:
+    """Make a ticket that was not used yet worthless."""
+    h.run(_BURN, of=digest(ticket))
 
 
 def session_of(h: Hot, cookie: str, host: str) -> str | None:
@@ -173,6 +188,9 @@ _USE = Statement(
         HostSession.created_at > bindparam("since"),
     )
     .values(ticket=None, id=bindparam("cookie"))
+)
+_BURN = Statement(
+    delete(HostSession).where(HostSession.id == bindparam("of"), HostSession.ticket.is_not(None))
 )
 _SESSION = Statement(
     select(WebSession.id)

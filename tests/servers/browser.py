@@ -49,8 +49,8 @@ class Browser:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in kept.items())
         if body:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
-        target = parts.path or "/"
-        connection.request(method, target + (f"?{parts.query}" if parts.query else ""), body, sent)
+        target = url.partition("#")[0].partition(parts.netloc)[2] or "/"  # an empty query stays
+        connection.request(method, target, body, sent)
         response = connection.getresponse()
         for value in response.headers.get_all("Set-Cookie") or []:
             for name, morsel in SimpleCookie(value).items():
@@ -71,7 +71,7 @@ class Browser:
             answer = self.get(url)
             if answer.status not in (301, 302, 303, 307):
                 return url, answer
-            url = urljoin(url, answer.headers["Location"])
+            url = joined(url, answer.headers["Location"])
         raise AssertionError("too many redirects")
 
     def sign_in(self, url: str, name: str, password: str) -> Answer:
@@ -83,5 +83,12 @@ class Browser:
         action = urljoin(where, "/login")
         answer = self.send("POST", action, urlencode(form))
         assert answer.status == 303, (answer.status, answer.body[:2000])
-        _, landed = self.follow(urljoin(action, answer.headers["Location"]))
+        _, landed = self.follow(joined(action, answer.headers["Location"]))
         return landed
+
+
+def joined(base: str, location: str) -> str:
+    """Return where a redirect leads, to the byte: `urljoin` drops an empty query."""
+    parts = urlsplit(base)
+    rooted = location.startswith("/") and not location.startswith("//")
+    return f"{parts.scheme}://{parts.netloc}{location}" if rooted else urljoin(base, location)

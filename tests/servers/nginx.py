@@ -68,6 +68,7 @@ http {{
     upstream kerauno {{ server {kerauno}; }}
     server {{
         listen {host}:{port};
+        server_name {host};
         include {door};
         location / {{
             include {guard};

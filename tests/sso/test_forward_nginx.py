@@ -14,6 +14,7 @@ from kerauno import protected, users
 from kerauno.db import Database
 from kerauno.leaving import end_access
 from kerauno.tables import Department, Membership
+from kerauno.tables_oidc import ProtectedHost
 from kerauno.users import NewUser
 from tests.servers.browser import Browser
 from tests.servers.echo import Echo
@@ -73,6 +74,7 @@ def site(running: Site) -> Site:
     """The site as it is at first: everyone may enter."""
     now = datetime.now(UTC)
     with running.database.write() as s:
+        s.query(ProtectedHost).delete()
         protected.put(s, running.nginx.authority, (), now)
         sales = s.query(Department).one().id
         john = users.by_email(s, JOHN).id
@@ -158,10 +160,72 @@ def test_a_ticket_works_once_and_in_its_own_browser(site: Site) -> None:
     home = browser.get(start.headers["Location"])
     callback = home.headers["Location"]
     assert callback.startswith(site.url("/.kerauno/callback?ticket="))
-    thief.get(site.url("/.kerauno/start?rd=/again"))
-    assert thief.get(callback).status == 400
     assert browser.get(callback).headers["Location"] == "/again"
     assert browser.get(callback).status == 400
+    assert thief.get(callback).status == 400
+
+
+@pytest.mark.parametrize("began", [True, False])
+def test_a_ticket_shown_in_the_wrong_browser_is_used_up(site: Site, began: bool) -> None:
+    browser, thief = Browser(), Browser()
+    browser.sign_in(site.url(), JOHN, PASSWORD)
+    start = browser.get(site.url("/.kerauno/start?rd=/again"))
+    callback = browser.get(start.headers["Location"]).headers["Location"]
+    if began:
+        thief.get(site.url("/.kerauno/start?rd=/again"))
+    assert thief.get(callback).status == 400
+    assert browser.get(callback).status == 400
+    assert browser.get(site.url()).status == 200  # what was signed in before stays so
+
+
+@pytest.mark.parametrize(
+    "host", ["secret.company.com:444", "open.company.com", "nowhere.example", "a b", "x" * 300]
+)
+def test_the_block_that_nginx_matched_decides(site: Site, host: str) -> None:
+    """Whatever a browser writes as Host: it is asked about the site that it gets."""
+    _only_sales(site)
+    with site.database.write() as s:
+        protected.put(s, "open.company.com", (), datetime.now(UTC))
+    other = Browser()
+    assert other.sign_in(site.url("/x"), ZOE, PASSWORD).status == 403
+    session = other.cookies[f"{site.web.host}:{site.web.port}"]["kerauno"]
+    answer = Browser().get(site.url("/x"), Host=host, Cookie=f"kerauno={session}")
+    assert answer.status == (400 if host == "a b" else 403)
+    assert site.app.requests == []
+
+
+def test_a_host_that_is_named_and_has_no_rule_is_nobodys(site: Site) -> None:
+    with site.database.write() as s:
+        protected.put(s, "secret.company.com", (SALES,), datetime.now(UTC))
+        protected.put(s, "open.company.com", (), datetime.now(UTC))
+    person = Browser()
+    person.sign_in(site.url(), ZOE, PASSWORD)  # everyone may enter this one, Zoë is not in Sales
+    session = person.cookies[f"{site.web.host}:{site.web.port}"]["kerauno"]
+    verify = f"{site.web.url}/auth/verify"
+
+    def status(host: str) -> int:
+        answer = Browser().get(verify, X_Forwarded_Host=host, Cookie=f"kerauno={session}")
+        assert ("Remote-User" in answer.headers) == (answer.status == 200)
+        return answer.status
+
+    own = f"{site.web.host}:{site.web.port}"
+    assert Browser().get(verify, Cookie=f"kerauno={session}").status == 200
+    assert status(own) == 200
+    refused = (
+        "secret.company.com",
+        "SECRET.company.com.",
+        "secret.company.com:443",
+        "secret.company.com:444",
+        "unknown.example",
+        "open.company.com, secret.company.com",
+        f"{own}, secret.company.com",
+        "user@secret.company.com",
+        "secret.company.com/",
+        "[::1",
+    )
+    assert {host: status(host) for host in refused} == dict.fromkeys(refused, 403)
+    # A host that she may enter has a cookie of its own: the session's is not for it.
+    wait_until(lambda: status("open.company.com") == 401, "the new rules are known")
 
 
 def test_nobody_is_signed_in_as_somebody_else_by_a_link(site: Site) -> None:
@@ -204,7 +268,7 @@ def test_other_proxies_are_told_where_to_send_a_person(site: Site) -> None:
     page = stranger.get(f"{site.web.url}/auth/forward", **asked)
     assert (page.status, page.headers["Location"]) == (
         302,
-        "/.kerauno/start?rd=/a%3Fb%3D1%26c%3D2",
+        "/.kerauno/start?rd=%2Fa%3Fb%3D1%26c%3D2",
     )
     script = stranger.get(
         f"{site.web.url}/auth/forward", **(asked | {"Accept": "application/json"})
@@ -212,6 +276,22 @@ def test_other_proxies_are_told_where_to_send_a_person(site: Site) -> None:
     assert script.status == 401
     form = stranger.get(f"{site.web.url}/auth/forward", **(asked | {"X_Forwarded_Method": "POST"}))
     assert form.status == 401
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["/a?x=1&y=2", "/a%20b", "/a;b=1", "/a%2Fb", "/a+b?c+d=%2B", "/a?", "/?rd=/b&rd=%2Fc",
+     "/%ff", "/b%C3%BCcher?q=%E2%82%AC", "/a?next=https%3A%2F%2Fx%2F%3Fy%3D1%26z%3D2", "/%25",
+     "/a,b'(c)!*"],
+)  # fmt: skip
+def test_the_page_comes_back_to_the_byte_through_every_proxy(site: Site, page: str) -> None:
+    """By nginx, which hands it on as it is, and by proxies that hand on this service's answer."""
+    by_nginx, by_others = Browser(), Browser()
+    assert by_nginx.sign_in(site.url(page), JOHN, PASSWORD).seen["path"] == page
+    asked = {"X_Forwarded_Host": site.nginx.authority, "X_Forwarded_Uri": page}
+    answer = by_others.get(f"{site.web.url}/auth/forward", **asked)
+    way = site.url(answer.headers["Location"])
+    assert by_others.sign_in(way, JOHN, PASSWORD).seen["path"] == page
 
 
 def test_hosts_are_added_listed_and_removed(site: Site) -> None:
