@@ -24,6 +24,7 @@ ARGUMENTS = {
     "authsvc client rotate-secret": ("unknown",),
     "authsvc forward list": (),
     "authsvc signing-keys list": (),
+    "authsvc throttle list": (),
     "syncsvc plan": (),
     "syncsvc once": (),
     "syncsvc department list": (),
@@ -38,7 +39,14 @@ ARGUMENTS = {
 RUNS = {"once", "import", "unimport", "confirm", "undo"}
 """Those whose document is that of a run."""
 
-LISTS = {"user list", "client list", "forward list", "signing-keys list", "runs"}
+LISTS = {
+    "user list",
+    "client list",
+    "forward list",
+    "signing-keys list",
+    "throttle list",
+    "runs",
+}
 """Those that need no directory and name nobody: they succeed where the rest fails."""
 
 
