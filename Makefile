@@ -1,6 +1,7 @@
 # make setup   .venv with the locked requirements and the product's two commands
 # make demo    a whole company on this machine: directory, web, sync (PORT=8000)
 # make test    everything: system packages, lint, types, import contracts, every test
+# make test-fresh  the same in a minimal Debian made for it (RELEASE=trixie or bookworm; root)
 # make check   the fast part: lint, types, import contracts, unit tests; no servers
 # make fuzz    search for what breaks a property: at random, on all cores (MINUTES=10)
 # make texts   write anew the catalogue of every message, for translators
@@ -10,6 +11,7 @@
 SHELL := /bin/sh
 PORT ?= 8000
 MINUTES ?= 10
+RELEASE ?= trixie
 # The first of these that is Python 3.11 or later.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -20,7 +22,7 @@ KERBEROS := .venv/.stamp-kerberos
 CODE := authsvc syncsvc kerauno dirclient demo tests benchmarks config $(wildcard wsgi.py)
 
 .NOTPARALLEL:
-.PHONY: setup demo test check fuzz texts bench clean lint packages
+.PHONY: setup demo test ready test-fresh check fuzz texts bench clean lint packages
 
 setup: $(BASE)
 
@@ -29,9 +31,16 @@ demo: $(BASE)
 
 # Each file to one worker, so that what its tests share starts once. pytest-xdist 3.8 does not
 # heed its own group marks under pytest 9.2.
-test: packages
-	@$(MAKE) --no-print-directory $(DEV) $(KERBEROS) lint
+test: ready
+	@$(MAKE) --no-print-directory lint
 	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
+
+# All that the tests need, and all that is fetched from package mirrors before them.
+ready: packages
+	@$(MAKE) --no-print-directory $(DEV) $(KERBEROS)
+
+test-fresh:
+	@sh tests/fresh.sh $(RELEASE) make test
 
 check: $(DEV) lint
 	.venv/bin/python -m pytest -q tests/unit
