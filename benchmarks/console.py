@@ -18,6 +18,7 @@ from pathlib import Path
 from flask.testing import FlaskClient
 from sqlalchemy import insert
 
+from benchmarks.outcome import ends_loudly, require
 from kerauno.db import Database
 from kerauno.keys import lookup_key, sort_key
 from kerauno.migrations import upgrade
@@ -82,7 +83,8 @@ def measure(client: FlaskClient, path: str, times: int = 9) -> tuple[float, floa
     took = []
     for _ in range(times):
         began = time.perf_counter()
-        assert client.get(path).status_code == 200
+        answer = client.get(path)
+        require(answer.status_code == 200, f"{path}: {answer.status}")
         took.append(time.perf_counter() - began)
     return statistics.median(took), min(took)
 
@@ -104,10 +106,11 @@ def main() -> None:
             print(f"{query or 'first page':28}{median * 1000:7.0f} ms {best * 1000:6.0f} ms")
         page = client.get(TABLE).text
         after = page.partition('rel="next" href="')[2].partition('"')[0].replace("&amp;", "&")
+        require(after.startswith(TABLE), "the first page leads to no second one")
         median, best = measure(client, after)
         print(f"{'second page':28}{median * 1000:7.0f} ms {best * 1000:6.0f} ms")
         site.close()
 
 
 if __name__ == "__main__":
-    main()
+    ends_loudly("benchmarks.console", main)

@@ -97,6 +97,7 @@ class Figures:
     cpu: float
     latencies: tuple[float, ...]
     errors: int
+    fault: str = ""  # of the first job that could not be done at all
 
     @property
     def rate(self) -> float:
@@ -117,8 +118,7 @@ class Figures:
         quantiles = " ".join(
             f"p{round(100 * share)} {self.percentile(share):6.1f}" for share in (0.5, 0.95, 0.99)
         )
-        wrong = f"  ERRORS {self.errors}" if self.errors else ""
-        return f"{self.rate:8.0f}/s  {quantiles} ms  cpu {self.cpu_ms:5.2f} ms{wrong}"
+        return f"{self.rate:8.0f}/s  {quantiles} ms  cpu {self.cpu_ms:5.2f} ms"
 
 
 def together(parts: Sequence[Figures]) -> Figures:
@@ -129,6 +129,7 @@ def together(parts: Sequence[Figures]) -> Figures:
         sum(part.cpu for part in parts),
         tuple(latency for part in parts for latency in part.latencies),
         sum(part.errors for part in parts),
+        next((part.fault for part in parts if part.fault), ""),
     )
 
 
@@ -157,6 +158,7 @@ def measure(
     queue = list(jobs)
     latencies = [0.0] * len(queue)
     good = [False] * len(queue)
+    faults: list[str] = []
     numbers = iter(range(len(queue)))
     lock = threading.Lock()
 
@@ -169,8 +171,8 @@ def measure(
             begun = time.perf_counter()
             try:
                 good[number] = queue[number]()
-            except OSError:
-                good[number] = False
+            except Exception as error:  # whatever it is, the figure is none
+                faults.append(f"{type(error).__name__}: {error}")
             latencies[number] = time.perf_counter() - begun
 
     threads = [threading.Thread(target=work) for _ in range(concurrency)]
@@ -182,4 +184,4 @@ def measure(
         thread.join()
     wall = time.perf_counter() - begun
     cpu = cpu_seconds(pid) - cpu if pid else 0.0
-    return Figures(len(queue), wall, cpu, tuple(latencies), good.count(False))
+    return Figures(len(queue), wall, cpu, tuple(latencies), good.count(False), *faults[:1])

@@ -24,6 +24,7 @@ from authsvc.app import create_app
 from authsvc.services import assemble
 from benchmarks import domains
 from benchmarks.load import Figures, Http, measure, together
+from benchmarks.outcome import ends_loudly, require, require_good
 from benchmarks.rawbind import rebinds_per_second
 from demo import company
 from dirclient.client import DirectoryClient
@@ -57,8 +58,9 @@ def sign_in(host: str, port: int, name: str, password: str, expected: int) -> bo
 def session_cookie(host: str, port: int, name: str, password: str) -> str:
     """The cookie of one signed-in session."""
     http = Http(host, port)
-    http.post("/login", {"username": name, "password": password}, _forwarded())
+    answer = http.post("/login", {"username": name, "password": password}, _forwarded())
     http.close()
+    require(answer.status == 303, f"{name} could not sign in: HTTP {answer.status}")
     return http.cookie
 
 
@@ -73,20 +75,22 @@ def checks_per_second(installation: Installation, cookie: str, seconds: int = 6)
         text=True,
         check=True,
     )
-    if "Non-2xx" in done.stdout:
-        raise RuntimeError(done.stdout)
+    wrong = re.search(r"(Non-2xx|Socket errors).*", done.stdout)
+    require(wrong is None, f"/auth/verify: {wrong.group() if wrong else ''}")
     rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
     assert rate is not None
     return float(rate.group(1))
 
 
-def prepared(folder: Path, profile: dict[str, Any]) -> Installation:
-    """An installation with everyone built, and its web service running."""
+def prepared(folder: Path, profile: dict[str, Any], people: int) -> Installation:
+    """An installation with all these people built, and its web service running."""
     made = Installation(folder, settings={"KERAUNO_TRUSTED_PROXIES": "1"})
     made.must("authsvc", "db", "upgrade")
     configure_directory(made, profile, "--login-without-domain", "yes")
     built = made.json("syncsvc", "once", "--build")
-    print(f"built {built['created']} users in {built['seconds']:.1f} s", flush=True)
+    created = built["created"]
+    require(created >= people, f"{created} users were built, not {people}: {built['status']}")
+    print(f"built {created} users in {built['seconds']:.1f} s", flush=True)
     return made.start(workers=WORKERS)
 
 
@@ -123,10 +127,11 @@ def costs(installation: Installation, people: Sequence[tuple[str, str]]) -> dict
     def posted(name: str, password: str, status: int, browser: FlaskClient) -> None:
         form = {"username": name, "password": password}
         answer = browser.post("/login", data=form, headers={"X-Forwarded-For": "10.255.0.1"})
-        assert answer.status_code == status, answer.status
+        require(answer.status_code == status, f"{name}: {answer.status}, not {status}")
 
     def checked() -> None:
-        assert browser.get("/auth/verify").status_code == 200
+        answer = browser.get("/auth/verify")
+        require(answer.status_code == 200, f"/auth/verify: {answer.status}")
 
     (first, its_password), (second, password) = people[:2]
     posted(first, its_password, 303, app.test_client())
@@ -155,7 +160,7 @@ def run(
 ) -> None:
     """Measure one directory: `people` sign in, and `raw` binds them as `binds`."""
     print(f"\n== {title}", flush=True)
-    installation = prepared(folder, profile)
+    installation = prepared(folder, profile, len(people))
     assert installation.server is not None
     target = (installation.host, installation.port)
     pid = installation.server.pid
@@ -165,7 +170,7 @@ def run(
         return measure(jobs, concurrency, pid)
 
     raw(binds, 8)  # AD notes when somebody signs in for the first time in days: twice the cost
-    attempt(people[:50], 8, 303)
+    require_good(attempt(people[:50], 8, 303), "warming up")
     for concurrency, number in ((1, 400), (8, 2000), (32, 2000)):
         # By turns, since a machine that others share is now faster and now slower.
         parts = [slice(at, at + number // TURNS) for at in range(0, number, number // TURNS)]
@@ -173,14 +178,16 @@ def run(
         for part in parts:
             found.append(attempt(people[part], concurrency, 303))
             spent += len(binds[part]) / raw(binds[part], concurrency)
-        figures, limit = together(found), len(binds[:number]) / spent
+        figures = require_good(together(found), f"sign-in c={concurrency}")
+        limit = len(binds[:number]) / spent
         print(
             f"sign-in      c={concurrency:<3} {figures}   raw {limit:6.0f}/s  "
             f"ratio {figures.rate / limit:4.2f}",
             flush=True,
         )
     wrong = [(name, "Wrong!" + secret) for name, secret in people[:1000]]
-    print(f"wrong        c=8   {attempt(wrong, 8, 401)}", flush=True)
+    refused = require_good(attempt(wrong, 8, 401), "wrong passwords")
+    print(f"wrong        c=8   {refused}", flush=True)
     cookie = session_cookie(*target, *people[-1])
     print(f"/auth/verify       {checks_per_second(installation, cookie):8.0f}/s", flush=True)
     for work, cost in costs(installation, people).items():
@@ -230,4 +237,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ends_loudly("benchmarks.signin", main)

@@ -30,6 +30,7 @@ from joserfc.jwk import ECKey, RSAKey
 from authsvc.services import lifetime_for
 from authsvc.sessions import cookie_for
 from benchmarks.load import Figures, Http, Response, measure
+from benchmarks.outcome import ends_loudly, require, require_good
 from kerauno import clients, sessions, users
 from kerauno.config import load
 from kerauno.db import Database
@@ -99,8 +100,10 @@ class App:
         """Authorize and token: the first two thirds of a flow."""
         http = self.connection()
         cookie = f"Cookie: {self.cookies[number % PEOPLE]}\r\n"
-        location = http.get(self.authorize, cookie).header("location")
-        code = parse_qs(urlsplit(location).query)["code"][0]
+        answer = http.get(self.authorize, cookie)
+        query = parse_qs(urlsplit(answer.header("location")).query)
+        require("code" in query, f"no code, but HTTP {answer.status} {query.get('error')}")
+        code = query["code"][0]
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -110,8 +113,7 @@ class App:
         return self._tokens(http.post("/oauth/token", form, self.basic))
 
     def _tokens(self, answer: Response) -> dict[str, str]:
-        if answer.status != 200:
-            raise OSError(f"HTTP {answer.status} {answer.body[:200]!r}")
+        require(answer.status == 200, f"HTTP {answer.status} {answer.body[:200]!r}")
         body: dict[str, str] = json.loads(answer.body)
         return body
 
@@ -163,9 +165,10 @@ def constant_rate(folder: Path) -> float:
     server = subprocess.Popen(command, cwd=folder)
     try:
         while not listening(host, port):
+            require(server.poll() is None, f"gunicorn ended with {server.poll()}")
             time.sleep(0.05)
         jobs = [partial(_constant, host, port)] * 6000
-        return measure(jobs, CONCURRENCY).rate
+        return require_good(measure(jobs, CONCURRENCY), "a constant answer").rate
     finally:
         server.terminate()
         server.wait()
@@ -180,12 +183,11 @@ def _constant(host: str, port: int) -> bool:
 
 def measured(name: str, jobs: Sequence[Callable[[], bool]], pid: int, each: int = 1) -> Figures:
     """Run and print; `each` is how many of what is measured one job does."""
-    figures = measure(jobs, CONCURRENCY, pid)
+    figures = require_good(measure(jobs, CONCURRENCY, pid), name)
     rate, cpu = figures.rate * each, figures.cpu_ms / each
-    wrong = f"  ERRORS {figures.errors}" if figures.errors else ""
     print(
         f"{name:<28}{rate:8.0f}/s   cpu {cpu:5.2f} ms   p99 "
-        f"{figures.percentile(0.99) / each:6.1f} ms{wrong}",
+        f"{figures.percentile(0.99) / each:6.1f} ms",
         flush=True,
     )
     return figures
@@ -196,7 +198,8 @@ def run(installation: Installation, algorithm: str, flows: int) -> None:
     assert installation.server is not None
     pid = installation.server.pid
     app = App(installation, algorithm)
-    measure([partial(app.flow, number) for number in range(100)], CONCURRENCY)
+    warming = [partial(app.flow, number) for number in range(100)]
+    require_good(measure(warming, CONCURRENCY), "warming up")
     measured(f"code flows {algorithm}", [partial(app.flow, n) for n in range(flows)], pid)
     families = [[app.tokens(number)["refresh_token"]] for number in range(64)]
     jobs = [partial(app.refresh, family, 40) for family in families]
@@ -230,4 +233,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(PROJECT))
-    main()
+    ends_loudly("benchmarks.sso", main)

@@ -24,6 +24,7 @@ from typing import Any
 import ldap3
 
 from benchmarks import domains
+from benchmarks.outcome import ends_loudly, require
 from dirclient.client import DirectoryClient
 from dirclient.profile import Profile
 from kerauno.db import Database
@@ -48,15 +49,19 @@ class Measured:
     cpu: float
     memory: int  # MiB at its highest
 
+    @property
+    def changes(self) -> int:
+        """How many users the run wrote."""
+        return sum(self.report[name] for name in ("created", "updated", "deactivated"))
+
     def line(self, title: str) -> str:
         """One line of the table."""
         report = self.report
-        changes = sum(report[name] for name in ("created", "updated", "deactivated"))
         rate = report["people"] / self.wall
         return (
             f"{title:<22} {self.wall:6.2f} s  {rate:7.0f} people/s  cpu {self.cpu:6.2f} s  "
             f"{self.memory:4d} MiB  {report['ldap_operations']:4d} LDAP  {self.statements:5d} SQL "
-            f"({self.writes} writing)  {changes} changes, {report['conflicts']} conflicts"
+            f"({self.writes} writing)  {self.changes} changes, {report['conflicts']} conflicts"
         )
 
 
@@ -91,9 +96,13 @@ def build(installation: Installation) -> Measured:
         printed = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"the run failed with {process.returncode}")
-    return Measured(memory=usage.ru_maxrss // 1024, **json.loads(printed))
+    require(not process.returncode, f"the run's process ended with {process.returncode}")
+    measured = Measured(memory=usage.ru_maxrss // 1024, **json.loads(printed))
+    status, error = measured.report["status"], measured.report["error"]
+    require(
+        status in ("applied", "unchanged"), f"the run is {status}: {error or 'no reason is given'}"
+    )
+    return measured
 
 
 def look(profile: dict[str, Any], looks: int = 20) -> tuple[float, float]:
@@ -125,7 +134,8 @@ def raw_search(uri: str, ca_file: Path, name: str, password: str, base: str, sin
                 *_ATTRIBUTES,
             ],
             stdout=output,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
             check=True,
             env=os.environ | {"LDAPTLS_CACERT": str(ca_file), "LDAPTLS_REQCERT": "allow"},
         )
@@ -152,21 +162,28 @@ def run(
     title: str,
     folder: Path,
     profile: dict[str, Any],
+    people: int,
     change: Callable[[int], None],
     search: Callable[[Path], float],
 ) -> None:
-    """Measure one directory. `change(n)` renames n people in it."""
+    """Measure one directory that has so many people. `change(n)` renames n of them."""
     print(f"\n== {title}", flush=True)
     folder.mkdir()
     installation = Installation(folder)
     installation.must("authsvc", "db", "upgrade")
     configure_directory(installation, profile, "--ring-group-range", "60000-69999")
-    first = build(installation)
-    people = first.report["people"]
-    print(first.line("first build"), flush=True)
-    print(build(installation).line("nothing changed"), flush=True)
+
+    def measure(what: str, changes: int) -> None:
+        measured = build(installation)
+        seen = measured.report["people"]
+        require(seen == people, f"{what}: {seen} people were read, not {people}")
+        require(measured.changes == changes, f"{what}: {measured.changes} changes, not {changes}")
+        print(measured.line(what), flush=True)
+
+    measure("first build", people)
+    measure("nothing changed", 0)
     change(people // 100)
-    print(build(installation).line("a hundredth changed"), flush=True)
+    measure("a hundredth changed", people // 100)
     spent, operations = look(profile)
     print(f"{'look, nothing changed':<22} {spent:6.1f} ms  {operations:.1f} LDAP operations")
     print(f"{'raw: ldapsearch':<22} {search(folder / 'raw.ldif'):6.2f} s")
@@ -187,7 +204,7 @@ def on_samba(folder: Path, people: int) -> None:
                 uri, dc.ca_file, dc.service.upn, dc.service.password, domains.UNIT, sink
             )
 
-        run(f"Samba AD, {people} people", folder / "sync-samba", profile, change, search)
+        run(f"Samba AD, {people} people", folder / "sync-samba", profile, people, change, search)
 
 
 def on_openldap(folder: Path, people: int) -> None:
@@ -202,7 +219,8 @@ def on_openldap(folder: Path, people: int) -> None:
             name, password = server.service_dn, server.service_password
             return raw_search(uri, server.ca_file, name, password, server.users_dn, sink)
 
-        run(f"OpenLDAP, {people} people", folder / f"sync-{people}", profile, change, search)
+        title = f"OpenLDAP, {people} people"
+        run(title, folder / f"sync-{people}", profile, people, change, search)
 
 
 def _rename(server: Slapd, number: int) -> None:
@@ -230,4 +248,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    ends_loudly("benchmarks.sync", lambda: main(sys.argv[1:]))
