@@ -37,12 +37,12 @@ def test_a_job_that_went_wrong_makes_no_figure() -> None:
 
 
 def test_a_failed_command_is_a_failed_benchmark() -> None:
-    search = ["sh", "-c", "echo Size limit exceeded >&2; exit 4"]
+    def search() -> None:
+        command = ["sh", "-c", "echo Size limit exceeded >&2; exit 4"]
+        subprocess.run(command, check=True, capture_output=True, text=True)
+
     with pytest.raises(SystemExit) as ended:
-        ends_loudly(
-            "benchmarks.sync",
-            lambda: subprocess.run(search, check=True, capture_output=True, text=True) and None,
-        )
+        ends_loudly("benchmarks.sync", search)
     assert ended.value.code == "benchmarks.sync FAILED: sh ended with 4 Size limit exceeded"
 
 
