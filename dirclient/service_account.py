@@ -7,14 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dirclient.deadline import remaining, time_limit
-from dirclient.errors import BadCredentials, Locked, Misconfigured, Refused, Unavailable
+from dirclient.errors import (
+    BadCredentials,
+    Locked,
+    Misconfigured,
+    PasswordWasRight,
+    Refused,
+    Unavailable,
+)
 from dirclient.profile import Profile
 from dirclient.transport import Connection
 
-REFUSAL_PAUSE = (300.0, 3600.0)
-"""Seconds without another bind after a refusal: at first, and at most. Each refusal doubles it."""
-LOCKED_PAUSE = 60.0
-"""Seconds without another bind while the account is locked, which the binds do not prolong."""
+WRONG_PASSWORD_PAUSE = (300.0, 3600.0)
+"""Seconds without another bind after a wrong password: at first, and at most. Each one doubles it:
+the directory counts them, and locks the account."""
+OTHER_PAUSE = 5.0
+"""Seconds without another bind after any other refusal. AD counts none where the password is right
+(disabled, expired, must be changed, hours, workstations), nor while the account is locked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +32,6 @@ class _Refusal:
 
     no: Refused
     until: float
-    pause: float
 
 
 class ServiceAccount:
@@ -33,6 +41,7 @@ class ServiceAccount:
         self._profile = profile
         self._clock = clock
         self._refusal: _Refusal | None = None
+        self._wrong_pause = 0.0
         self._turn = threading.Lock()
 
     def check(self) -> None:
@@ -60,7 +69,7 @@ class ServiceAccount:
                 self.check()
                 password = self._profile.password.get_secret_value()
                 connection.bind(self._profile.username, password)
-                self._refusal = None
+                self._refusal, self._wrong_pause = None, 0.0
             except Refused as no:
                 self._remember(no)
                 raise service_refusal(no) from no
@@ -72,10 +81,12 @@ class ServiceAccount:
         self._turn = threading.Lock()
 
     def _remember(self, no: Refused) -> None:
-        first, most = REFUSAL_PAUSE
-        before = self._refusal.pause if self._refusal is not None else 0.0
-        pause = LOCKED_PAUSE if isinstance(no, Locked) else min(max(first, before * 2), most)
-        self._refusal = _Refusal(no, self._clock() + pause, pause)
+        pause = OTHER_PAUSE
+        if not isinstance(no, PasswordWasRight | Locked):
+            first, most = WRONG_PASSWORD_PAUSE
+            self._wrong_pause = min(max(first, self._wrong_pause * 2), most)
+            pause = self._wrong_pause
+        self._refusal = _Refusal(no, self._clock() + pause)
 
 
 def service_refusal(no: Refused) -> Misconfigured:

@@ -119,11 +119,23 @@ class Engine:
             return settings.load(s, self.sealer)
 
     def client(self, profile: Profile) -> Client:
-        """A client for this profile, kept until another is asked for."""
+        """Return the client for the stored settings, kept until these change.
+
+        Whoever keeps it for longer than a run asks again each time: `close` ends it.
+        """
         if self._client is None or self._client[0] != profile:
             self.close()
             self._client = (profile, self.connect(profile))
         return self._client[1]
+
+    @contextmanager
+    def trial_client(self, profile: Profile) -> Iterator[Client]:
+        """Return a client of its own for settings that are tried out: the kept one stays."""
+        client = self.connect(profile)
+        try:
+            yield client
+        finally:
+            client.close()
 
     @contextmanager
     def leasing(self, configured: Configured, wait: float) -> Iterator[lease.Held]:
@@ -179,13 +191,15 @@ class Engine:
         """
         with self.db.read() as s:
             row = directories.load(s)
-            found = (
+            configured = (
                 settings.configured(row, draft or {}, self.sealer)
                 if row is not None
                 else settings.load(s, self.sealer)
             )
-        snapshot = self.client(found.profile).read(progress)
-        return self.planned(found, snapshot if draft is None else snapshot.whole(), mode)
+        if draft is None:
+            return self.planned(configured, self.client(configured.profile).read(progress), mode)
+        with self.trial_client(configured.profile) as client:
+            return self.planned(configured, client.read(progress).whole(), mode)
 
     def planned(
         self,
@@ -248,6 +262,8 @@ class Engine:
             else:
                 self.check_settings(configured)
                 outcome.update(self.carry_out(running, planned, ask.quiet_since))
+            if ask.snapshot is None and ask.only is None:
+                self._latest = snapshot
         return outcome
 
     def follow_people(self, planned: Planned, fence: Callable[[Session], None]) -> None:
@@ -261,11 +277,14 @@ class Engine:
 
     def read(self, running: Running, configured: Configured) -> Snapshot:
         """A complete read with progress. Raises DirectoryError."""
-        self._latest = self.client(configured.profile).read(running.report)
-        return self._latest
+        return self.client(configured.profile).read(running.report)
 
     def take_latest(self) -> Snapshot | None:
-        """The snapshot of the last complete read, once: a watcher goes on from it."""
+        """Return, once, what the last run read and acted upon as a whole: a watcher goes on there.
+
+        What was read for a preview, for some people or for one department is not: what changed in
+        AD before such a read is still to be acted upon.
+        """
         latest, self._latest = self._latest, None
         return latest
 
@@ -408,7 +427,33 @@ class Engine:
         with self.db.write() as s:
             if isinstance(error, DirectoryError):
                 directories.set_state(s, configured.id, error=words)
-            return running.finish(s, "failed", error=words, phase="")
+            before = self._same_failure(s, running, words)
+            if before is None:
+                return running.finish(s, "failed", error=words, phase="")
+            running.fence(s)
+            s.delete(runs.get(s, running.id))
+            before.finished = self.now()
+            return runs.as_data(before)
+
+    def _same_failure(self, s: Session, running: Running, words: str) -> Run | None:
+        """Return the run before this one, where both are the service's own and failed alike.
+
+        An outage is tried every few seconds, and is one line of the history.
+        """
+        run = runs.get(s, running.id)
+        before = s.scalar(
+            select(Run)
+            .where(Run.directory_id == run.directory_id, Run.id < run.id)
+            .order_by(Run.id.desc())
+            .limit(1)
+        )
+        if before is None or (before.status, before.error) != ("failed", words):
+            return None
+        alike = {
+            before.trigger,
+            run.trigger,
+        } <= AUTOMATIC and before.requested_by == run.requested_by
+        return before if alike else None
 
     def _last_look(self, s: Session, running: Running) -> datetime | None:
         return s.scalar(

@@ -33,8 +33,13 @@ HEARTBEAT_EVERY = 5.0
 SILENT_FOR = 90.0
 """A loop that has not turned for so long is stuck: no heartbeat, and systemd restarts it."""
 
-FIRST_RETRY, LAST_RETRY = 2.0, 300.0
-"""Seconds to wait after a failed complete read; doubled each time."""
+FIRST_RETRY, LAST_RETRY = 2.0, 8.0
+"""Seconds to wait after a failed complete read; doubled each time, so that following resumes within
+ten seconds of the end of whatever kept it from."""
+SHARE_OF_FAILING = 0.2
+"""Of the time, that reads may take which fail late: after a long one the next waits longer."""
+LONG_READ = 2.0  # seconds, from which on a failed read is a long one
+LONGEST_REST = 300.0
 
 _DAY = 86400.0
 
@@ -54,6 +59,7 @@ class Worker:
     _retry: float = FIRST_RETRY
     _pending: Snapshot | None = None  # seen, but not yet in the records
     _alarm: str = ""
+    _failed_run: int | None = None
     _turned: float = 0.0
     _next_prune: float = 0.0
     _wait: float = 0.0
@@ -95,7 +101,7 @@ class Worker:
             self._raise_alarm(error)
         except Exception:
             _log.exception("a turn of the sync service failed")
-            self._wait = LAST_RETRY / 10
+            self._wait = FIRST_RETRY
 
     # Settings
 
@@ -136,6 +142,9 @@ class Worker:
         with self.engine.db.fast() as hot:
             if not runs.waiting(hot):
                 return
+        if self._alarm:
+            # An administrator may have put right what was wrong: try anew, whatever was refused.
+            self.engine.close()
         while requests.take_up(self.engine, self._progress):
             pass
         latest = self.engine.take_latest()
@@ -157,7 +166,8 @@ class Worker:
         self._prune()
 
     def _complete_read(self, configured: Configured, trigger: str) -> None:
-        self._next_read = self.clock() + self._retry  # should anything be raised
+        began = self.clock()
+        self._next_read = began + self._retry  # should anything be raised
         report = self.engine.run(Ask(trigger, by="sync service", wait=1.0, progress=self._progress))
         self._said(report)
         latest = self.engine.take_latest()
@@ -167,7 +177,9 @@ class Worker:
             self._next_read = self.clock() + configured.interval
             self._clear_alarm(latest, read_at=latest.read_at)
         else:
-            self._next_read = self.clock() + self._retry
+            took = self.clock() - began
+            rest = min(took / SHARE_OF_FAILING, LONGEST_REST) if took > LONG_READ else 0.0
+            self._next_read = self.clock() + max(self._retry, rest)
             self._retry = min(self._retry * 2, LAST_RETRY)
             self._watch = None  # until a read comes to its end there is nothing to follow
             self._alarm = str(report.get("error", ""))
@@ -175,6 +187,7 @@ class Worker:
     def _look(self, configured: Configured, watch: Watch) -> None:
         before = watch.snapshot
         assert before is not None
+        watch.client = self.engine.client(configured.profile)
         try:
             found = watch.look()
         except Incomplete as error:
@@ -205,10 +218,13 @@ class Worker:
                 progress=self._progress,
             )
         )
-        self._pending = None
-        watch.snapshot = snapshot
         if report is not None:
             self._said(report)
+            if report["status"] == "failed":
+                self._wait = FIRST_RETRY  # it stays pending
+                return
+        self._pending = None
+        watch.snapshot = snapshot
 
     def _adopt(self, snapshot: Snapshot) -> None:
         configured = self._configured
@@ -271,7 +287,11 @@ class Worker:
         systemd.notify(f"STATUS=Alarm: {unread}" if unread else "STATUS=Watching")
 
     def _said(self, report: Report) -> None:
-        say = _log.error if report["status"] == "failed" else _log.info
+        failed = report["run"] if report["status"] == "failed" else None
+        if failed is not None and failed == self._failed_run:
+            return  # the same once more, told already
+        self._failed_run = failed
+        say = _log.info if failed is None else _log.error
         say(
             "run finished",
             run=report["run"],

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from dirclient.errors import Unavailable
+from dirclient.fake import FakeDirectory
 from dirclient.model import AccountState
 from kerauno import directories, runs, sessions
 from kerauno.db import Database
@@ -17,7 +19,24 @@ from kerauno.errors import DatabaseUnavailable
 from kerauno.tables import DirectoryState, Run, RunRequest, SeenPerson, WebSession
 from syncsvc import watch
 from syncsvc.worker import Worker
-from tests.sync_engine import Sync
+from tests.sync_engine import PROFILE, Sync
+
+
+class Client:
+    """A client of the fake directory that is of no use once it was closed."""
+
+    def __init__(self, fake: FakeDirectory) -> None:
+        self._fake = fake
+        self.closed = False
+
+    def close(self) -> None:
+        """End it."""
+        self.closed = True
+
+    def __getattr__(self, name: str) -> Any:
+        if self.closed:
+            raise Unavailable("The client was closed.")
+        return getattr(self._fake, name)
 
 
 class Turned:
@@ -233,18 +252,71 @@ def test_changes_that_cannot_be_read_to_their_end_mean_complete_reads_until_one_
     assert (alarm(sync), sync.users()["p1.q1"]["active"]) == ("", False)
 
 
-def test_a_directory_that_is_away_at_the_start_is_asked_ever_more_rarely(loop: Turned) -> None:
+def test_an_outage_is_one_run_and_over_within_ten_seconds(loop: Turned) -> None:
     sync = loop.sync
     sync.fake.down = True
-    for _ in range(60):
+    for _ in range(3600):
         loop.turn(1.0)
-    assert 3 <= len(sync.rows(Run)) <= 7
-    assert {status for _, status in loop.runs()} == {"failed"}
+    assert loop.runs() == [("timer", "failed")]
+    (outage,) = sync.rows(Run)
+    assert outage["finished"] - outage["started"] >= timedelta(minutes=59)
     sync.fake.down = False
     sync.people(1)
-    loop.turn(300.0)
-    assert loop.runs()[-1] == ("timer", "applied")
+    for _ in range(9):
+        loop.turn(1.0)
+    assert loop.runs() == [("timer", "failed"), ("timer", "applied")]
     assert alarm(sync) == ""
+
+
+def test_runs_that_fail_in_different_ways_are_told_each(loop: Turned) -> None:
+    sync = loop.sync
+    for attribute in ("down", "incomplete", "down"):
+        setattr(sync.fake, attribute, True)
+        for _ in range(30):
+            loop.turn(1.0)
+        setattr(sync.fake, attribute, False)
+    assert loop.runs() == [("timer", "failed")] * 3
+
+
+def test_trying_other_settings_leaves_the_watch_its_connection(loop: Turned) -> None:
+    """As when somebody looks at the effect of another User Search DN, and leaves."""
+    sync = loop.sync
+    people = sync.people(5)
+    made: list[Client] = []
+
+    def connect(_profile: object) -> Client:
+        made.append(Client(sync.fake))
+        return made[-1]
+
+    loop.worker.engine.connect = connect
+    loop.turn()
+    profile = {**PROFILE, "user_search_dn": "OU=Elsewhere,DC=goodcompany,DC=local"}
+    ask(sync, "plan", settings={"profile": profile})
+    loop.turn()
+    assert [client.closed for client in made] == [False, True]
+    sync.fake.change_person(people[0].guid, first_name="Renamed")
+    loop.turn(2.0)
+    assert sync.users()["p1.q1"]["first_name"] == "Renamed"
+
+
+@pytest.mark.parametrize("kind", ["plan", "build", "import"])
+def test_a_read_that_applies_nothing_swallows_no_change(loop: Turned, kind: str) -> None:
+    """An edit in AD just before a request that reads: a preview, some people, a failed import."""
+    sync = loop.sync
+    people = sync.people(6)
+    loop.turn()
+    sync.fake.change_person(people[0].guid, first_name="Renamed")
+    payloads: dict[str, dict[str, Any]] = {
+        "plan": {},
+        "build": {"guids": [str(people[3].guid)]},
+        "import": {"dn": "CN=Nowhere,DC=goodcompany,DC=local", "number": "600"},
+    }
+    number = ask(sync, kind, **payloads[kind])
+    loop.turn(0.1)
+    assert request(sync, number)["finished_at"] is not None
+    for _ in range(3):
+        loop.turn(1.0)
+    assert sync.users()["p1.q1"]["first_name"] == "Renamed"
 
 
 def test_a_database_that_goes_away_loses_no_change(

@@ -12,6 +12,7 @@ from dirclient.errors import (
     BadCredentials,
     Locked,
     Misconfigured,
+    PasswordWasRight,
 )
 from tests.unit.ldap_peer import BIND, SEARCH, Request, polite, result
 from tests.unit.pooled import JOHN, Directory
@@ -67,7 +68,7 @@ def test_a_wrong_service_password_does_not_lock_the_account(
     for _ in range(10):
         ask(directory)
     assert directory.binds() == [["CN=svc"], []]
-    first, longest = service_account.REFUSAL_PAUSE
+    first, longest = service_account.WRONG_PASSWORD_PAUSE
     passed = 0.0
     pauses: list[float] = []
     for _ in range(6):
@@ -106,12 +107,19 @@ def test_many_who_start_at_once_bind_a_refused_service_account_once(
     assert directory.binds() == [["CN=svc"]]
 
 
-def test_a_locked_service_account_is_asked_again_after_a_minute(directory: Directory) -> None:
-    directory.script(lambda r: refuse_service(r, "775"))
-    assert isinstance(ask(directory).__cause__, Locked)
+@pytest.mark.parametrize("code", ["775", "533", "701", "532", "773", "530", "531"])
+def test_what_counts_as_no_wrong_password_is_asked_again_within_seconds(
+    directory: Directory, code: str
+) -> None:
+    """However long it lasts: no pause grows, and the account is used within ten seconds."""
+    directory.script(lambda r: refuse_service(r, code))
+    for attempt in range(30):
+        directory.clock.offset = attempt * (service_account.OTHER_PAUSE + 0.1)
+        assert isinstance(ask(directory).__cause__, Locked | PasswordWasRight)
+    assert len(directory.binds()[0]) == 30
     directory.script(polite)
     ask(directory)
-    directory.clock.offset = service_account.LOCKED_PAUSE + 1
+    directory.clock.offset += 10
     directory.pool.ask(lambda connection: connection.search("DC=x"))
 
 
