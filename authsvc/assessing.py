@@ -30,7 +30,7 @@ _TAKEN = {
     Kind.USERNAME: "username_taken",
     Kind.EXTENSION: "extension_taken",
 }
-_OF_LOGIN = frozenset({"account_disabled", "account_expired", "email_missing", "email_invalid"})
+_OF_LOGIN = frozenset({"email_missing", "email_invalid"})
 
 
 class Account(claims.Holder, Protocol):
@@ -94,7 +94,10 @@ def judge(database: Database, now: Callable[[], datetime]) -> Judge:
         everyone = list(people)
         found = conflicts_of(everyone, users, rings, held_out, now())
         counts = Counter(code for codes in found.values() for code in codes)
-        return Assessment(len(everyone), len(everyone) - len(found), dict(counts))
+        linked = {user.guid for user in users}
+        left = sum(person.guid in linked and _is_out(person) for person in everyone)
+        free = len(everyone) - len(found) - left
+        return Assessment(len(everyone), free, dict(counts), left)
 
     return assess
 
@@ -117,7 +120,10 @@ def conflicts_of(
     held_out: AbstractSet[str],
     now: datetime,
 ) -> dict[Guid, tuple[str, ...]]:
-    """The conflict codes of everyone who has any, as a build would find them now."""
+    """The conflict codes of everyone who has any, as a build would find them now.
+
+    Who had a user and is disabled or expired since has left, and has none.
+    """
     holders: dict[Kind, Mapping[str, Account]] = {
         Kind.EMAIL: {user.email_key: user for user in users},
         Kind.USERNAME: {user.username_key: user for user in users},
@@ -128,6 +134,8 @@ def conflicts_of(
     wanted: dict[Guid, _Claim] = {}
     for person in people:
         own = linked.get(person.guid)
+        if own is not None and _is_out(person):
+            continue
         wish = _wish(person, own, held_out=own is None and person.guid in held_out)
         if isinstance(wish, _Want):
             wanted[person.guid] = _Claim(wish, own)
@@ -136,7 +144,7 @@ def conflicts_of(
     for guid in _matched(wanted, holders):
         del wanted[guid]
         found[guid] = ("link_ambiguous",)
-    staying = {person.guid for person in people if person.state is AccountState.ACTIVE}
+    staying = {person.guid for person in people if not _is_out(person)}
     leavers = {
         user.id: Guid(guid)
         for guid, user in linked.items()
@@ -148,10 +156,15 @@ def conflicts_of(
     return found
 
 
+def _is_out(person: Person) -> bool:
+    """Return whether the directory itself lets this person in no longer."""
+    return person.state is not AccountState.ACTIVE
+
+
 def _wish(person: Person, own: Account | None, *, held_out: bool) -> _Want | Sequence[str]:
     """What a build would want for this person, or the codes of what is wrong with them."""
     faults = own_faults(person, number=_extension)
-    if held_out and person.state is AccountState.ACTIVE:
+    if held_out and not _is_out(person):
         return ["held_out"]
     whole = own is None or own.scope == "full" or (own.origin == "sign-in" and not faults)
     if not whole:  # linked for sign-in alone: the rest stays Kerauno's

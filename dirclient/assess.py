@@ -38,16 +38,21 @@ MEANINGS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """How many people have no conflict, and how many have which. One person may have several."""
+    """How many people have no conflict, and how many have which. One person may have several.
+
+    `left` had a user before the directory disabled them or let them expire: nothing to mend.
+    """
 
     people: int
     free: int
     conflicts: Mapping[str, int]
+    left: int = 0
 
     def sentences(self) -> list[str]:
-        """The conflicts in words, most frequent first."""
+        """The conflicts in words, most frequent first; then those who left."""
         ranked = sorted(self.conflicts.items(), key=lambda item: (-item[1], item[0]))
-        return [f"{count} {MEANINGS[code]}" for code, count in ranked]
+        left = [f"{self.left} who left, disabled or expired"] if self.left else []
+        return [f"{count} {MEANINGS[code]}" for code, count in ranked] + left
 
 
 Judge = Callable[[Iterable[Person]], Assessment]

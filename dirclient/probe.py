@@ -218,6 +218,7 @@ class _Probe(Reaching):
             "people": found.people,
             "free_of_conflicts": found.free,
             "conflicts": dict(found.conflicts),
+            "left": found.left,
             "operations": self.snapshot.operations,
         }
         return Passed(summary, warning, "user_search_dn" if warning else "", data)

@@ -178,7 +178,7 @@ class Plan:
     """What a run would do. Equal snapshots, records and rules give equal plans.
 
     `standing` says of every recognized person how they stand once the plan is applied
-    (`synced`, `ready`, `conflict`, `held-out`) and with which conflicts; it becomes the mirror.
+    (one of `kerauno.mirror.STATES`) and with which conflicts; it becomes the mirror.
     `emptied` names imported departments whose ring group would lose its last member.
     """
 

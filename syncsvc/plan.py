@@ -40,6 +40,7 @@ from syncsvc.rules import (
 Standing = tuple[str, tuple[Conflict, ...]]
 _SYNCED: Standing = ("synced", ())
 _READY: Standing = ("ready", ())
+_LEFT: Standing = ("left", ())
 
 
 class Mode(enum.StrEnum):
@@ -127,6 +128,9 @@ class _Planner:
         guid = person.guid
         user = self.records.by_guid.get(guid)
         held_out = user is None and guid in self.records.held_out
+        if user is not None and person.state is not AccountState.ACTIVE:
+            self.standing[guid] = _LEFT  # nothing to mend: the directory's own word
+            return
         if person.state is not AccountState.ACTIVE or held_out:
             conflict = account_conflict(person, held_out=held_out)
             assert conflict is not None

@@ -54,6 +54,7 @@ PERSON_STATES: Mapping[str, str] = {
     "synced": N_("Synced"),
     "ready": N_("Not synced"),
     "conflict": N_("Conflict"),
+    "left": N_("Left"),
     "held-out": N_("Held out"),
 }
 

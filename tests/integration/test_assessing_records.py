@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from authsvc.assessing import judge
+from dirclient.model import AccountState
 from kerauno.db import Database
+from kerauno.mirror import Filter, counts, page
+from syncsvc.plan import Mode
 from tests.servers.demo import DemoDirectory
 from tests.servers.web import Installation, configure_directory
 from tests.sync_engine import Sync
@@ -34,6 +37,31 @@ def test_it_counts_what_a_plan_would_in_three_statements(
     assert found.conflicts == {"extension_taken": 3}
     planned = sync.engine.preview().plan.conflicts
     assert [conflict.code for conflict in planned] == ["extension_taken"] * 3
+
+
+def test_who_left_is_neither_free_nor_in_conflict(database: Database, tmp_path: Path) -> None:
+    """Of those who are disabled or expired, only who never had a user counts as a conflict."""
+    sync = Sync(database, tmp_path)
+    sync.set(auto_sync=True)
+    staff = sync.people(3)
+    sync.build()
+    sync.fake.change_person(staff[0].guid, state=AccountState.DISABLED)
+    sync.fake.change_person(staff[1].guid, state=AccountState.EXPIRED)
+    stranger = sync.fake.add_person("stranger", extension="1999", state=AccountState.DISABLED)
+    for _ in range(2):  # before and after they are deactivated
+        found = judge(database, sync.clock)(list(sync.fake.read().people.values()))
+        assert (found.people, found.free, found.left) == (4, 1, 2)
+        assert found.conflicts == {"account_disabled": 1}
+        assert found.sentences() == ["1 disabled", "2 who left, disabled or expired"]
+        planned = sync.engine.preview().plan.conflicts
+        assert [(conflict.guid, conflict.code) for conflict in planned] == [
+            (stranger.guid, "account_disabled")
+        ]
+        sync.run(Mode.KEEP)
+    with database.read() as s:
+        assert counts(s, 1, Filter()) == {"synced": 1, "left": 2, "conflict": 1}
+        left = page(s, 1, Filter(state="left")).people
+    assert {row.guid: row.conflicts for row in left} == {who.guid: [] for who in staff[:2]}
 
 
 def test_the_command_tests_with_the_records_in_mind(

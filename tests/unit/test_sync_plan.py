@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from dirclient.model import AccountState
 from syncsvc.actions import ActionKind
 from syncsvc.plan import Mode, Rules
 from syncsvc.rules import Code
@@ -243,10 +244,25 @@ def test_leavers_are_deactivated(state: str, reason: str) -> None:
     assert action.changes == {"active": {"before": True, "after": False}}
 
 
-def test_who_is_disabled_and_inactive_already_is_a_conflict() -> None:
-    left = linked(1, active=False, reserved_until=LATER)
-    made = plan([disabled(person(1))], known=records(left))
-    assert (kinds(made), codes(made)) == ({}, {guid(1): ["account_disabled"]})
+@pytest.mark.parametrize("rules", [BUILD, KEEP])
+@pytest.mark.parametrize("state", [AccountState.DISABLED, AccountState.EXPIRED])
+def test_who_is_out_in_the_directory_has_left_and_is_no_conflict(
+    state: AccountState, rules: Rules
+) -> None:
+    """Disabled or expired is the directory's own word: there is nothing to mend."""
+    out = replace(person(1), state=state)
+    for before in (linked(1), linked(1, active=False, reserved_until=LATER)):
+        made = plan([out], known=records(before), rules=rules)
+        assert (codes(made), made.standing) == ({}, {guid(1): ("left", ())})
+        assert kinds(made) == ({guid(1): "deactivate"} if before.active else {})
+
+
+@pytest.mark.parametrize("state", [AccountState.DISABLED, AccountState.EXPIRED])
+def test_who_never_was_a_user_and_is_out_in_the_directory_is_a_conflict(
+    state: AccountState,
+) -> None:
+    made = plan([replace(person(1), state=state)])
+    assert (kinds(made), codes(made)) == ({}, {guid(1): [f"account_{state.value}"]})
 
 
 def test_who_comes_back_gets_number_and_identity_back() -> None:

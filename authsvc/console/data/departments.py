@@ -54,7 +54,7 @@ class DepartmentRow:
 
 @dataclass(frozen=True, slots=True)
 class MemberRow:
-    """A member, and what they are: synced, ready, conflict, held-out."""
+    """A member, and what they are: synced, ready, conflict, left, held-out."""
 
     guid: str
     name: str
@@ -73,6 +73,7 @@ class Effect:
     synced: int = 0
     would_sync: int = 0
     conflicts: int = 0
+    left: int = 0
     held_out: int = 0
     leaving: tuple[str, ...] = ()
     leaving_count: int = 0
@@ -234,6 +235,7 @@ def import_effect(s: Session, directory: Directory, guid: str) -> Effect:
         synced=by_state.get("synced", 0),
         would_sync=by_state.get("ready", 0),
         conflicts=by_state.get("conflict", 0),
+        left=by_state.get("left", 0),
         held_out=by_state.get("held-out", 0),
     )
 
