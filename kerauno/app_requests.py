@@ -1,18 +1,21 @@
 """What apps asked for and what is kept until it is answered: authorization requests, assertions.
 
-Also the sweep that forgets whatever has run out.
+Strangers can have requests kept, so these are bounded. Also the sweep that forgets whatever has
+run out.
 """
 
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite speaks this clause too
 from sqlalchemy.orm import Session
 
+from kerauno.bounds import Bound, Room
 from kerauno.clients import digest
 from kerauno.hot import Hot, Statement
 from kerauno.tables import WebSession
@@ -35,34 +38,107 @@ _CODES_KEPT = timedelta(hours=1)  # for noticing a replay
 _APP_SESSIONS_KEPT = timedelta(days=30)  # apps may keep their own sessions that long
 
 
-def keep(h: Hot, now: datetime, *, client_id: str, params: dict[str, Any], seconds: int) -> str:
-    """Keep a request; gives the handle under which it is found again, a `request_uri`."""
+_ROOM = Room(AuthorizationRequest, Bound(of_owner=100, in_all=2000))
+"""With `authsvc.oidc.request.MOST` octets each, 16 MB at the most."""
+
+_OF_SESSION = Room(AuthorizationRequest, Bound(of_owner=20, in_all=2000))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A request as it was kept, see the table."""
+
+    id: str
+    client_id: str
+    params: dict[str, Any]
+    asked_at: datetime
+    session_handle: str | None
+    parent: str | None
+
+
+def push(h: Hot, now: datetime, *, client_id: str, params: dict[str, Any], owner: str) -> str:
+    """Keep what an app pushed; return its `request_uri`. An app with credentials has no owner.
+
+    Raises Throttled.
+    """
+    _ROOM.take(h, now, owner)
+    return _keep(h, now, PUSHED_SECONDS, client_id, params, owner)
+
+
+def wait(h: Hot, now: datetime, *, client_id: str, params: dict[str, Any], owner: str) -> str:
+    """Keep a request while the person signs in; return its `request_uri`. Raises Throttled."""
+    _ROOM.take(h, now, owner)
+    return _keep(h, now, WAITING_SECONDS, client_id, params, owner)
+
+
+def show(
+    h: Hot,
+    now: datetime,
+    *,
+    client_id: str,
+    params: dict[str, Any],
+    asked_at: datetime,
+    session_handle: str,
+    parent: str | None,
+) -> str:
+    """Keep a request that a person is asked about; return the handle for their answer.
+
+    The oldest of more than 20 in one session is forgotten.
+    """
+    owner = f"session {session_handle}"
+    _OF_SESSION.take_over(h, now, owner)
+    return _keep(
+        h, now, WAITING_SECONDS, client_id, params, owner, asked_at, session_handle, parent
+    )
+
+
+def _keep(
+    h: Hot,
+    now: datetime,
+    seconds: int,
+    client_id: str,
+    params: dict[str, Any],
+    owner: str,
+    asked_at: datetime | None = None,
+    session_handle: str | None = None,
+    parent: str | None = None,
+) -> str:
     handle = secrets.token_urlsafe(24)
     h.run(
         _KEEP,
         id=digest(handle),
         client_id=client_id,
         params=params,
+        owner=owner,
+        session_handle=session_handle,
+        parent=parent,
+        asked_at=asked_at or now,
         created_at=now,
         expires_at=now + timedelta(seconds=seconds),
     )
     return PREFIX + handle
 
 
-def recall(h: Hot, now: datetime, request_uri: str) -> tuple[str, dict[str, Any], datetime] | None:
-    """The app, the words and the instant of a kept request; None when there is none, or no more.
+def recall(h: Hot, now: datetime, request_uri: str) -> Kept | None:
+    """Return a kept request; None when there is none, or no more.
 
     Reading it does not use it up: a browser may load the page again.
     """
     if not request_uri.startswith(PREFIX):
         return None
     row = h.one(_RECALL, handle=digest(request_uri.removeprefix(PREFIX)), now=now)
-    return None if row is None else (row[0], row[1], row[2])
+    return None if row is None else Kept(*row)
 
 
-def forget(h: Hot, request_uri: str) -> bool:
-    """Use a kept request up. Gives whether this call did."""
-    return h.run(_FORGET, handle=digest(request_uri.removeprefix(PREFIX))) > 0
+def prolong(h: Hot, kept: Kept) -> None:
+    """Let a pushed request last as long as a person has for signing in, from its beginning."""
+    until = kept.asked_at + timedelta(seconds=WAITING_SECONDS)
+    h.run(_PROLONG, of=kept.id, until=until)
+
+
+def use_up(h: Hot, kept_id: str) -> bool:
+    """Forget a request that is answered now; return whether it was still there."""
+    return h.run(_FORGET, handle=kept_id) > 0
 
 
 def first_use(h: Hot, client_id: str, jti: str, expires_at: datetime) -> bool:
@@ -93,11 +169,21 @@ def sweep(s: Session, now: datetime) -> int:
 _KEEP = Statement(insert(AuthorizationRequest))
 _RECALL = Statement(
     select(
-        AuthorizationRequest.client_id, AuthorizationRequest.params, AuthorizationRequest.created_at
+        AuthorizationRequest.id,
+        AuthorizationRequest.client_id,
+        AuthorizationRequest.params,
+        AuthorizationRequest.asked_at,
+        AuthorizationRequest.session_handle,
+        AuthorizationRequest.parent,
     ).where(
         AuthorizationRequest.id == bindparam("handle"),
         AuthorizationRequest.expires_at > bindparam("now"),
     )
+)
+_PROLONG = Statement(
+    update(AuthorizationRequest)
+    .where(AuthorizationRequest.id == bindparam("of"))
+    .values(expires_at=bindparam("until"))
 )
 _FORGET = Statement(
     delete(AuthorizationRequest).where(AuthorizationRequest.id == bindparam("handle"))

@@ -16,8 +16,8 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from kerauno import redirect_uris
 from kerauno.errors import NotFound, Stale
-from kerauno.redirect_uris import without_loopback_port
 from kerauno.registration import ClientFault, Registration, RegistrationRefused
 from kerauno.tables_oidc import Client
 
@@ -44,6 +44,12 @@ class ClientInfo:
         """Whether the app can keep a secret (RFC 6749 2.1)."""
         return self.auth_method != "none"
 
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins at which the app may be answered, as a policy names them."""
+        uris = (*self.redirect_uris, *self.post_logout_redirect_uris)
+        return tuple(sorted({redirect_uris.origin(uri) for uri in uris}))
+
     def answers_at(self, uri: str) -> bool:
         """Whether the app may be answered at this address: as registered, to the letter.
 
@@ -54,9 +60,9 @@ class ClientInfo:
             return True
         if self.confidential or not uri.startswith("http://"):
             return False
-        portless = without_loopback_port(uri)
+        portless = redirect_uris.without_loopback_port(uri)
         return portless is not None and any(
-            without_loopback_port(known) == portless for known in self.redirect_uris
+            redirect_uris.without_loopback_port(known) == portless for known in self.redirect_uris
         )
 
     def secret_is(self, secret: str) -> bool:

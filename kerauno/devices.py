@@ -15,6 +15,8 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from kerauno import tokens
+from kerauno.addresses import network
+from kerauno.bounds import Bound, Room
 from kerauno.clients import digest, new_secret
 from kerauno.hot import Hot, Statement
 from kerauno.tables_oidc import Client, DeviceGrant
@@ -22,6 +24,9 @@ from kerauno.tokens import Issued, Refusal, SignIn
 
 LIFETIME_SECONDS = 600
 INTERVAL_SECONDS = 5
+_ROOM = Room(DeviceGrant, Bound(of_owner=50, in_all=1000), status="pending")
+"""Codes that wait for a person: of an app's devices at one address, and in all."""
+
 _ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, so no words; none that are misread (RFC 8628 6.1)
 CODE_LENGTH = 8
 
@@ -55,7 +60,9 @@ class Asking:
 
 
 def start(h: Hot, now: datetime, *, client_id: str, scope: str, address: str) -> Started:
-    """Begin: a code for the device to poll with, and one to show."""
+    """Begin: a code for the device to poll with, and one to show. Raises Throttled."""
+    owner = f"{client_id} {network(address)}"
+    _ROOM.take(h, now, owner)
     device_code = new_secret()
     user_code = "".join(secrets.choice(_ALPHABET) for _ in range(CODE_LENGTH))
     h.run(
@@ -71,6 +78,7 @@ def start(h: Hot, now: datetime, *, client_id: str, scope: str, address: str) ->
         auth_time=None,
         method="",
         address=address[:64],
+        owner=owner,
         created_at=now,
         expires_at=now + timedelta(seconds=LIFETIME_SECONDS),
     )

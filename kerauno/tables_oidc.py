@@ -86,9 +86,12 @@ class Consent(Base):
 
 
 class AuthorizationRequest(Base):
-    """An authorization request kept here: pushed by the app (RFC 9126), or waiting for sign-in.
+    """An authorization request kept here.
 
-    `id` is the digest of the random part of its handle; `params` are the app's own words.
+    Pushed by the app (RFC 9126), waiting for sign-in because it is too long for an address, or
+    shown to a person who is to agree: then `session_handle` is theirs, and `parent` the request
+    from which it came, if that is kept, too. `id` is the digest of the random part of its handle;
+    `params` are the app's own words, asked at `asked_at`. For `owner` see `kerauno.bounds`.
     """
 
     __tablename__ = "authorization_request"
@@ -96,6 +99,10 @@ class AuthorizationRequest(Base):
     id: Mapped[str] = mapped_column(String(DIGEST), primary_key=True)
     client_id: Mapped[str] = mapped_column(ForeignKey("client.id", ondelete="CASCADE"), index=True)
     params: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    owner: Mapped[str] = mapped_column(String(160), index=True)
+    session_handle: Mapped[str | None] = mapped_column(String(32))
+    parent: Mapped[str | None] = mapped_column(String(DIGEST))
+    asked_at: Mapped[datetime]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
@@ -177,7 +184,8 @@ class AppSession(Base):
 class DeviceGrant(Base):
     """A device that shows a code and waits for a person to confirm it (RFC 8628).
 
-    `status`: pending, approved, denied, used. `interval` is the pause between polls.
+    `status`: pending, approved, denied, used. `interval` is the pause between polls. For `owner`
+    see `kerauno.bounds`.
     """
 
     __tablename__ = "device_grant"
@@ -198,6 +206,7 @@ class DeviceGrant(Base):
     auth_time: Mapped[datetime | None]
     method: Mapped[str] = mapped_column(String(16), default="")
     address: Mapped[str] = mapped_column(String(64), default="")  # of the device
+    owner: Mapped[str] = mapped_column(String(160), index=True, server_default="")
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
 

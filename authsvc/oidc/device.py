@@ -32,7 +32,7 @@ CONFIRM_PATH = "/device/confirm"
 _EVENT = "app-device"
 _PICTURES = {"svg": "image/svg+xml", "png": "image/png"}
 
-# 20^8 codes, ten minutes each: with these budgets a person finds a waiting one of a thousand
+# 20^8 codes, ten minutes each: with these budgets a person finds a waiting one of the thousand
 # with a probability under one in a million (RFC 8628 5.1).
 _PER_PERSON = Budget(10, timedelta(minutes=10), rolling=True)
 _PER_ADDRESS = Budget(50, timedelta(minutes=10), rolling=False)

@@ -24,7 +24,9 @@ from authsvc.oidc.grants import TOKEN_PATH, TokenServer
 from authsvc.oidc.provider import Provider, provider
 from authsvc.security import serves_other_sites
 from kerauno import app_requests, devices, tokens
+from kerauno.addresses import network
 from kerauno.clients import ClientInfo
+from kerauno.errors import Throttled
 from kerauno.registration import DEVICE, GRANTS, USER_SCOPES
 
 AUTHORIZE_PATH = "/oauth/authorize"
@@ -120,8 +122,16 @@ def _refusing(view: Callable[[], Response]) -> Callable[[], Response]:
             return view()
         except OAuth2Error as error:
             return _refusal(error)
+        except Throttled as error:
+            return _too_much(error)
 
     return guarded
+
+
+def _too_much(error: Throttled) -> Response:
+    """Too many requests of this kind wait for people at this address (RFC 9126 2.3)."""
+    body = {"error": "slow_down", "error_description": "Too many requests are waiting."}
+    return _json(body, 429, _NOT_CACHED | {"Retry-After": str(error.retry_after)})
 
 
 def metadata(of: Provider) -> dict[str, Any]:
@@ -140,7 +150,7 @@ def metadata(of: Provider) -> dict[str, Any]:
         "pushed_authorization_request_endpoint": of.url(PUSH_PATH),
         "scopes_supported": list(USER_SCOPES),
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_modes_supported": list(asking.RESPONSE_MODES),
         "grant_types_supported": list(GRANTS),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
@@ -285,14 +295,9 @@ def push() -> Response:
     except asking.Faulty as faulty:
         raise faulty.error from None
     here = provider()
+    owner = "" if client.confidential else network(request.remote_addr or "")
     with here.database.fast_write() as h:
-        handle = app_requests.keep(
-            h,
-            here.now(),
-            client_id=client.id,
-            params=params,
-            seconds=app_requests.PUSHED_SECONDS,
-        )
+        handle = app_requests.push(h, here.now(), client_id=client.id, params=params, owner=owner)
     return _json({"request_uri": handle, "expires_in": app_requests.PUSHED_SECONDS}, 201)
 
 

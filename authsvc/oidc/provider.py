@@ -30,6 +30,7 @@ class Provider:
         self.issuer = services.settings.public_url
         self.database: Database = services.database
         self.now: Callable[[], datetime] = services.now
+        self.sealer = services.sealer
         self.keyring = Keyring(services.database, services.sealer, services.now)
         self._clients: dict[str, tuple[float, ClientInfo]] = {}
         self._lock = threading.Lock()

@@ -51,37 +51,55 @@ PARAMETERS = (
 
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # base64url of 32 octets, RFC 7636 4.2
-_LONGEST = 2000
+_LONGEST = 2000  # characters of one parameter
+MOST = 8 * 1024
+"""Octets of all parameters together."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+QUERY, FORM_POST = "query", "form_post"
+RESPONSE_MODES = (QUERY, FORM_POST)
 
 
 class Untrusted(Exception):
     """The request cannot be answered to the app: who asks, or where to answer, is not proven."""
 
 
-class Faulty(Exception):
-    """The request is at fault, and the app is told: `error` says what, at `redirect_uri`."""
+@dataclass(frozen=True, slots=True)
+class ReplyTo:
+    """Where and how an app is answered. `mode` is one of RESPONSE_MODES."""
 
-    def __init__(self, error: OAuth2Error, redirect_uri: str, state: str | None) -> None:
+    client: ClientInfo
+    redirect_uri: str
+    mode: str
+    state: str | None
+
+
+class Faulty(Exception):
+    """The request is at fault, and the app is told what `error` says."""
+
+    def __init__(self, error: OAuth2Error, reply_to: ReplyTo) -> None:
         super().__init__(str(error))
         self.error = error
-        self.redirect_uri = redirect_uri
-        self.state = state
+        self.reply_to = reply_to
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
     """A sound request. `max_age` is in seconds; `prompt` is a set of the words of `PROMPTS`."""
 
-    client: ClientInfo
-    redirect_uri: str
+    reply_to: ReplyTo
     scopes: tuple[str, ...]
     code_challenge: str
-    state: str | None = None
     nonce: str | None = None
     prompt: frozenset[str] = frozenset()
     max_age: int | None = None
     login_hint: str = ""
     id_token_hint: str = ""
+
+    @property
+    def client(self) -> ClientInfo:
+        """The app."""
+        return self.reply_to.client
 
     @property
     def scope(self) -> str:
@@ -127,20 +145,19 @@ def check(
     params: Mapping[str, str], doubled: Sequence[str], client: ClientInfo, redirect_uri: str
 ) -> AuthorizationRequest:
     """The request as a whole, for an app and address that `identify` has proven. Raises Faulty."""
-    state = params.get("state")
+    reply_to = _reply_to(params, doubled, client, redirect_uri)
     try:
         if doubled:
             raise InvalidRequestError(f"The parameter {doubled[0]} is there more than once.")
-        if any(len(value) > _LONGEST for value in params.values()):
-            raise InvalidRequestError("A parameter is too long.")
+        _check_size(params)
+        if reply_to.state != params.get("state"):
+            raise InvalidRequestError("The state has a character that a form does not keep.")
         _check_unsupported(params)
-        _check_response(params, client)
+        _check_response(params, reply_to)
         return AuthorizationRequest(
-            client=client,
-            redirect_uri=redirect_uri,
+            reply_to=reply_to,
             scopes=_scopes(params, client),
             code_challenge=_challenge(params),
-            state=state,
             nonce=params.get("nonce"),
             prompt=_prompt(params),
             max_age=_max_age(params),
@@ -148,7 +165,34 @@ def check(
             id_token_hint=params.get("id_token_hint", ""),
         )
     except OAuth2Error as error:
-        raise Faulty(error, redirect_uri, state) from None
+        raise Faulty(error, reply_to) from None
+
+
+def _reply_to(
+    params: Mapping[str, str], doubled: Sequence[str], client: ClientInfo, redirect_uri: str
+) -> ReplyTo:
+    """Return how to answer even a faulty request.
+
+    A form can be sent to the web alone (not to an app's own scheme), and changes line breaks.
+    """
+    mode, state = params.get("response_mode", QUERY), params.get("state")
+    as_form = (
+        mode == FORM_POST
+        and "response_mode" not in doubled
+        and redirect_uri.lower().startswith(("https://", "http://"))
+    )
+    if as_form and state is not None and _CONTROL.search(state):
+        state = None
+    return ReplyTo(client, redirect_uri, FORM_POST if as_form else QUERY, state)
+
+
+def _check_size(params: Mapping[str, str]) -> None:
+    if any(len(value) > _LONGEST for value in params.values()):
+        raise InvalidRequestError("A parameter is too long.")
+    if sum(len(value.encode("utf-8", "surrogatepass")) for value in params.values()) > MOST:
+        raise InvalidRequestError("The request is too long.")
+    if any("\0" in value for value in params.values()):
+        raise InvalidRequestError("A parameter has a character that is not allowed.")
 
 
 def _check_unsupported(params: Mapping[str, str]) -> None:
@@ -160,14 +204,17 @@ def _check_unsupported(params: Mapping[str, str]) -> None:
         raise RegistrationNotSupportedError()
 
 
-def _check_response(params: Mapping[str, str], client: ClientInfo) -> None:
+def _check_response(params: Mapping[str, str], reply_to: ReplyTo) -> None:
     if "response_type" not in params:
         raise InvalidRequestError("The parameter response_type is missing.")
     if params["response_type"] != "code":
         raise UnsupportedResponseTypeError("that")
-    if params.get("response_mode", "query") != "query":
-        raise InvalidRequestError("Only the response_mode query is offered.")
-    if CODE not in client.grant_types:
+    mode = params.get("response_mode", QUERY)
+    if mode not in RESPONSE_MODES:
+        raise InvalidRequestError("This response_mode is not offered.")
+    if mode != reply_to.mode:
+        raise InvalidRequestError("A form cannot be sent to this redirect_uri.")
+    if CODE not in reply_to.client.grant_types:
         raise UnauthorizedClientError("This app may not use the authorization code.")
 
 
