@@ -11,10 +11,15 @@ from tests.servers.process import loopback
 
 
 class Echo:
-    """Runs until `stop`. `requests` are the paths that reached it."""
+    """Runs until `stop`. `requests` are the paths that reached it.
+
+    What is posted to it is answered by a redirect to `leads_to`, where that is set.
+    """
 
     def __init__(self) -> None:
         requests = self.requests = []  # type: list[str]
+        self.leads_to = ""
+        echo = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -28,6 +33,12 @@ class Echo:
                         "body": self.rfile.read(length).decode(),
                     }
                 ).encode()
+                if self.command == "POST" and echo.leads_to:
+                    self.send_response(303)
+                    self.send_header("Location", echo.leads_to)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))

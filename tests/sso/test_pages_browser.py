@@ -3,14 +3,15 @@ flows by keyboard. The content security policy is the real one, so redirects to 
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
 from kerauno import devices
@@ -35,7 +36,7 @@ class Served:
     """A provider at `url`, and an app that shows what it is sent."""
 
     def __init__(self, sso: Sso, url: str, echo: Echo) -> None:
-        self.sso, self.url = sso, url
+        self.sso, self.url, self.echo = sso, url, echo
         self.callback = f"http://{echo.host}:{echo.port}/callback"
 
     def app(self, **more: Any) -> RegisteredApp:
@@ -141,6 +142,82 @@ def test_consent_by_keyboard_leads_to_the_app(served: Served, page: Page) -> Non
     page.goto(served.authorize(served.app(first_party=False)))
     page.get_by_role("button", name="Do not allow").click()
     page.wait_for_url(f"{served.callback}?error=access_denied*")
+
+
+def _answer_of(page: Page) -> tuple[str, str, dict[str, str], str]:
+    """What the app was sent: method, path, fields, and the Origin."""
+    sent = json.loads(page.inner_text("body"))
+    headers = {name.lower(): value for name, value in sent["headers"]}
+    fields = dict(parse_qsl(sent["body"], strict_parsing=True))
+    return sent["method"], sent["path"], fields, headers.get("origin", "")
+
+
+def test_an_answer_by_form_is_sent_by_itself(served: Served, page: Page) -> None:
+    _as(page, served, served.sso.person())
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    state = "\"><script>alert(1)</script>'&amp;+ %0a é"
+    page.goto(served.authorize(served.app(), response_mode="form_post", state=state))
+    page.wait_for_url(served.callback)
+    method, path, fields, origin = _answer_of(page)
+    assert (method, path, origin) == ("POST", "/callback", served.url)
+    assert fields == {"code": fields["code"], "state": state, "iss": served.url}
+    page.goto(served.authorize(served.app(), response_mode="form_post", scope="nonsense"))
+    page.wait_for_url(served.callback)
+    assert _answer_of(page)[2]["error"] == "invalid_scope"
+    assert said == []
+
+
+def test_so_it_is_after_agreeing(served: Served, page: Page) -> None:
+    _as(page, served, served.sso.person())
+    page.goto(served.authorize(served.app(first_party=False), response_mode="form_post"))
+    page.get_by_role("button", name="Allow", exact=True).click()
+    page.wait_for_url(served.callback)
+    assert "code" in _answer_of(page)[2]
+
+
+def test_without_scripts_a_button_sends_it(served: Served, browser: Browser) -> None:
+    context = browser.new_context(java_script_enabled=False, locale="en-GB")
+    page = _as(context.new_page(), served, served.sso.person())
+    page.goto(served.authorize(served.app(), response_mode="form_post"))
+    assert page.get_by_role("heading").inner_text() == "Back to the app"
+    assert "Travel & Expenses" in page.inner_text("main")
+    page.get_by_role("button", name="Continue").click()
+    page.wait_for_url(served.callback)
+    fields = page.evaluate("document.body.innerText")
+    assert '"method": "POST"' in fields
+    context.close()
+
+
+def test_the_page_without_scripts_is_sound(served: Served, page: Page) -> None:
+    page.route("**/form_post.js*", lambda route: route.abort())
+    _as(page, served, served.sso.person())
+    page.goto(served.authorize(served.app(), response_mode="form_post"))
+    assert chromium.faults(page, LOOKS) == []
+
+
+def test_the_form_may_lead_on_to_what_is_registered_and_nowhere_else(
+    served: Served, page: Page
+) -> None:
+    """Chromium holds redirects of a form to `form-action`."""
+    _as(page, served, served.sso.person())
+    elsewhere = Echo()
+    app = served.app()
+    after = f"http://{elsewhere.host}:{elsewhere.port}/home"
+    wider = served.app(post_logout_redirect_uris=(after,))
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    served.echo.leads_to = f"http://{served.echo.host}:{served.echo.port}/home"
+    page.goto(served.authorize(app, response_mode="form_post"))
+    page.wait_for_url(served.echo.leads_to)
+    served.echo.leads_to = after
+    page.goto(served.authorize(wider, response_mode="form_post"))
+    page.wait_for_url(after)
+    assert said == []
+    with page.expect_console_message(lambda message: "form-action" in message.text):
+        page.goto(served.authorize(app, response_mode="form_post"), wait_until="commit")
+    assert elsewhere.requests == ["/home"]
+    elsewhere.stop()
 
 
 def test_a_device_is_connected_by_keyboard(served: Served, page: Page) -> None:
