@@ -75,10 +75,12 @@ def import_department(engine: Engine, ask: Ask, which: str, number: str) -> Repo
             outcome,
         ),
     ):
-        snapshot = engine.read(running, configured).whole()
-        seen = find(snapshot, which)
+        snapshot = engine.read(running, configured)
         with engine.db.read() as s:
             records = load(s, configured.id)
+        engine.follow_people(configured, snapshot, records, running.fence)
+        snapshot = snapshot.whole()
+        seen = find(snapshot, which)
         _refuse_number_of_gone(snapshot, records, number.strip())
         number = _checked_number(engine, number)
         if seen.guid in records.departments:

@@ -207,10 +207,13 @@ class Engine:
         snapshot: Snapshot,
         mode: Mode,
         only: frozenset[str] | None = None,
+        fence: Callable[[Session], None] | None = None,
     ) -> Planned:
-        """Plan on the records of this moment."""
+        """Plan on the records of this moment. A run hands over its `fence`, and follows people."""
         with self.db.read() as s:
             records = load(s, configured.id, snapshot.people)
+        if fence is not None:
+            self.follow_people(configured, snapshot, records, fence)
         rules = Rules(
             mode,
             self.now(),
@@ -239,8 +242,12 @@ class Engine:
         configured = self.configured()
         assert ask.snapshot is not None
         with self.leasing(configured, ask.wait) as held, uncollected():
-            planned = self.planned(configured, ask.snapshot, ask.mode or configured.mode)
-            self.follow_people(planned, lambda s: lease.fence(s, held))
+            planned = self.planned(
+                configured,
+                ask.snapshot,
+                ask.mode or configured.mode,
+                fence=lambda s: lease.fence(s, held),
+            )
             if planned.plan.empty and not planned.plan.holds_ended:
                 mirror = Mirror(self.db, configured.id, lambda s: lease.fence(s, held))
                 mirror.update(ask.snapshot, planned.plan, planned.user_ids)
@@ -254,8 +261,7 @@ class Engine:
         with self.failing(running, configured) as (_, outcome):
             snapshot = ask.snapshot or self.read(running, configured)
             running.report("planning", 0, 0)
-            planned = self.planned(configured, snapshot, mode, ask.only)
-            self.follow_people(planned, running.fence)
+            planned = self.planned(configured, snapshot, mode, ask.only, running.fence)
             reasons = self._reasons(planned, ask)
             if reasons:
                 outcome.update(self._hold(running, planned, reasons))
@@ -266,13 +272,19 @@ class Engine:
                 self._latest = snapshot
         return outcome
 
-    def follow_people(self, planned: Planned, fence: Callable[[Session], None]) -> None:
-        """Act at once, even if the plan is held, on what the directory says of single people.
+    def follow_people(
+        self,
+        configured: Configured,
+        snapshot: Snapshot,
+        records: Records,
+        fence: Callable[[Session], None],
+    ) -> None:
+        """Act on what the directory says of single people, before a plan that may fail or be held.
 
         Disabled and expired people lose their access; what was signed in with an old password ends.
         """
-        linked, snapshot, now = planned.records.by_guid, planned.snapshot, self.now()
-        follow_refusals(self.db, planned.configured.id, snapshot, linked, fence=fence, now=now)
+        linked, now = records.by_guid, self.now()
+        follow_refusals(self.db, configured.id, snapshot, linked, fence=fence, now=now)
         follow_passwords(self.db, snapshot, linked, fence=fence, now=now)
 
     def read(self, running: Running, configured: Configured) -> Snapshot:

@@ -30,8 +30,7 @@ def plan_for_review(engine: Engine, ask: Ask) -> Report:
         ),
     ):
         snapshot = engine.read(running, configured)
-        planned = engine.planned(configured, snapshot, mode, ask.only)
-        engine.follow_people(planned, running.fence)
+        planned = engine.planned(configured, snapshot, mode, ask.only, running.fence)
         stored = planned.plan.stored()
         if ask.only is not None:
             stored["only"] = sorted(ask.only)
@@ -76,8 +75,7 @@ def confirm(engine: Engine, run_id: int, ask: Ask, digest: str | None = None) ->
         running = Running(engine.db, held, run_id, engine.now, engine.stop, ask.progress)
         snapshot = engine.client(configured.profile).read(running.report)
         only = frozenset(stored["only"]) if "only" in stored else None
-        planned = engine.planned(configured, snapshot, Mode(run.kind), only)
-        engine.follow_people(planned, running.fence)
+        planned = engine.planned(configured, snapshot, Mode(run.kind), only, running.fence)
         now = (planned.plan.digest(), fingerprint(planned.plan, planned.records))
         if now != (stored.get("digest"), run.fingerprint):
             with engine.db.write() as s:

@@ -10,7 +10,7 @@ from dirclient.model import AccountState
 from kerauno import sessions, signin
 from kerauno.db import Database
 from kerauno.tables import Directory, WebSession
-from syncsvc import review
+from syncsvc import departments, review
 from syncsvc.engine import Ask
 from syncsvc.plan import Mode
 from tests.sync_engine import Sync
@@ -146,3 +146,34 @@ def test_a_held_run_keeps_nobody_signed_in_whom_the_directory_refuses(
     assert may_sign_in() == [True] + [False] * 6 + [True] * 5
     done = review.confirm(sync.engine, held["run"], CLI)
     assert (done["status"], done["deactivated"]) == ("applied", 7)
+
+
+def test_a_run_that_fails_while_planning_still_ends_the_access_of_who_is_disabled(
+    sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the directory says of a person waits for no plan."""
+
+    def broken(*_: object) -> None:
+        raise ArithmeticError
+
+    person, _ = sync.people(2)
+    sync.build()
+    for number in (1, 2):
+        _open_session(sync, f"p{number}.q{number}")
+    sync.fake.change_person(person.guid, state=AccountState.DISABLED)
+    monkeypatch.setattr("syncsvc.engine.make_plan", broken)
+    with pytest.raises(ArithmeticError):
+        sync.run()
+    assert [row["user_id"] for row in sync.rows(WebSession)] == [sync.users()["p2.q2"]["id"]]
+    assert sync.users()["p1.q1"]["active"]
+
+
+def test_an_import_ends_the_access_of_who_is_disabled_though_it_fails(sync: Sync) -> None:
+    person, _ = sync.people(2)
+    sync.build()
+    for number in (1, 2):
+        _open_session(sync, f"p{number}.q{number}")
+    sync.fake.change_person(person.guid, state=AccountState.DISABLED)
+    done = departments.import_department(sync.engine, CLI, "CN=Nowhere,DC=company,DC=local", "600")
+    assert done["status"] == "failed"
+    assert [row["user_id"] for row in sync.rows(WebSession)] == [sync.users()["p2.q2"]["id"]]
