@@ -20,8 +20,11 @@ from kerauno import app_requests, audit, consents, logouts, sessions, users
 from kerauno.leaving import end_access, end_access_before
 from kerauno.tables import Audit
 from kerauno.tables_oidc import AccessToken, AppSession, AuthorizationCode, TokenFamily
+from syncsvc.refusals import follow_refusals
 from tests.servers.process import wait_until
 from tests.servers.sso import ISSUER, Person, RegisteredApp, Sso, error_of
+from tests.syncing import disabled, guid, linked, snapshot
+from tests.syncing import person as in_directory
 
 BACK = "https://wiki.goodcompany.local/backchannel"
 PASSWORD = "Passw0rd!Local"
@@ -77,7 +80,18 @@ def _change_password(sso: Sso, person: Person) -> None:
         end_access_before(s, person.id, after, sso.clock())
 
 
-ENDINGS = [_deactivate, _end_session, _change_password]
+def _disable(sso: Sso, person: Person) -> None:
+    """As a run does before its plan, which may then be held."""
+    own = linked(7, id=person.id)
+    seen = snapshot([disabled(in_directory(7))])
+    follow_refusals(
+        sso.database, 1, seen, {str(guid(7)): own}, fence=lambda _: None, now=sso.clock()
+    )
+    with sso.database.read() as s:
+        assert users.get(s, person.id).active
+
+
+ENDINGS = [_deactivate, _end_session, _change_password, _disable]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -90,6 +104,8 @@ def test_tokens_die_with_the_sign_in(sso: Sso, ending: Callable[[Sso, Person], N
     assert error_of(sso.userinfo(given["access_token"])) == (401, "invalid_token")
     assert error_of(sso.refresh(app, given["refresh_token"])) == (400, "invalid_grant")
     assert error_of(sso.redeem(app, code)) == (400, "invalid_grant")
+    assert person.browser.get("/auth/verify").status_code == 401
+    assert person.browser.get("/api/v1/me").status_code == 401
     assert sso.authorize(person.browser, app).headers["Location"].startswith("/login?next=")
 
 
