@@ -13,6 +13,7 @@ from dirclient.client import DirectoryClient
 from dirclient.errors import Misconfigured
 from dirclient.profile import Profile
 from kerauno import directories, migrations
+from kerauno.clock import utc_now
 from kerauno.config import PREFIX, Settings, load
 from kerauno.db import Database
 from kerauno.errors import ConfigurationError, DatabaseUnavailable, KeyProblem
@@ -36,12 +37,17 @@ def faults(environ: Mapping[str, str]) -> list[str]:
         migrations.check(database)
         with database.read() as s:
             saved = directories.load(s)
+            state = None if saved is None else directories.state(s, saved.id)
     except DatabaseUnavailable as error:
         return [*found, f"database: {error}"]
     finally:
         database.close()
     if saved is not None:
         found += _of_directory(saved, sealer)
+    if state is not None and directories.is_deaf(state, utc_now()):
+        when = f"since {state.looked_at:%Y-%m-%d %H:%M:%S} UTC" if state.looked_at else "so far"
+        reason = state.error or "See the log of syncsvc serve, and whether it runs."
+        found.append(f"sync service: it has not looked at the directory {when}. {reason}")
     return found
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hmac
+import math
 import threading
+from contextlib import suppress
+from datetime import datetime
 
 from cachetools import TTLCache
 from flask import Flask, Response, jsonify, request
@@ -16,6 +19,7 @@ from dirclient.errors import DirectoryError, Misconfigured
 from kerauno import directories, migrations
 from kerauno.config import Settings, read_token
 from kerauno.errors import DatabaseUnavailable, KeyProblem, SchemaOutdated
+from kerauno.tables import DirectoryState
 
 _BELIEVED = 5.0  # seconds for which the directory is not asked again
 
@@ -24,7 +28,7 @@ def setup_health(app: Flask, settings: Settings) -> None:
     """Register `/readyz` and `/metrics`; `/healthz` is answered in `authsvc.forward`."""
     seen = _Seen()
     token = read_token(settings.metrics_token_file) if settings.metrics_token_file else ""
-    app.add_url_rule("/readyz", "readyz", lambda: _ready(seen))
+    app.add_url_rule("/readyz", "readyz", lambda: _ready(seen, token))
     app.add_url_rule("/metrics", "metrics", lambda: _metrics(token))
 
 
@@ -72,9 +76,12 @@ def _look(held: Services) -> str:
     return "departments-unread" if unread else "ok"
 
 
-def _ready(seen: _Seen) -> ResponseReturnValue:
+def _ready(seen: _Seen, token: str) -> ResponseReturnValue:
     """503 only when this process can serve nothing: without a directory local users still sign in,
-    and everybody else is told what is wrong, which a proxy that takes the service away cannot."""
+    and everybody else is told what is wrong, which a proxy that takes the service away cannot.
+
+    Whoever sends the token of the metrics is also told of following.
+    """
     held = services()
     try:
         seen.database(held)
@@ -86,15 +93,57 @@ def _ready(seen: _Seen) -> ResponseReturnValue:
         database, directory = "unavailable", "unknown"
     good = database == "ok"
     status = "ready" if good and directory in ("ok", "none") else "degraded"
-    body = {"status": status if good else "unavailable"}
-    return jsonify(body | {"database": database, "directory": directory}), 200 if good else 503
+    body: dict[str, object] = {"status": status if good else "unavailable"}
+    body |= {"database": database, "directory": directory}
+    if good and token and _has_token(token):
+        body["directories"] = _directories(held, directory)
+    return jsonify(body), 200 if good else 503
+
+
+def _directories(held: Services, seen: str) -> list[dict[str, object]]:
+    """Return for each directory whether it answers and whether its changes are followed."""
+    now = held.now()
+    with held.database.read() as s:
+        directory = directories.load(s)
+        if directory is None:
+            return []
+        state = directories.state(s, directory.id)
+    return [
+        {
+            "name": directory.name,
+            "reachable": seen in ("ok", "departments-unread"),
+            "following": state.heard_at is not None and not directories.is_deaf(state, now),
+            "last_look_seconds": _last_look(state, now),
+        }
+    ]
+
+
+def _last_look(state: DirectoryState, now: datetime) -> float | None:
+    """Return the seconds since the last look at the directory that succeeded."""
+    return None if state.looked_at is None else round((now - state.looked_at).total_seconds(), 3)
+
+
+def _has_token(token: str) -> bool:
+    given = credentials.bearer(request.headers.get("Authorization", ""))
+    return hmac.compare_digest(given.encode(), token.encode())
+
+
+def _note_last_look() -> None:
+    """Bring the figure of the last look up to date; without a database it stays as it was."""
+    held = services()
+    with suppress(DatabaseUnavailable), held.database.read() as s:
+        directory = directories.load(s)
+        if directory is None:
+            return
+        seconds = _last_look(directories.state(s, directory.id), held.now())
+        metrics.last_look.set(math.inf if seconds is None else seconds)
 
 
 def _metrics(token: str) -> ResponseReturnValue:
     """The figures; where a token is set, only for whoever sends it (RFC 6750 2.1)."""
-    given = credentials.bearer(request.headers.get("Authorization", ""))
-    if token and not hmac.compare_digest(given.encode(), token.encode()):
+    if token and not _has_token(token):
         refused = problem(401, "Send the token of metrics_token_file.")
         refused.headers["WWW-Authenticate"] = 'Bearer realm="metrics"'
         return refused
+    _note_last_look()
     return Response(metrics.exposition(), content_type=metrics.CONTENT_TYPE)

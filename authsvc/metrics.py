@@ -9,6 +9,7 @@ from prometheus_client import (
     REGISTRY,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
     multiprocess,
@@ -24,6 +25,11 @@ refused_addresses = Counter(
     "kerauno_client_addresses_refused_total",
     "Addresses that a trusted proxy reported and that could not be used, by why.",
     ("reason",),
+)
+last_look = Gauge(
+    "kerauno_directory_last_look_seconds",
+    "Seconds since the sync service last looked at the directory with success.",
+    multiprocess_mode="mostrecent",
 )
 checks = Counter("kerauno_session_checks_total", "Forward-auth checks by answer.", ("answer",))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from kerauno.errors import InvalidValue, Stale
@@ -124,13 +124,33 @@ def set_state(s: Session, directory_id: int, **values: Any) -> None:
 _HEARD = Statement(
     update(DirectoryState)
     .where(DirectoryState.directory_id == bindparam("of"))
-    .values(heard_at=bindparam("now"))
+    .values(
+        heard_at=bindparam("now"),
+        looked_at=func.coalesce(bindparam("looked"), DirectoryState.looked_at),
+    )
 )
 
+DEAF_AFTER = timedelta(seconds=60)
+"""Without a look at the directory that succeeded for so long, the sync service is deaf."""
+_TIMER_AFTER = timedelta(hours=2)
+"""The same where runs are started by a timer and no service runs."""
 
-def heartbeat(s: Session | Hot, directory_id: int, now: datetime) -> None:
-    """The sync service is alive."""
-    of(s).run(_HEARD, of=directory_id, now=now)
+
+def heartbeat(
+    s: Session | Hot, directory_id: int, now: datetime, looked: datetime | None = None
+) -> None:
+    """Note that the sync service is alive, and when it last looked at the directory."""
+    of(s).run(_HEARD, of=directory_id, now=now, looked=looked)
+
+
+def is_deaf(state: DirectoryState, now: datetime) -> bool:
+    """Return whether the sync service has run, but has not looked at the directory of late."""
+    if state.heard_at is None:
+        return False
+    if state.looked_at is None:
+        return True
+    by_timer = state.looked_at - state.heard_at > DEAF_AFTER
+    return now - state.looked_at > (_TIMER_AFTER if by_timer else DEAF_AFTER)
 
 
 _LOCKOUT = Statement(

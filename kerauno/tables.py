@@ -97,6 +97,7 @@ class DirectoryState(Base):
     read_at: Mapped[datetime | None]  # last complete read
     people: Mapped[int] = mapped_column(default=0)  # of the last complete read
     heard_at: Mapped[datetime | None]  # last heartbeat of `syncsvc serve`
+    looked_at: Mapped[datetime | None]  # its last look at the directory that succeeded
     error: Mapped[str] = mapped_column(Text, default="")  # why the last read failed, else empty
     unread: Mapped[str] = mapped_column(Text, server_default="")  # why departments wait, or empty
     lockout_threshold: Mapped[int | None]  # strictest the domain applies; None: not read yet

@@ -16,6 +16,7 @@ from dirclient.client import DirectoryClient
 from dirclient.errors import DirectoryError
 from dirclient.ports import Progress as Report
 from kerauno import directories, migrations, runs
+from kerauno.clock import utc_now
 from kerauno.command import FAILED, Tools, json_option, json_option_or, print_json, say
 from kerauno.command import Commands as RecordCommands
 from kerauno.errors import LeaseLost
@@ -111,6 +112,9 @@ def once(ctx: click.Context, tools: SyncTools, build: bool, as_json: bool) -> No
     with _bar() as progress:
         ask = Ask("cli", mode=Mode.BUILD if build else None, by=_me(), progress=progress)
         report = tools.engine.run(ask)
+    if report["status"] != "failed":
+        with tools.database.write() as s:
+            directories.set_state(s, tools.engine.configured().id, looked_at=utc_now())
     _conclude(ctx, report, as_json)
 
 

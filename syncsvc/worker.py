@@ -8,6 +8,7 @@ second. A directory or database that is away raises the alarm and is tried again
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -60,6 +61,9 @@ class Worker:
     _pending: Snapshot | None = None  # seen, but not yet in the records
     _alarm: str = ""
     _failed_run: int | None = None
+    _looked_at: datetime | None = None  # the last look that succeeded
+    _quiet_from: float = math.inf  # the same on `clock`, or since when there is a directory
+    _deaf: bool = False
     _turned: float = 0.0
     _next_prune: float = 0.0
     _wait: float = 0.0
@@ -83,6 +87,7 @@ class Worker:
         """One turn of the loop; whatever fails in it is noted and tried again."""
         self._turned = self.clock()
         self._wait = 0.0
+        self._tell_if_deaf()
         try:
             self._settings()
             if self._version is None:
@@ -119,6 +124,7 @@ class Worker:
         self._configured = None
         configured = self.engine.configured()
         if first:
+            self._quiet_from = self.clock()
             self._recover(configured)
         same_source = (
             before is not None
@@ -174,6 +180,7 @@ class Worker:
         if report["status"] != "failed" and latest is not None:
             self._retry = FIRST_RETRY
             self._adopt(latest)
+            self._note_look()
             self._next_read = self.clock() + configured.interval
             self._clear_alarm(latest, read_at=latest.read_at)
         else:
@@ -193,6 +200,8 @@ class Worker:
         except Incomplete as error:
             _log.warning("changes cannot be followed", error=str(error))
             found = None
+        if found is not None:
+            self._note_look()
         if self._alarm:
             self._clear_alarm(before)
         if found is None:
@@ -252,9 +261,26 @@ class Worker:
                 continue
             try:
                 with self.engine.db.fast_write() as hot:
-                    directories.heartbeat(hot, version[0], self.engine.now())
+                    directories.heartbeat(hot, version[0], self.engine.now(), self._looked_at)
             except DatabaseUnavailable:
                 continue
+
+    def _note_look(self) -> None:
+        """Note that the directory was looked at with success."""
+        self._looked_at, self._quiet_from = self.engine.now(), self.clock()
+        if self._deaf:
+            _log.info("changes in the directory are seen again")
+        self._deaf = False
+
+    def _tell_if_deaf(self) -> None:
+        """Say so, once, where no look has succeeded for too long, whatever the reason."""
+        quiet = self.clock() - self._quiet_from
+        if self._version is None or self._deaf or quiet <= directories.DEAF_AFTER.total_seconds():
+            return
+        self._deaf = True
+        reason = self._alarm or "no look has come to its end"
+        _log.error("changes in the directory are not seen", seconds=round(quiet), reason=reason)
+        systemd.notify(f"STATUS=Alarm: changes in the directory are not seen: {reason}")
 
     def _raise_alarm(self, error: Exception) -> None:
         remedy = f" {error.remedy}" if isinstance(error, Misconfigured) else ""

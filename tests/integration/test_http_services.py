@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -217,6 +218,25 @@ def test_readiness_tells_of_departments_that_are_not_read(site: Site) -> None:
         "database": "ok",
         "directory": "departments-unread",
     }
+
+
+def test_following_is_told_to_whoever_has_the_token(sqlite_url: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("0123456789abcdefXYZ")
+    site = make_site(sqlite_url, tmp_path, metrics_token_file=str(tmp_path / "token"))
+    site.configure()
+    headers = {"Authorization": "Bearer 0123456789abcdefXYZ"}
+    told = {"name": "default", "reachable": True, "following": False, "last_look_seconds": None}
+    for age, expected in ((None, told), (7, told | {"following": True, "last_look_seconds": 7.0}),
+                          (75, told | {"last_look_seconds": 75.0})):  # fmt: skip
+        with site.services.database.fast_write() as hot:
+            looked = None if age is None else site.at - timedelta(seconds=age)
+            directories.heartbeat(hot, 1, site.at, looked)
+        answer = site.browser().get("/readyz", headers=headers).get_json()
+        assert answer["directories"] == [expected]
+        figures = site.browser().get("/metrics", headers=headers).text
+        value = "+Inf" if age is None else f"{age}.0"
+        assert f"kerauno_directory_last_look_seconds {value}\n" in figures
+    assert "directories" not in site.browser().get("/readyz").get_json()
 
 
 def test_metrics_count_sign_ins(site: Site) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from dirclient.errors import Unavailable
 from dirclient.fake import FakeDirectory
@@ -266,6 +267,45 @@ def test_an_outage_is_one_run_and_over_within_ten_seconds(loop: Turned) -> None:
         loop.turn(1.0)
     assert loop.runs() == [("timer", "failed"), ("timer", "applied")]
     assert alarm(sync) == ""
+
+
+def test_a_minute_without_a_look_is_told_with_its_reason(loop: Turned) -> None:
+    sync = loop.sync
+    sync.people(1)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(30):
+            loop.turn(2.0)
+        assert not [each for each in logs if "not seen" in each["event"]]
+        sync.fake.down = True
+        for _ in range(60):
+            loop.turn(2.0)
+        told = [each for each in logs if "not seen" in each["event"]]
+        assert [each["reason"] for each in told] == ["No directory server can be reached."]
+        assert 60 < told[0]["seconds"] < 66
+        sync.fake.down = False
+        for _ in range(5):
+            loop.turn(2.0)
+    assert [each["event"] for each in logs].count("changes in the directory are seen again") == 1
+
+
+def test_a_look_is_noted_apart_from_the_heartbeat(loop: Turned) -> None:
+    sync = loop.sync
+    sync.people(1)
+    loop.turn()
+    loop.turn(5.0)
+    looked = loop.worker._looked_at
+    assert looked is not None
+    assert sync.clock() - looked < timedelta(seconds=1)
+    sync.fake.down = True
+    loop.turn(50.0)
+    with sync.db.fast_write() as hot:
+        directories.heartbeat(hot, 1, sync.clock(), loop.worker._looked_at)
+    (state,) = sync.rows(DirectoryState)
+    assert state["looked_at"] == looked.replace(tzinfo=state["looked_at"].tzinfo)
+    with sync.db.read() as s:
+        seen = directories.state(s, 1)
+        assert not directories.is_deaf(seen, sync.clock())
+        assert directories.is_deaf(seen, looked + timedelta(seconds=61))
 
 
 def test_runs_that_fail_in_different_ways_are_told_each(loop: Turned) -> None:

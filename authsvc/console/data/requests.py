@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authsvc.console.data import runs
+from kerauno import directories
 from kerauno import runs as records
 from kerauno.tables import Directory, DirectoryState, Run, RunRequest
 
@@ -29,7 +30,8 @@ _SAME = timedelta(seconds=10)
 class Service:
     """Whether the sync service runs, as far as its heartbeat tells.
 
-    `error`: why the last read failed; `unread`: why departments alone could not be read.
+    `error`: why the last read failed; `unread`: why departments alone could not be read;
+    `looked_at`: its last look at the directory that succeeded; `deaf`: that is too long ago.
     """
 
     heard_at: datetime | None
@@ -38,6 +40,8 @@ class Service:
     read_at: datetime | None
     people: int
     unread: str = ""
+    looked_at: datetime | None = None
+    deaf: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,16 @@ def service(s: Session, directory_id: int, now: datetime) -> Service:
     if state is None:
         return Service(None, False, "", None, 0)
     running = state.heard_at is not None and now - state.heard_at <= SILENT_AFTER
-    return Service(state.heard_at, running, state.error, state.read_at, state.people, state.unread)
+    return Service(
+        state.heard_at,
+        running,
+        state.error,
+        state.read_at,
+        state.people,
+        state.unread,
+        state.looked_at,
+        deaf=directories.is_deaf(state, now),
+    )
 
 
 def ask(
