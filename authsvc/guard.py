@@ -45,7 +45,10 @@ class Guard:
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
-        self._own_host = protected.normal_host(urlsplit(public_url).netloc)
+        try:
+            self._own_host = protected.normal_host(urlsplit(public_url).netloc)
+        except InvalidValue:
+            self._own_host = "\0"  # no proxy can name it
         self._cookie = cookie + "="
         self._host_cookie = host_cookie_for(cookie) + "="
         self._lifetime = lifetime

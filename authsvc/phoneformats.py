@@ -6,16 +6,16 @@ cannot hold; the formats are those the phones' makers document for remote phone 
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
+from authsvc.csv_cells import csv_line
+
 # What XML 1.0 (2.2) cannot hold at all, not even as a reference.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_COLUMNS = ("Name", "First name", "Last name", "Extension", "Email", "Departments")
 
 CISCO_PAGE = 32  # a CiscoIPPhoneDirectory holds at most 32 entries
 
@@ -39,18 +39,11 @@ def as_csv(entries: Iterable[Entry]) -> str:
 
     A cell that a spreadsheet would run as a formula is led by an apostrophe.
     """
-    out = io.StringIO()
-    out.write("\ufeff")
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(["Name", "First name", "Last name", "Extension", "Email", "Departments"])
+    lines = ["\ufeff", csv_line(_COLUMNS)]
     for one in entries:
         row = (one.name, one.first_name, one.last_name, one.number, one.email)
-        writer.writerow([_cell(text) for text in (*row, ", ".join(one.departments))])
-    return out.getvalue()
-
-
-def _cell(text: str) -> str:
-    return "'" + text if text.startswith(_FORMULA_STARTS) else text
+        lines.append(csv_line((*row, ", ".join(one.departments)), telephones=(3,)))
+    return "".join(lines)
 
 
 def as_vcards(entries: Iterable[Entry]) -> str:

@@ -25,7 +25,8 @@ from kerauno.tables_oidc import HostSession, ProtectedHost
 
 TICKET_SECONDS = 60
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>[0-9]{0,9}))?")
-_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_DEVIATING = frozenset("ß\u03c2\u200c\u200d")  # two standards write them differently, RFC 5894 7.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,17 @@ def normal_host(text: str) -> str:
             raise ValueError
     except ValueError:
         raise InvalidValue(
-            f"{text!r} is no host.", field="host", remedy="Give a name such as wiki.company.com."
+            f"{text!r} is no host.",
+            field="host",
+            remedy="Give a name such as wiki.company.com; xn--… for other scripts.",
         ) from None
     return host if port in (0, 80, 443) else f"{host}:{port}"
 
 
 def _name(text: str) -> str:
     """Return a name in lower case and A-labels. Raise ValueError for what is none."""
+    if not _DEVIATING.isdisjoint(text):
+        raise ValueError
     name = text if text.isascii() else text.encode("idna").decode("ascii")
     name = name.lower().removesuffix(".")
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):

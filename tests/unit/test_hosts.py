@@ -103,3 +103,9 @@ def test_the_page_asked_for_comes_back_to_the_byte(rest: bytes) -> None:
     encoded = "".join(chr(octet) if 0x21 <= octet <= 0x7E else f"%{octet:02X}" for octet in page)
     assert page_asked_for(escaped) == encoded
     assert page_asked_for(b"rd=" + page) == encoded
+
+
+def test_a_name_that_browsers_write_differently_is_refused() -> None:
+    assert normal_host("my_host.company.com:8443") == "my_host.company.com:8443"
+    for text in ("straße.example", "βόλος.example", "a\u200db.example"):
+        assert normal_or_none(text) is None

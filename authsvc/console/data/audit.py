@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,11 +12,11 @@ from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from authsvc.console.keyset import Page, pack, unpack
+from authsvc.csv_cells import csv_line
 from kerauno.tables import Audit, User
 
 PAGE = 50
 _EXPORT_BATCH = 1000
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 EXPORT_COLUMNS = (
     "at", "event", "outcome", "actor", "user", "guid", "address", "code", "detail",
 )  # fmt: skip
@@ -150,13 +148,13 @@ def by_code(s: Session, code: str) -> AuditRow | None:
 
 def export(s: Session, wanted: Filter) -> Iterator[str]:
     """CSV in pieces, oldest last; a cell a spreadsheet would run is led by an apostrophe."""
-    yield "\ufeff" + _csv_line(EXPORT_COLUMNS)
+    yield "\ufeff" + csv_line(EXPORT_COLUMNS)
     cursor: str = ""
     while True:
         found = page(s, wanted, cursor=cursor, size=_EXPORT_BATCH)
         s.expunge_all()
         for row in found.rows:
-            yield _csv_line(
+            yield csv_line(
                 (
                     row.at.isoformat(),
                     row.event,
@@ -172,10 +170,3 @@ def export(s: Session, wanted: Filter) -> Iterator[str]:
         if not found.after:
             return
         cursor = found.after
-
-
-def _csv_line(cells: tuple[str, ...]) -> str:
-    out = io.StringIO()
-    safe = ["'" + cell if cell.startswith(_FORMULA_STARTS) else cell for cell in cells]
-    csv.writer(out, lineterminator="\r\n").writerow(safe)
-    return out.getvalue()

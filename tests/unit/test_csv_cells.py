@@ -1,0 +1,37 @@
+"""CSV: read back as written, and nothing that a spreadsheet would run."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authsvc.csv_cells import csv_line
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4))
+def test_a_line_is_read_back(cells: list[str]) -> None:
+    [read] = csv.reader(io.StringIO(csv_line(cells), newline=""))
+    assert [text if text == cell else text.removeprefix("'") for text, cell in zip(
+        read, cells, strict=True)] == cells  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+1", "-1", "@SUM(A1)", "＝1+1", "＋1", "－1", "＠x", "\n=1", "\t=1", "\r=1", " =1"],
+)
+def test_what_would_run_is_led_by_an_apostrophe(text: str) -> None:
+    for telephones in ((), (0,)):
+        if telephones and text == "+1":
+            continue
+        [[read]] = csv.reader(io.StringIO(csv_line([text], telephones), newline=""))
+        assert read == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["+1 317 555-0100", "0123", "201", "+49 (0)30 / 123"])
+def test_a_telephone_number_stays_as_it_is_in_its_own_column(text: str) -> None:
+    assert csv_line(["x", text], telephones=(1,)) == f"x,{text}\r\n"
+    assert csv_line([text]) == (f"'{text}\r\n" if text.startswith("+") else f"{text}\r\n")
