@@ -15,12 +15,13 @@ import structlog
 from flask import Flask
 
 from authsvc.services import Services
-from kerauno import audit, sessions, throttle, throttles
+from kerauno import audit, ceilings, sessions, throttle, throttles
 from kerauno.config import Settings
 from kerauno.db import Database
 
 _log = structlog.get_logger(__name__)
 _HOUR = 3600.0
+_MINUTE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def setup_background(app: Flask, collaborators: Services) -> Background:
     background = Background()
     app.extensions["kerauno.background"] = background
     background.add(Task("sweep", _HOUR, lambda: sweep(collaborators)))
+    background.add(Task("ceilings", _MINUTE, lambda: ceilings.keep(collaborators.database)))
     return background
 
 

@@ -237,10 +237,10 @@ def revoke(h: Hot, token: str, *, client_id: str) -> bool:
 
 
 def _second_use(h: Hot, code_digest: str) -> Refusal:
+    """End what the first use gave out; a third use finds nothing and is not worth a note."""
     row = h.one(sql.FAMILY_OF_CODE, code=code_digest)
-    if row is None:
+    if row is None or not h.run(sql.END_FAMILY, family=row[0]):
         return Refusal.UNKNOWN
-    h.run(sql.END_FAMILY, family=row[0])
     return Refusal.REPLAYED
 
 
