@@ -112,7 +112,7 @@ def _directories(held: Services, seen: str) -> list[dict[str, object]]:
         {
             "name": directory.name,
             "reachable": seen in ("ok", "departments-unread"),
-            "following": state.heard_at is not None and not directories.is_deaf(state, now),
+            "following": state.looked_at is not None and not directories.is_deaf(state, now),
             "last_look_seconds": _last_look(state, now),
         }
     ]
@@ -120,7 +120,9 @@ def _directories(held: Services, seen: str) -> list[dict[str, object]]:
 
 def _last_look(state: DirectoryState, now: datetime) -> float | None:
     """Return the seconds since the last look at the directory that succeeded."""
-    return None if state.looked_at is None else round((now - state.looked_at).total_seconds(), 3)
+    if state.looked_at is None:
+        return None
+    return max(0.0, round((now - state.looked_at).total_seconds(), 3))
 
 
 def _has_token(token: str) -> bool:

@@ -21,7 +21,7 @@ from dirclient.transport import Connection
 WRONG_PASSWORD_PAUSE = (300.0, 3600.0)
 """Seconds without another bind after a wrong password: at first, and at most. Each one doubles it:
 the directory counts them, and locks the account."""
-OTHER_PAUSE = 5.0
+OTHER_PAUSE = 4.0
 """Seconds without another bind after any other refusal. AD counts none where the password is right
 (disabled, expired, must be changed, hours, workstations), nor while the account is locked."""
 

@@ -148,7 +148,7 @@ def is_deaf(state: DirectoryState, now: datetime) -> bool:
     if state.heard_at is None:
         return False
     if state.looked_at is None:
-        return True
+        return bool(state.error)  # without one, the first read is under way
     by_timer = state.looked_at - state.heard_at > DEAF_AFTER
     return now - state.looked_at > (_TIMER_AFTER if by_timer else DEAF_AFTER)
 

@@ -128,6 +128,11 @@ class Engine:
             self._client = (profile, self.connect(profile))
         return self._client[1]
 
+    @property
+    def operations(self) -> int:
+        """LDAP requests of the kept client so far."""
+        return 0 if self._client is None else self._client[1].operations
+
     @contextmanager
     def trial_client(self, profile: Profile) -> Iterator[Client]:
         """Return a client of its own for settings that are tried out: the kept one stays."""

@@ -2,7 +2,7 @@
 
 | kind | payload | what happens |
 |---|---|---|
-| `keep` | | a run as Auto-Synchronization says |
+| `keep` | `tested`? | a run as Auto-Synchronization says; `tested`: on new connections |
 | `build` | `guids`? | Synchronize Users: everyone, or these people alone |
 | `plan` | `build`?, `guids`? | a plan, kept as a run of status `planned` for `confirm` |
 | `plan` | `settings` | what these unsaved settings would do, as `result.plan` |
@@ -60,7 +60,9 @@ def take_up(engine: Engine, progress: Progress | None = None) -> bool:
     return True
 
 
-def _keep(engine: Engine, _payload: Payload, ask: Ask) -> Report:
+def _keep(engine: Engine, payload: Payload, ask: Ask) -> Report:
+    if payload.get("tested"):
+        engine.close()  # and with it the pause after a password that was refused
     return engine.run(ask)
 
 

@@ -34,12 +34,13 @@ HEARTBEAT_EVERY = 5.0
 SILENT_FOR = 90.0
 """A loop that has not turned for so long is stuck: no heartbeat, and systemd restarts it."""
 
-FIRST_RETRY, LAST_RETRY = 2.0, 8.0
+FIRST_RETRY, LAST_RETRY = 2.0, 4.0
 """Seconds to wait after a failed complete read; doubled each time, so that following resumes within
 ten seconds of the end of whatever kept it from."""
 SHARE_OF_FAILING = 0.2
 """Of the time, that reads may take which fail late: after a long one the next waits longer."""
-LONG_READ = 2.0  # seconds, from which on a failed read is a long one
+LATE = 10
+"""LDAP requests after which a failed read is one that failed late, and not for want of a server."""
 LONGEST_REST = 300.0
 
 _DAY = 86400.0
@@ -61,8 +62,8 @@ class Worker:
     _pending: Snapshot | None = None  # seen, but not yet in the records
     _alarm: str = ""
     _failed_run: int | None = None
-    _looked_at: datetime | None = None  # the last look that succeeded
-    _quiet_from: float = math.inf  # the same on `clock`, or since when there is a directory
+    _has_looked: bool = False
+    _quiet_from: float = math.inf  # when a look last succeeded, or there was first a directory
     _deaf: bool = False
     _turned: float = 0.0
     _next_prune: float = 0.0
@@ -148,9 +149,6 @@ class Worker:
         with self.engine.db.fast() as hot:
             if not runs.waiting(hot):
                 return
-        if self._alarm:
-            # An administrator may have put right what was wrong: try anew, whatever was refused.
-            self.engine.close()
         while requests.take_up(self.engine, self._progress):
             pass
         latest = self.engine.take_latest()
@@ -172,7 +170,7 @@ class Worker:
         self._prune()
 
     def _complete_read(self, configured: Configured, trigger: str) -> None:
-        began = self.clock()
+        began, asked = self.clock(), self.engine.operations
         self._next_read = began + self._retry  # should anything be raised
         report = self.engine.run(Ask(trigger, by="sync service", wait=1.0, progress=self._progress))
         self._said(report)
@@ -185,7 +183,8 @@ class Worker:
             self._clear_alarm(latest, read_at=latest.read_at)
         else:
             took = self.clock() - began
-            rest = min(took / SHARE_OF_FAILING, LONGEST_REST) if took > LONG_READ else 0.0
+            late = self.engine.operations - asked > LATE
+            rest = min(took / SHARE_OF_FAILING, LONGEST_REST) if late else 0.0
             self._next_read = self.clock() + max(self._retry, rest)
             self._retry = min(self._retry * 2, LAST_RETRY)
             self._watch = None  # until a read comes to its end there is nothing to follow
@@ -261,16 +260,22 @@ class Worker:
                 continue
             try:
                 with self.engine.db.fast_write() as hot:
-                    directories.heartbeat(hot, version[0], self.engine.now(), self._looked_at)
+                    directories.heartbeat(hot, version[0], self.engine.now(), self._last_look())
             except DatabaseUnavailable:
                 continue
 
     def _note_look(self) -> None:
         """Note that the directory was looked at with success."""
-        self._looked_at, self._quiet_from = self.engine.now(), self.clock()
+        self._has_looked, self._quiet_from = True, self.clock()
         if self._deaf:
             _log.info("changes in the directory are seen again")
         self._deaf = False
+
+    def _last_look(self) -> datetime | None:
+        """Return when a look last succeeded, by today's clock: that may have been set since."""
+        if not self._has_looked:
+            return None
+        return self.engine.now() - timedelta(seconds=self.clock() - self._quiet_from)
 
     def _tell_if_deaf(self) -> None:
         """Say so, once, where no look has succeeded for too long, whatever the reason."""

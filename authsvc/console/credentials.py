@@ -95,7 +95,7 @@ def test() -> ResponseReturnValue:
         directory = site.directory_or_none(s)
     settings = _understood(draft, directory)
     template = "console/_steps.html" if site.part_only() else "console/test.html"
-    steps = _audited(_probe(settings.profile)) if settings else iter(())
+    steps = _audited(_probe(settings.profile), settings.profile) if settings else iter(())
     faults = _labelled(draft.faults)
     page = stream_template(
         template,
@@ -241,8 +241,12 @@ def _probe(profile: Profile) -> Iterator[Step]:
         client.close()
 
 
-def _audited(steps: Iterator[Step]) -> Iterator[Step]:
-    """The steps, and afterwards a note of what deserved attention, for the dashboard."""
+def _audited(steps: Iterator[Step], profile: Profile) -> Iterator[Step]:
+    """The steps, and afterwards a note of what deserved attention, for the dashboard.
+
+    A test that succeeds with the stored settings lets the sync service try at once.
+    """
+    typed_password = bool(request.form.get("password"))
     remarks: list[dict[str, str]] = []
     outcome = "ok"
     for step in steps:
@@ -253,6 +257,12 @@ def _audited(steps: Iterator[Step]) -> Iterator[Step]:
         yield step
     with site.writing() as s:
         site.note(s, "settings-tested", outcome=outcome, detail={"remarks": remarks})
+        directory = site.directory_or_none(s)
+        stored = directory is not None and profile.stored() == directory.profile
+        if outcome == "ok" and directory is not None and stored and not typed_password:
+            # The sync service may be waiting since it was refused: now it need not.
+            asked = {"tested": True}
+            requests.ask(s, directory, "keep", asked, by=me().email, now=site.now())
 
 
 def _review(s: Session, request_id: int) -> requests.Followed:
