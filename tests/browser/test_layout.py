@@ -24,7 +24,7 @@ from tests.servers import layout
 from tests.servers.console import NOW, ConsoleSite, guid
 from tests.servers.sso import CHALLENGE, REDIRECT
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 ARGUMENTS = {
     "user_id": "user",
@@ -93,6 +93,7 @@ class Site:
             f"&scope=openid+profile+phone&code_challenge={CHALLENGE}&code_challenge_method=S256"
         )
         self.get(f"/oauth/authorize?{query}")
+        self.get(f"/oauth/authorize?{query}&prompt=none&response_mode=form_post")
 
     def connect_device(self) -> None:
         """Go through the pages on which a person connects a device."""
@@ -185,6 +186,7 @@ PLANTED = {
     "scrolls sideways": '<p style="width: 110vw">wide</p>',
     "text outside the window": '<p style="position: relative; left: -4rem">left</p>',
     "text spills": '<p style="width: 1rem; white-space: nowrap">two words</p>',
+    "text spills by": '<ul class="tabs"><li style="width: 1rem"><a class="tabs__tab">tab</a></ul>',
     "text cut sideways": '<p style="width: 1rem; white-space: nowrap; overflow: hidden">words</p>',
     "text cut in height": '<p style="height: 1rem; overflow: hidden">two<br>lines</p>',
     "focus behind": "<style>html { scroll-padding: 0 !important }</style>",

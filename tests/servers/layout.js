@@ -39,12 +39,13 @@ looks => {
     if (!box.width) return
     let element = holder
     while (style(element).display === 'inline') element = element.parentElement
-    const by = beyond(box, element.getBoundingClientRect())
-    if (by > 0) wrong.add(`text spills by ${by}: ${trail(holder)}`)
+    let within = true // until an ancestor that floats over the page
     for (; element; element = element.parentElement) {
-      const { overflowX, overflowY } = style(element)
+      const { overflowX, overflowY, position } = style(element)
       if (/auto|scroll/.test(overflowX)) return
       const room = element.getBoundingClientRect()
+      if (within && beyond(box, room) > 0) wrong.add(`text spills by ${beyond(box, room)}: ${trail(holder)}`)
+      within &&= !/absolute|fixed/.test(position)
       if (/hidden|clip/.test(overflowX) && beyond(box, room) > 0) {
         wrong.add(`text cut sideways by ${beyond(box, room)}: ${trail(holder)}`)
       }

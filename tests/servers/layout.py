@@ -44,6 +44,7 @@ class Bench:
         self._html = ""
         self._cdp = page.context.new_cdp_session(page)
         page.route("**/laid-out", self._answer)
+        page.route("**/form_post*.js*", lambda route: route.abort())  # it would leave the page
 
     def _answer(self, route: Route) -> None:
         body = self._html.replace("</head>", _style(), 1)
