@@ -75,7 +75,7 @@ def test_ci_fails_with_either_run_but_not_for_a_mirror_that_is_away(
     write_program(tmp_path / "tests" / "fresh.sh", f"exit {fresh}")
     done = subprocess.run(
         ["bash", str(tmp_path / ".ci" / "run")],
-        env={"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "CI": "true"},
+        env={"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "CI": "true", "CI_FRESH": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
