@@ -109,6 +109,8 @@ def _single_sign_on(site: ConsoleSite, client: FlaskClient) -> None:
              "code_challenge_method": "S256"}  # fmt: skip
     assert client.get("/oauth/authorize", query_string=asked).status_code == 200
     client.get("/oauth/authorize", query_string={"client_id": "nobody"})
+    by_form = asked | {"response_mode": "form_post", "prompt": "none"}
+    assert client.get("/oauth/authorize", query_string=by_form).status_code == 200
     shown = site.anonymous().post(
         "/oauth/device", data={"client_id": app_id, "scope": "openid profile"}
     )
