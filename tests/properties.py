@@ -15,7 +15,7 @@ from hypothesis.internal.constants_ast import Constants
 PROFILE = "KERAUNO_PROPERTIES"
 """The environment variable that names the profile: fixed, or search."""
 
-_MORE = {"fixed": 1, "search": 20}
+_MORE = {"fixed": 1, "search": 10}
 _HYPOTHESIS_RUNS = 100
 
 

@@ -7,8 +7,10 @@ What it finds it prints, and ends with an error; make each find an `@example` of
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +19,9 @@ from collections.abc import Sequence
 
 from tests.properties import PROFILE
 from tests.servers.process import PROJECT
+
+LAST_FILE = 30.0
+"""Seconds that a file under way has left when the time is over."""
 
 _PYTEST = (sys.executable, "-m", "pytest", "-q", "-m", "hypothesis", "-p", "no:cacheprovider")
 
@@ -37,6 +42,7 @@ class Search:
 
     def __init__(self, files: Sequence[str], minutes: float) -> None:
         self.runs = 0
+        self.unfinished = 0  # searches that the end of the time broke off
         self.failed: dict[str, str] = {}  # file: the command that shows it again
         self._files = files
         self._end = time.monotonic() + 60 * minutes
@@ -66,7 +72,7 @@ class Search:
 
     def _search(self, file: str, seed: int) -> None:
         command = [*_PYTEST, "-o", "timeout=3600", f"--hypothesis-seed={seed}", file]
-        done = subprocess.run(
+        done = subprocess.Popen(
             command,
             cwd=PROJECT,
             env={**os.environ, PROFILE: "search"},
@@ -74,11 +80,29 @@ class Search:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        try:
+            said, _ = done.communicate(timeout=max(1.0, self._end + LAST_FILE - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            interrupt(done)
+            with self._lock:
+                self.unfinished += 1
+            return
         with self._lock:
             self.runs += 1
             if done.returncode:
                 self.failed[file] = f"{PROFILE}=search {' '.join(command)}"
-                print(f"{done.stdout}\nAgain: {self.failed[file]}\n", flush=True)
+                print(f"{said}\nAgain: {self.failed[file]}\n", flush=True)
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    """End pytest, and its servers with it.
+
+    Again and again: an interrupt in a callback of the garbage collector is lost.
+    """
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=5)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -89,7 +113,10 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     search = Search(files_with_properties(options.paths), options.minutes)
     search.run(os.cpu_count() or 1)
-    print(f"{search.runs} searches, {len(search.failed)} files with a find")
+    print(
+        f"{search.runs} searches to their end, {search.unfinished} broken off by the time,"
+        f" {len(search.failed)} files with a find"
+    )
     for command in search.failed.values():
         print(f"  {command}")
     return 1 if search.failed else 0

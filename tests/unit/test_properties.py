@@ -49,7 +49,7 @@ def test_examples_are_the_same_in_every_process_and_beside_every_module() -> Non
 def test_a_search_draws_others_each_time_and_more() -> None:
     first, second = (drawn(KERAUNO_PROPERTIES="search") for _ in range(2))
     assert first != second
-    assert first.startswith("800 ")
+    assert first.startswith("400 ")
 
 
 def test_an_unknown_profile_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
