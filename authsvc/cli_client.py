@@ -11,7 +11,7 @@ from authsvc.command import Commands
 from authsvc.json_reader import parse_json
 from kerauno import audit, clients, signing_keys
 from kerauno.clock import utc_now
-from kerauno.command import Failed, Tools, json_option, pass_tools, print_json, say
+from kerauno.command import Failed, Tools, json_option, pass_tools, print_json, print_line, say
 from kerauno.registration import (
     ALGORITHMS,
     CREDENTIALS,
@@ -107,9 +107,9 @@ def add_client(
     if as_json:
         print_json({"client_id": row.id, "client_secret": secret})
         return
-    click.echo(f"client_id      {row.id}")
+    print_line(f"client_id      {row.id}")
     if secret:
-        click.echo(f"client_secret  {secret}")
+        print_line(f"client_secret  {secret}")
         say("Note the secret now: it is not shown again.")
 
 
@@ -125,7 +125,7 @@ def list_clients(tools: Tools, as_json: bool) -> None:
         return
     for row in rows:
         kind = "public" if row["public"] else row["auth_method"]
-        click.echo(f"{row['client_id']}  {row['name']}  ({kind})")
+        print_line(f"{row['client_id']}  {row['name']}  ({kind})")
 
 
 @client.command("remove")
@@ -167,7 +167,7 @@ def rotate_secret(tools: Tools, client_id: str, as_json: bool) -> None:
     if as_json:
         print_json({"client_id": client_id, "client_secret": secret})
         return
-    click.echo(secret)
+    print_line(secret)
 
 
 @click.group("signing-keys", cls=Commands)
@@ -196,7 +196,7 @@ def list_keys(tools: Tools, as_json: bool) -> None:
         return
     for one in rows:
         until = one["signs_until"] or "the next rotation"
-        click.echo(f"{one['kid']}  {one['algorithm']}  {one['signs_from']} to {until}")
+        print_line(f"{one['kid']}  {one['algorithm']}  {one['signs_from']} to {until}")
 
 
 @keys.command("rotate")

@@ -23,6 +23,7 @@ from kerauno.command import (
     pass_tools,
     password_line,
     print_json,
+    print_line,
     say,
 )
 from kerauno.errors import InvalidValue
@@ -110,7 +111,7 @@ def show(tools: Tools, as_json: bool) -> None:
         return
     for name, value in shown.items():
         if name != "ca_certificates":
-            click.echo(f"{name.replace('_', ' '):<24}{_words(value)}")
+            print_line(f"{name.replace('_', ' '):<24}{_words(value)}")
 
 
 @directory.command()
@@ -127,7 +128,7 @@ def test(tools: Tools, as_json: bool) -> None:
         for step in client.probe(judge(tools.database, utc_now)):
             steps.append(step)
             if not as_json:
-                click.echo(_line(step))
+                print_line(_line(step))
     finally:
         client.close()
     good = bool(steps) and all(step.ok for step in steps)

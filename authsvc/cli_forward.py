@@ -7,7 +7,7 @@ import click
 from authsvc.command import Commands
 from kerauno import audit, protected
 from kerauno.clock import utc_now
-from kerauno.command import Tools, json_option, pass_tools, print_json, say
+from kerauno.command import Tools, json_option, pass_tools, print_json, print_line, say
 
 ACTOR = "command line"
 
@@ -48,7 +48,7 @@ def list_hosts(tools: Tools, as_json: bool) -> None:
         print_json(rows)
         return
     for row in rows:
-        click.echo(f"{row['host']}  {', '.join(row['departments']) or 'everyone'}")
+        print_line(f"{row['host']}  {', '.join(row['departments']) or 'everyone'}")
 
 
 @forward.command("remove")

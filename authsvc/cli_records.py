@@ -8,7 +8,15 @@ from authsvc.command import Commands
 from kerauno import audit, leaving, listing, sealed, users
 from kerauno import sessions as session_records
 from kerauno.clock import utc_now
-from kerauno.command import Tools, json_option, pass_tools, password_line, print_json, say
+from kerauno.command import (
+    Tools,
+    json_option,
+    pass_tools,
+    password_line,
+    print_json,
+    print_line,
+    say,
+)
 from kerauno.tables import User
 from kerauno.users import NewUser
 from kerauno.values import ROLES
@@ -74,7 +82,7 @@ def list_users(tools: Tools, as_json: bool) -> None:
     for row in rows:
         state = "active" if row["active"] else "inactive"
         tied = "synced" if row["synced"] else "local"
-        click.echo(f"{row['extension'] or '-':>10}  {row['email']}  {row['role']}, {state}, {tied}")
+        print_line(f"{row['extension'] or '-':>10}  {row['email']}  {row['role']}, {state}, {tied}")
 
 
 @click.group(cls=Commands)
@@ -131,7 +139,7 @@ def list_sessions(tools: Tools, email: str, as_json: bool) -> None:
         print_json(rows)
         return
     for row in rows:
-        click.echo(f"{row['seen']}  {row['address']}  {row['method']}  {row['user_agent']}")
+        print_line(f"{row['seen']}  {row['address']}  {row['method']}  {row['user_agent']}")
 
 
 @sessions.command("end")

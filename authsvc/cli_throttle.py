@@ -9,7 +9,7 @@ from authsvc.command import Commands
 from dirclient.login import InvalidLogin, parse
 from kerauno import addresses, audit, signin, throttle, throttles, users
 from kerauno.clock import utc_now
-from kerauno.command import Tools, json_option, pass_tools, print_json, say
+from kerauno.command import Tools, json_option, pass_tools, print_json, print_line, say
 from kerauno.errors import InvalidValue
 
 ACTOR = "command line"
@@ -44,7 +44,7 @@ def list_throttles(tools: Tools, search: str, as_json: bool) -> None:
         )
         return
     for line in lines:
-        click.echo(f"{line.until:%Y-%m-%d %H:%M:%S}  {line.scope:<8}  {line.code}  {line.label}")
+        print_line(f"{line.until:%Y-%m-%d %H:%M:%S}  {line.scope:<8}  {line.code}  {line.label}")
 
 
 @click.command("clear")

@@ -7,21 +7,24 @@ import io
 import re
 from collections.abc import Collection, Iterable
 
-_FORMULA = re.compile("[\t\r\n]|[ \u00a0\u3000]*[=+@\uff1d\uff0b\uff20\uff0d-]")
-"""How a cell begins that a spreadsheet may run, full-width signs and line breaks included."""
+from kerauno.visible import visible
+
+_FORMULA = re.compile("[ \u00a0\u3000]*[=+@\uff1d\uff0b\uff20\uff0d-]")
+"""How a cell begins that a spreadsheet may run, full-width signs included."""
 _TELEPHONE = re.compile(r"\+?[0-9][0-9 ()./-]*")
 
 
 def csv_line(cells: Iterable[str], telephones: Collection[int] = ()) -> str:
     """Return a line of RFC 4180, its end included.
 
-    A cell that a spreadsheet would run is led by an apostrophe. `telephones` are the columns, from
+    Signs that nobody sees are marked. A cell that a spreadsheet would run is led by an
+    apostrophe. `telephones` are the columns, from
     0, whose cells may begin with a plus: a telephone number there stays as it is.
     """
     out = io.StringIO()
     csv.writer(out, lineterminator="\r\n").writerow(
         text if at in telephones and _TELEPHONE.fullmatch(text) else _harmless(text)
-        for at, text in enumerate(cells)
+        for at, text in enumerate(map(visible, cells))
     )
     return out.getvalue()
 

@@ -22,6 +22,7 @@ from authsvc.guard import Guard, is_page, way_in
 from kerauno.db import Database
 from kerauno.errors import DatabaseUnavailable
 from kerauno.sessions import Lifetime, Signed
+from kerauno.visible import visible
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -34,7 +35,6 @@ FORWARD = "/auth/forward"
 signed in is led to sign in."""
 ALIVE = "/healthz"
 
-_JOINERS = "\u200c\u200d"  # zero width non-joiner and joiner (Unicode 23.2)
 _FIXED = [("Cache-Control", "no-store"), ("Content-Length", "0")]
 _ALIVE = [
     ("Content-Type", "text/plain; charset=utf-8"),
@@ -114,13 +114,9 @@ def identity_headers(signed: Signed, departments: Iterable[str]) -> list[tuple[s
 def field(text: str) -> str:
     """A header value that carries this text and cannot end the header (RFC 9110 5.5).
 
-    What cannot be seen becomes a blank, so that nothing in it reorders what is read; the joiners
-    stay, without which Persian, Hindi and many emoji are written otherwise.
+    What cannot be seen is marked, so that nothing in it reorders what is read.
     """
-    if text.isascii() and text.isprintable():
-        return text
-    clean = "".join(char if char.isprintable() or char in _JOINERS else " " for char in text)
-    return clean.encode("utf-8", "replace").decode("latin-1")
+    return visible(text).encode().decode("latin-1")
 
 
 def from_field(value: str) -> str:

@@ -12,6 +12,7 @@ from flask import Flask, Response, current_app, request
 from authsvc.sessions import Me, shown
 from authsvc.texts import N_, gettext
 from authsvc.written import setup_writing
+from kerauno.visible import visible_lines
 
 STATIC = Path(__file__).parent / "static"
 _YEAR = 365 * 24 * 3600
@@ -64,6 +65,8 @@ def setup_pages(app: Flask) -> None:
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
     setup_writing(app)
+    app.jinja_env.finalize = shown_in_page
+    app.jinja_env.filters["exact"] = Exact
     app.jinja_env.globals.update(asset=asset, navigation=navigation)
     app.jinja_env.filters["initials"] = initials
     app.extensions["kerauno.navigation"] = []
@@ -79,6 +82,20 @@ def setup_pages(app: Flask) -> None:
     )
     app.context_processor(lambda: {"me": shown()})
     app.after_request(_keep_static)
+
+
+class Exact(str):
+    """Text that comes back with a form: the value of a field is not marked."""
+
+    __slots__ = ()
+
+
+def shown_in_page(value: object) -> object:
+    """What a template writes: text with its invisible and turning signs marked.
+
+    Markup is what templates made themselves, of text that went through here.
+    """
+    return visible_lines(value) if type(value) is str else value
 
 
 def compile_pages(app: Flask) -> None:

@@ -1,20 +1,19 @@
 """The phone book as files: CSV, vCard, and the XML that desk phones read.
 
-Names are anyone's text. Each format therefore escapes at its leaf and drops what the format
-cannot hold; the formats are those the phones' makers document for remote phone books.
+Names are anyone's text. Each format therefore escapes at its leaf, where signs that nobody sees are
+marked: with them goes all that a format cannot hold. The formats are those that the phones' makers
+document for remote phone books.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from authsvc.csv_cells import csv_line
+from kerauno.visible import visible
 
-# What XML 1.0 (2.2) cannot hold at all, not even as a reference.
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _COLUMNS = ("Name", "First name", "Last name", "Extension", "Email", "Departments")
 
 CISCO_PAGE = 32  # a CiscoIPPhoneDirectory holds at most 32 entries
@@ -65,9 +64,7 @@ def as_vcards(entries: Iterable[Entry]) -> str:
 
 
 def _vcard(text: str) -> str:
-    text = text.replace("\\", "\\\\").replace(",", "\\,").replace(";", "\\;")
-    text = text.replace("\r\n", "\\n").replace("\n", "\\n").replace("\r", "\\n")
-    return "".join(c for c in text if c >= " " and c != "\x7f")
+    return visible(text).replace("\\", "\\\\").replace(",", "\\,").replace(";", "\\;")
 
 
 def _folded(line: str) -> str:
@@ -86,7 +83,7 @@ def _folded(line: str) -> str:
 def _child(parent: ET.Element, tag: str, text: str = "", **attributes: str) -> ET.Element:
     node = ET.SubElement(parent, tag, attributes)
     if text:
-        node.text = _NOT_XML.sub("", text)
+        node.text = visible(text)
     return node
 
 

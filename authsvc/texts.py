@@ -29,6 +29,7 @@ from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
 from authsvc.catalogues import CatalogueFault, read_po
+from kerauno.visible import isolated, visible_lines
 
 LOCALE = Path(__file__).parent / "locale"
 PRODUCT = "Kerauno"
@@ -125,6 +126,14 @@ def _written(values: Mapping[str, object]) -> dict[str, object]:
     return {name: grouped(it) if type(it) is int else it for name, it in values.items()}
 
 
+def _in_sentence(values: Mapping[str, object]) -> dict[str, object]:
+    """Values of a message of a page: a name in it turns nothing around it."""
+    return {
+        name: isolated(visible_lines(it)) if type(it) is str else it
+        for name, it in _written(values).items()
+    }
+
+
 @lru_cache(maxsize=4096)
 def _retold(spoken: Language, sentence: str) -> str:
     if len(sentence) > _LONGEST_RETOLD:
@@ -163,21 +172,21 @@ def _made_elsewhere(spoken: Language, sentence: str) -> str | None:
 def _text(message: str, /, **values: object) -> str:
     spoken = _spoken.get()
     text = message if spoken is ENGLISH else spoken.catalogue.gettext(message)
-    return escape(text) % _written(values) if values else text
+    return escape(text) % _in_sentence(values) if values else text
 
 
 def _text_plural(one: str, several: str, n: int, /, **values: object) -> Markup:
-    return escape(_plural(one, several, n)) % _written({"n": n, **values})
+    return escape(_plural(one, several, n)) % _in_sentence({"n": n, **values})
 
 
 def _block(message: str, /, **values: object) -> Markup:
     spoken = _spoken.get()
     text = message if spoken is ENGLISH else spoken.catalogue.gettext(message)
-    return Markup(text) % _written(values)  # noqa: S704 - our own markup, and the translator's
+    return Markup(text) % _in_sentence(values)  # noqa: S704 - our own markup, and the translator's
 
 
 def _block_plural(one: str, several: str, n: int, /, **values: object) -> Markup:
-    return Markup(_plural(one, several, n)) % _written(values)  # noqa: S704 - as above
+    return Markup(_plural(one, several, n)) % _in_sentence(values)  # noqa: S704 - as above
 
 
 class InPlace(Extension):

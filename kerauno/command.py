@@ -27,6 +27,7 @@ from kerauno.errors import (
 )
 from kerauno.logs import setup_logging
 from kerauno.sealed import Sealer
+from kerauno.visible import escaped_json, visible, visible_lines
 
 FAILED = 1
 
@@ -40,7 +41,7 @@ class Failed(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """Say why."""
-        click.echo(self.message, err=True, file=file)
+        click.echo(visible_lines(self.message), err=True, file=file)
 
 
 class Tools:
@@ -129,13 +130,18 @@ json_option = json_option_or(lambda message: {"error": message})
 
 def print_json(document: object) -> None:
     """The one document of `--json`."""
-    click.echo(json.dumps(document, ensure_ascii=False, default=str))
+    click.echo(escaped_json(json.dumps(document, ensure_ascii=False, default=str)))
     click.get_current_context().meta[_OWED] = None
 
 
 def say(message: str) -> None:
     """A message for the person at the terminal."""
-    click.echo(message, err=True)
+    click.echo(visible_lines(message), err=True)
+
+
+def print_line(line: str) -> None:
+    """A line of what was asked for, on standard output."""
+    click.echo(visible(line))
 
 
 def password_line() -> str:

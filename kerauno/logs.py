@@ -7,6 +7,7 @@ it; tracebacks carry no local variables.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import re
 import sys
@@ -14,6 +15,8 @@ from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from kerauno.visible import escaped_json, visible, visible_lines
 
 HIDDEN = "[hidden]"
 _SECRET = re.compile(r"pass(word|wd)?|secret|token|cookie|authorization|credential|assertion", re.I)
@@ -54,10 +57,12 @@ def setup_logging(
         hide_secrets,
     ]
     renderer: Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
+        structlog.processors.JSONRenderer(_document)
         if format == "json"
         else structlog.dev.ConsoleRenderer(colors=False)
     )
+    if format == "text":
+        shared.append(mark_signs)
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*shared, renderer],
@@ -83,6 +88,28 @@ def setup_logging(
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Replace what is named like a secret, at any depth."""
     return {name: _clean(name, value) for name, value in event.items()}
+
+
+def mark_signs(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Show what nobody sees, so that no value makes another line or turns this one around."""
+    return {
+        name: visible_lines(value) if name == "exception" else _marked(value)
+        for name, value in event.items()
+    }
+
+
+def _marked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _marked(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_marked(inner) for inner in value]
+    if isinstance(value, (str, BaseException)):
+        return visible(str(value))
+    return value
+
+
+def _document(event: EventDict, **options: Any) -> str:
+    return escaped_json(json.dumps(event, ensure_ascii=False, **options))
 
 
 def _clean(name: str, value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ import pytest
 import structlog
 
 from kerauno.logs import HIDDEN, setup_logging
+from kerauno.visible import visible, visible_lines
 
 
 class Broken(io.StringIO):
@@ -53,3 +55,29 @@ def test_a_log_that_cannot_be_written_fails_nobody(monkeypatch: pytest.MonkeyPat
     logging.getLogger("any").error("unavailable")
     broken.close()
     structlog.get_logger().error("unavailable", path="/login")
+
+
+SIGNS = "a\x1b[31m\u202eb\nc\u2028d"
+
+
+def test_no_value_makes_another_line_or_turns_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = io.StringIO()
+    monkeypatch.setattr("sys.stderr", said)
+    setup_logging("info", "text")
+    structlog.get_logger().info("tried", name=SIGNS, names=[SIGNS], more={"a": SIGNS})
+    logging.getLogger("any").warning("refused %s", SIGNS)
+    lines = said.getvalue()
+    assert lines.count("\n") == 2
+    assert lines.count(visible(SIGNS)) == 4
+    assert visible_lines(lines) == lines
+
+
+def test_a_document_of_the_log_holds_the_value_and_escapes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = io.StringIO()
+    monkeypatch.setattr("sys.stderr", said)
+    setup_logging("info", "json")
+    structlog.get_logger().info("tried", name=SIGNS)
+    assert json.loads(said.getvalue())["name"] == SIGNS
+    assert visible_lines(said.getvalue()) == said.getvalue()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from authsvc import phoneformats
 from authsvc.phoneformats import Entry
+from kerauno.visible import visible, visible_lines
 
 ANNA = Entry("user-1", "Anna O'Berg, Dr.", "201", "Anna", "O'Berg, Dr.", "a@b.de", ("Sales",))
 SALES = Entry("department-2", "Sales & <b>Support</b>", "600", group=True)
@@ -47,6 +48,24 @@ def test_every_xml_form_is_well_formed_whatever_the_name(name: str) -> None:
         phoneformats.as_cisco(entries, name, 0, "http://k/?start=32"),
     ):
         assert "201" in "".join(ET.fromstring(body).itertext())
+
+
+SIGNS = "\x1b[31m\u202eAnna\u200b\x85\u2028Berg\U000e0041\ud800\0\r\n"
+
+
+def test_every_format_marks_signs_that_nobody_sees() -> None:
+    entries = [Entry("user-1", SIGNS, SIGNS, SIGNS, SIGNS, SIGNS, (SIGNS,))]
+    cards = phoneformats.as_vcards(entries).replace("\r\n ", "")
+    bodies = [phoneformats.as_csv(entries)[1:], cards]
+    for document in (
+        phoneformats.as_yealink(entries, "Kerauno"),
+        phoneformats.as_grandstream(entries),
+        phoneformats.as_cisco(entries, "Kerauno", 0, "http://k/?start=32"),
+    ):
+        bodies.append("".join(ET.fromstring(document).itertext()))
+    for body in bodies:
+        assert visible(SIGNS) in body
+        assert visible_lines(body) == body
 
 
 def test_yealink_names_and_numbers() -> None:
