@@ -25,7 +25,6 @@ The rules, in the order in which they hold:
 from __future__ import annotations
 
 import secrets
-import uuid
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
@@ -327,14 +326,12 @@ class SignIn:
     def _as_nobody(self, case: _Case, reason: Reason, note: str = "") -> Outcome:
         """Refuse, after a bind that costs what a wrong password costs and is nobody's.
 
-        The name of the bind is a GUID just made up, or a DN that no tree has, and so is the
-        password: no account can be locked by it, and no password leaves for where it is not due.
+        The password of the bind is made up too: none leaves for where it is not due.
         """
         assert case.directory is not None
-        nobody = Identity(Guid(uuid.uuid4()), "cn=nobody")
         try:
             if not hollow(case.attempt.password):
-                case.directory.client.authenticate(nobody, secrets.token_urlsafe(12))
+                case.directory.client.authenticate(Identity.nobody(), secrets.token_urlsafe(12))
         except errors.Refused:
             pass  # what else: nobody has no password
         except errors.DirectoryError as why:

@@ -12,7 +12,7 @@ from dirclient.errors import (
 from dirclient.pool import Pool
 from dirclient.ports import Identity
 from dirclient.profile import Encryption, Profile
-from dirclient.transport import Connection, NotSent, Result
+from dirclient.transport import Connection, Result
 
 LONGEST_PASSWORD = 1024
 """Characters; AD's own limit is 256 (MS-ADTS 3.1.1.3.1.5), other directories differ."""
@@ -34,7 +34,10 @@ def hollow(password: str) -> bool:
 
 
 class LdapAuthenticator:
-    """`Authenticator` over LDAP. Exactly one bind for each call, on a verifying connection."""
+    """`Authenticator` over LDAP. One bind for each call, on a verifying connection.
+
+    Another one only where a server said that it could not judge the password.
+    """
 
     def __init__(self, profile: Profile, pool: Pool) -> None:
         self._profile = profile
@@ -47,16 +50,7 @@ class LdapAuthenticator:
         if hollow(password) or not name.strip():
             raise BadCredentials()
         with time_limit(self._profile.sign_in_timeout):
-            # A connection may die between the check on borrow and the write. What did not leave
-            # whole was never judged, so it may go on another one; an answer ends it, always.
-            for _ in range(self._profile.pool_size):
-                try:
-                    with self._pool.verifying() as connection:
-                        return connection.bind(name, password)
-                except NotSent:
-                    continue
-            with self._pool.verifying() as connection:
-                return connection.bind(name, password)
+            self._pool.prove(lambda connection: connection.bind(name, password))
 
     def change_password(self, identity: Identity, old: str, new: str) -> None:
         """See `Authenticator`."""
@@ -89,24 +83,22 @@ class LdapAuthenticator:
         def modify(connection: Connection) -> Result:
             return connection.modify(dn, changes)
 
-        try:
-            with self._pool.searching() as connection:
-                return modify(connection)
-        except NotSent:
-            with self._pool.searching() as connection:
-                return modify(connection)
+        return self._pool.ask(modify, repeatable=False)
 
     def _change_ldap(self, identity: Identity, old: str, new: str) -> Result:
         """As the person, who may write their own password where nobody else may (RFC 3062)."""
-        with self._pool.private() as connection:
+        value = _password_modify(identity.dn, old, new)
+
+        def change(connection: Connection) -> Result:
             try:
                 connection.bind(identity.dn, old)
             except BadCredentials as no:
                 raise PasswordRejected("The old password is wrong.", reason="old_password") from no
             except Refused as no:
                 raise PasswordRejected(str(no), reason="other", subcode=no.subcode) from no
-            value = _password_modify(identity.dn, old, new)
             return connection.extended(wire.PASSWORD_MODIFY, value)
+
+        return self._pool.prove(change, private=True)
 
 
 def _quoted(password: str) -> bytes:

@@ -11,7 +11,7 @@ from dirclient.authenticate import LdapAuthenticator
 from dirclient.changes import follow
 from dirclient.deadline import time_limit
 from dirclient.lookup import LdapFinder
-from dirclient.model import Cursor, Guid, LockoutPolicy, Login, Person, Snapshot, Step
+from dirclient.model import Cursor, Guid, LockoutPolicy, Login, Person, ServerState, Snapshot, Step
 from dirclient.policies import LdapPolicies
 from dirclient.pool import Pool
 from dirclient.ports import Doorbell, Identity, Progress
@@ -27,7 +27,8 @@ class DirectoryClient:
     """Implements every Protocol of `dirclient.ports` for one profile.
 
     Connections are made on first use, shared by all threads and kept; `close()` ends them. A
-    changed profile takes a new client.
+    changed profile takes a new client. `on_server` is told each time that a server is set aside or
+    comes back.
     """
 
     def __init__(
@@ -35,10 +36,11 @@ class DirectoryClient:
         profile: Profile,
         *,
         pool: Pool | None = None,
+        on_server: Callable[[ServerState], None] = lambda _: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.profile = profile
-        self.pool = pool or Pool(profile)
+        self.pool = pool or Pool(profile, on_server=on_server)
         self._now = now
         roots = Roots()
         self._resolver = DirectoryResolver(profile, self.pool, roots)
@@ -52,6 +54,11 @@ class DirectoryClient:
     def operations(self) -> int:
         """LDAP requests so far."""
         return self.pool.operations
+
+    @property
+    def servers(self) -> tuple[ServerState, ...]:
+        """See `dirclient.ports.Servers`."""
+        return self.pool.states
 
     def time_limit(self, seconds: float | None = None) -> AbstractContextManager[None]:
         """Everything within ends in this time; without one, in the profile's sign-in timeout."""

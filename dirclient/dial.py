@@ -11,8 +11,9 @@ import time
 from dirclient import tls
 from dirclient.deadline import remaining, time_limit
 from dirclient.errors import Misconfigured, Unavailable
+from dirclient.outages import TimedOut, reason
 from dirclient.profile import Encryption, Profile
-from dirclient.transport import Connection, TimedOut, reason
+from dirclient.transport import Connection
 from dirclient.wire import Malformed
 
 

@@ -80,6 +80,7 @@ _BUILTIN_POWERS = {
     549: "Server Operators",
     551: "Backup Operators",
 }
+_UNTOLD = adcodes.HIDDEN | {adcodes.SIZE_LIMIT, adcodes.INVALID_DN_SYNTAX, adcodes.REFERRAL}
 _BUILTIN = b"\x01\x02\0\0\0\0\0\x05\x20\0\0\0"
 _DOMAIN = b"\x01\x05\0\0\0\0\0\x05\x15\0\0\0"
 
@@ -102,13 +103,13 @@ def find(connection: Connection, root: RootDse, username: str) -> Entry | None:
     """
     names = ("sAMAccountName", "userPrincipalName")
     if "=" in username:
-        answer = connection.search(username, EVERYTHING, names, scope="base")
+        answer = connection.search(username, EVERYTHING, names, "base", expecting=_UNTOLD)
     else:
         account = username.rpartition("\\")[2].partition("@")[0].strip()
         wanted = eq("sAMAccountName", account)
         if "@" in username:
             wanted |= eq("userPrincipalName", username.strip())
-        answer = connection.search(root.domain, wanted, names, size_limit=5)
+        answer = connection.search(root.domain, wanted, names, size_limit=5, expecting=_UNTOLD)
     if answer.code != adcodes.SUCCESS or len(answer.entries) != 1:
         return None
     return answer.entries[0]
@@ -116,7 +117,9 @@ def find(connection: Connection, root: RootDse, username: str) -> Entry | None:
 
 def powers(connection: Connection, account: Entry) -> tuple[str, ...]:
     """The mighty groups it is in, nested ones included (tokenGroups, MS-ADTS 3.1.1.4.5.19)."""
-    answer = connection.search(account.dn, EVERYTHING, ("tokenGroups",), scope="base")
+    answer = connection.search(
+        account.dn, EVERYTHING, ("tokenGroups",), scope="base", expecting=adcodes.HIDDEN
+    )
     if answer.code != adcodes.SUCCESS or not answer.entries:
         return ()
     found = set()

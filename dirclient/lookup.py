@@ -12,7 +12,7 @@ from cachetools import TTLCache
 
 from dirclient import adcodes, dn, people, presets
 from dirclient.conflicts import in_conflict
-from dirclient.errors import Ambiguous, Misconfigured, NotFound, Unavailable
+from dirclient.errors import Ambiguous, Misconfigured, NotFound
 from dirclient.filters import EVERYTHING, Filter, any_of, eq, in_chain, starts
 from dirclient.login import fold, matching
 from dirclient.model import Guid, Login, LoginForm, Person
@@ -26,6 +26,10 @@ from dirclient.transport import Connection, Entry, SearchResult
 _SCOPE_BELIEVED = 300.0  # seconds for which what the search DN is need not be asked again
 _MOST = 50  # entries a look-up may bring; more of them are no look-up
 _DEEPEST = 32  # levels of nested groups climbed
+
+_NO_PLACE = frozenset((adcodes.NO_SUCH_OBJECT, adcodes.INVALID_DN_SYNTAX, adcodes.REFERRAL))
+_ANSWERS = _NO_PLACE | {adcodes.SIZE_LIMIT, adcodes.INSUFFICIENT_ACCESS}
+"""Result codes by which a server answers a look-up, beside success."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +124,14 @@ class LdapFinder:
             attributes += ("objectsid", "primarygroupid")
 
         def ask(connection: Connection) -> SearchResult:
-            return connection.search(scope.base, query, attributes, size_limit=_MOST)
+            return connection.search(
+                scope.base, query, attributes, size_limit=_MOST, expecting=_ANSWERS
+            )
 
         answer = self._pool.ask(ask)
-        if answer.code == adcodes.SIZE_LIMIT:
-            raise Ambiguous(f"More than {_MOST} accounts match.")
         if answer.code != adcodes.SUCCESS:
             self._forget()
-            raise search_fault(self._profile, answer)
+            raise _search_fault(self._profile, answer)
         now = self._now()
         return [
             _Hit(person, entry)
@@ -177,7 +181,11 @@ class LdapFinder:
         if not configuration:
             return ""
         found = connection.search(
-            f"CN=Partitions,{configuration}", eq("nCName", domain), ("nETBIOSName",), scope="one"
+            f"CN=Partitions,{configuration}",
+            eq("nCName", domain),
+            ("nETBIOSName",),
+            scope="one",
+            expecting=adcodes.HIDDEN,
         )
         return fold(found.entries[0].text("nETBIOSName") or "") if found.entries else ""
 
@@ -200,7 +208,8 @@ class LdapFinder:
         """Directly or nested, by `member` or by the primary group, which `member` leaves out."""
         chain = in_chain("memberOf", scope.place.dn)
         person = f"<GUID={hit.person.guid}>"
-        if connection.search(person, chain, scope="base").entries:
+        gone = (adcodes.NO_SUCH_OBJECT,)
+        if connection.search(person, chain, scope="base", expecting=gone).entries:
             return True
         sid, rid = hit.entry.octets("objectsid"), hit.entry.integer("primarygroupid")
         if sid is None or not rid:
@@ -218,9 +227,9 @@ class LdapFinder:
         for _ in range(_DEEPEST):
             members = (eq(name, one) for name in self._preset.members for one in level)
             wanted = self._preset.any_group_filter & any_of(members)
-            answer = connection.search(scope.base, wanted)
+            answer = connection.search(scope.base, wanted, expecting=_ANSWERS)
             if answer.code != adcodes.SUCCESS:
-                raise search_fault(self._profile, answer)
+                raise _search_fault(self._profile, answer)
             found = {dn.key(entry.dn): entry.dn for entry in answer.entries}
             if goal in found:
                 return True
@@ -237,18 +246,18 @@ class _Hit:
     entry: Entry
 
 
-def search_fault(profile: Profile, answer: SearchResult) -> Misconfigured | Unavailable:
-    """What a look-up means that did not end well."""
-    if answer.code in (adcodes.NO_SUCH_OBJECT, adcodes.INVALID_DN_SYNTAX, adcodes.REFERRAL, 0):
+def _search_fault(profile: Profile, answer: SearchResult) -> Misconfigured | Ambiguous:
+    """What a look-up means that ended with one of these."""
+    if answer.code == adcodes.SIZE_LIMIT:
+        return Ambiguous(f"More than {_MOST} accounts or groups match.")
+    if answer.code in _NO_PLACE:
         return Misconfigured(
             f"AD User Search DN does not exist: {profile.user_search_dn!r}.",
             field="user_search_dn",
             remedy="Enter the DN of a group, OU or domain that the service account may read.",
         )
-    if answer.code == adcodes.INSUFFICIENT_ACCESS:
-        return Misconfigured(
-            "The service account may not read the User Search DN.",
-            field="username",
-            remedy="Give the service account the right to read it, or enter another one.",
-        )
-    return Unavailable(f"The look-up failed (result code {answer.code}). {answer.message}".rstrip())
+    return Misconfigured(
+        "The service account may not read the User Search DN.",
+        field="username",
+        remedy="Give the service account the right to read it, or enter another one.",
+    )

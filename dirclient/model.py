@@ -174,6 +174,22 @@ class Snapshot:
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """Whether a server of a profile is in use, as this process has found.
+
+    While it is set aside: the `operation` that failed (connect, bind or search) and the `reason`,
+    `since` when, and when it will be asked again at the latest.
+    """
+
+    address: str
+    up: bool
+    operation: str = ""
+    reason: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 class LoginForm(enum.StrEnum):
     """How a sign-in name was written."""
 

@@ -47,7 +47,7 @@ def paged(
                     yield held
                 asked.read()
             page = asked.answer
-            _mind_code(base, page, read)
+            _mind_code(connection, base, page, read)
             read += len(page.entries)
             cookie = wire.paged_cookie(page.controls.get(wire.PAGED_RESULTS))
         except Unavailable as gone:
@@ -91,14 +91,15 @@ def whole(
                 answer.entries = []
     except Unavailable as gone:
         raise Incomplete(f"The read of {base!r} was cut short. {gone}", read=read) from gone
-    _mind_code(base, answer, read)
+    _mind_code(connection, base, answer, read)
     yield answer.entries
 
 
-def _mind_code(base: str, answer: SearchResult, read: int) -> None:
+def _mind_code(connection: Connection, base: str, answer: SearchResult, read: int) -> None:
     if answer.code != adcodes.SUCCESS:
         kind = TooLarge if answer.code == adcodes.SIZE_LIMIT else Incomplete
-        raise kind(_code_sentence(base, answer.code, answer.message), read=read)
+        why = connection.unanswered(answer)
+        raise kind(_code_sentence(base, answer.code, answer.message), read=read) from why
 
 
 def _code_sentence(base: str, code: int, message: str) -> str:
@@ -106,7 +107,7 @@ def _code_sentence(base: str, code: int, message: str) -> str:
         adcodes.TIME_LIMIT: "the server's time limit was reached",
         adcodes.SIZE_LIMIT: "the server's size limit was reached",
         adcodes.REFERRAL: "the server referred to another one",
-        11: "an administrative limit was reached",
+        adcodes.ADMIN_LIMIT: "an administrative limit was reached",
         adcodes.NO_SUCH_OBJECT: "there is no such object",
         adcodes.INSUFFICIENT_ACCESS: "the service account may not read it",
         adcodes.BUSY: "the server is busy",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dirclient import presets
+from dirclient import adcodes, presets
 from dirclient.errors import Incomplete
 from dirclient.filters import EVERYTHING, eq
 from dirclient.model import Guid, LockoutPolicy
@@ -64,8 +64,10 @@ def _of_ad(connection: Connection, root: RootDse, guid: Guid | None) -> LockoutP
     The PSO that holds for an account is known exactly where the service account may read it;
     where it may not, any of those it can read may hold, and so may the domain's.
     """
-    domain = connection.search(root.domain, EVERYTHING, _DOMAIN, scope="base")
-    if domain.code or not domain.entries:
+    domain = connection.search(
+        root.domain, EVERYTHING, _DOMAIN, scope="base", expecting=adcodes.HIDDEN
+    )
+    if not domain.entries:
         raise Incomplete(f"The domain's lockout policy cannot be read. {domain.message}".rstrip())
     policies = [_ad_policy(domain.entries[0], _DOMAIN, "domain")]
     if guid is not None:
@@ -74,7 +76,11 @@ def _of_ad(connection: Connection, root: RootDse, guid: Guid | None) -> LockoutP
             return resultant
     container = f"CN=Password Settings Container,CN=System,{root.domain}"
     found = connection.search(
-        container, eq("objectClass", "msDS-PasswordSettings"), ("cn", *_PSO), scope="one"
+        container,
+        eq("objectClass", "msDS-PasswordSettings"),
+        ("cn", *_PSO),
+        scope="one",
+        expecting=adcodes.HIDDEN,
     )
     policies += [_ad_policy(one, _PSO, one.text("cn") or one.dn) for one in found.entries]
     return strictest(policies)
@@ -82,11 +88,15 @@ def _of_ad(connection: Connection, root: RootDse, guid: Guid | None) -> LockoutP
 
 def _resultant(connection: Connection, guid: Guid) -> LockoutPolicy | None:
     """The PSO that applies to this account; None where there is none or it may not be read."""
-    account = connection.search(f"<GUID={guid}>", EVERYTHING, ("msDS-ResultantPSO",), scope="base")
+    account = connection.search(
+        f"<GUID={guid}>", EVERYTHING, ("msDS-ResultantPSO",), "base", expecting=adcodes.HIDDEN
+    )
     applied = account.entries[0].text("msDS-ResultantPSO") if account.entries else None
     if not applied:
         return None
-    found = connection.search(applied, EVERYTHING, ("cn", *_PSO), scope="base")
+    found = connection.search(
+        applied, EVERYTHING, ("cn", *_PSO), scope="base", expecting=adcodes.HIDDEN
+    )
     if not found.entries or found.entries[0].text(_PSO[0]) is None:
         return None
     return _ad_policy(found.entries[0], _PSO, found.entries[0].text("cn") or applied)
@@ -116,15 +126,24 @@ def _of_openldap(
     own: str | None = None
     if guid is not None:
         for context in root.contexts:
-            account = connection.search(context, preset.by_guid(guid), ("pwdPolicySubentry",))
+            account = connection.search(
+                context, preset.by_guid(guid), ("pwdPolicySubentry",), expecting=adcodes.HIDDEN
+            )
             if account.entries:
                 own = account.entries[0].text("pwdPolicySubentry")
     if own:
-        found = connection.search(own, EVERYTHING, ("cn", *_PPOLICY), scope="base")
+        found = connection.search(
+            own, EVERYTHING, ("cn", *_PPOLICY), scope="base", expecting=adcodes.HIDDEN
+        )
         policies = [_ppolicy(one) for one in found.entries]
     if not policies:
         for context in root.contexts:
-            found = connection.search(context, eq("objectClass", "pwdPolicy"), ("cn", *_PPOLICY))
+            found = connection.search(
+                context,
+                eq("objectClass", "pwdPolicy"),
+                ("cn", *_PPOLICY),
+                expecting=adcodes.HIDDEN,
+            )
             policies += [_ppolicy(one) for one in found.entries]
     return strictest(policies)
 

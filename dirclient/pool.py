@@ -7,25 +7,27 @@ may keep the old identity after a failed bind. Each is lent to one borrower at a
 
 from __future__ import annotations
 
-import contextlib
 import os
 import ssl
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dirclient import tls
-from dirclient.deadline import remaining, time_limit
+from dirclient.deadline import remaining
 from dirclient.dial import open_connection
-from dirclient.errors import DirectoryError, Misconfigured, Unavailable
-from dirclient.health import Health, Server
+from dirclient.errors import DirectoryError, Incomplete, Misconfigured, Unavailable
+from dirclient.examine import examine
+from dirclient.health import Health, Operation, Server
+from dirclient.lending import Side, Waiter
+from dirclient.model import ServerState
+from dirclient.outages import Declined, NotSent, TimedOut, Torn, Unsuited, is_late, outage
 from dirclient.profile import Profile
 from dirclient.service_account import ServiceAccount
-from dirclient.transport import Connection, TimedOut
+from dirclient.transport import Connection
+from dirclient.turns import Turns
 
 T = TypeVar("T")
 
@@ -35,66 +37,41 @@ AGE_LIMIT = 3600.0
 """Seconds a connection may live, so that certificates, DNS and permissions are seen anew."""
 
 
-class _Waiter:
-    """One borrower who waits for a connection, or for the right to open one."""
-
-    __slots__ = ("_called", "connection", "granted")
-
-    def __init__(self) -> None:
-        self.connection: Connection | None = None
-        self.granted = False
-        self._called = threading.Lock()
-        self._called.acquire()
-
-    def wait(self, seconds: float) -> None:
-        """Until called, or for so long."""
-        self._called.acquire(timeout=max(0.0, seconds))
-
-    def call(self) -> None:
-        """End the waiting."""
-        self._called.release()
-
-
-@dataclass(eq=False, slots=True)
-class _Side:
-    """The idle connections of one kind, the last used last; how many are lent or being opened;
-    and who waits, in the order in which they came."""
-
-    idle: list[Connection] = field(default_factory=list)
-    lent: int = 0
-    waiting: deque[_Waiter] = field(default_factory=deque)
-
-    def grant(self, connection: Connection | None) -> bool:
-        """Hand a connection, or a free place, to who waits longest. False when nobody does."""
-        if not self.waiting:
-            return False
-        waiter = self.waiting.popleft()
-        waiter.connection, waiter.granted = connection, True
-        self.lent += 1
-        waiter.call()
-        return True
-
-
 class _Loan:
-    """Lends a connection for the length of a `with` block."""
+    """Lends a connection for the length of a `with` block; `connection` is None until then.
 
-    __slots__ = ("_account", "_connection", "_pool", "_side")
+    Of no side, it is the borrower's own and closed afterwards. `apart_from` are the ranks of
+    servers that need not be asked again, and why.
+    """
 
-    def __init__(self, pool: Pool, side: _Side, account: ServiceAccount | None) -> None:
+    __slots__ = ("_account", "_apart_from", "_pool", "_side", "connection")
+
+    def __init__(
+        self,
+        pool: Pool,
+        side: Side | None,
+        account: ServiceAccount | None,
+        apart_from: Mapping[int, DirectoryError],
+    ) -> None:
         self._pool, self._side, self._account = pool, side, account
+        self._apart_from = apart_from
+        self.connection: Connection | None = None
 
     def __enter__(self) -> Connection:
-        self._connection = self._pool.borrow(self._side, self._account)
-        return self._connection
+        borrow = self._pool.borrow
+        self.connection = borrow(self._side, self._account, self._apart_from)
+        return self.connection
 
     def __exit__(self, kind: object, fault: BaseException | None, _: object) -> None:
-        if isinstance(fault, DirectoryError):
-            self._pool.blame(self._connection, fault)
-        self._pool.give_back(self._side, self._connection)
+        assert self.connection is not None
+        operation = Operation.BIND if self._account is None else Operation.SEARCH
+        self._pool.judge(self.connection, operation, fault)
+        self._pool.give_back(self._side, self.connection)
 
 
 class Pool:
     """See the module. `opener` and `clock` are arguments so that tests need neither net nor time.
+    `on_server` is told each time that a server is set aside or comes back.
 
     `operations` counts the LDAP requests of all connections that were given back.
     """
@@ -105,6 +82,7 @@ class Pool:
         *,
         opener: Callable[[Profile, str, ssl.SSLContext | None], Connection] = open_connection,
         clock: Callable[[], float] = time.monotonic,
+        on_server: Callable[[ServerState], None] = lambda _: None,
     ) -> None:
         self.profile = profile
         self.operations = 0
@@ -113,8 +91,8 @@ class Pool:
         self._context: ssl.SSLContext | None = None
         self._context_lock = threading.Lock()
         self._lock = threading.Lock()
-        self._searching, self._verifying = _Side(), _Side()
-        self._health = Health(profile.servers, self._greet, clock)
+        self._searching, self._verifying = Side(), Side()
+        self._health = Health(profile.servers, self._examine, clock, on_server)
         self._service = ServiceAccount(profile, clock)
         self._closed = False
         self._pid = os.getpid()
@@ -124,6 +102,11 @@ class Pool:
         """The servers and their health, in the profile's order."""
         return self._health.servers
 
+    @property
+    def states(self) -> tuple[ServerState, ...]:
+        """The same for others to see."""
+        return self._health.states()
+
     # -- lending
 
     def searching(self) -> AbstractContextManager[Connection]:
@@ -132,39 +115,57 @@ class Pool:
         Raises `Unavailable`, or `Misconfigured` when the service account is refused.
         """
         self._mind_fork()
-        return _Loan(self, self._searching, self._service)
+        return _Loan(self, self._searching, self._service, {})
 
     def verifying(self) -> AbstractContextManager[Connection]:
         """A connection for one user's bind; nothing else may ever run on it."""
         self._mind_fork()
-        return _Loan(self, self._verifying, None)
+        return _Loan(self, self._verifying, None, {})
 
-    def ask(self, question: Callable[[Connection], T]) -> T:
-        """Put a question that changes nothing; once more when its connection broke beneath it."""
-        with self.searching() as connection:
+    def ask(self, question: Callable[[Connection], T], *, repeatable: bool = True) -> T:
+        """Put a question to the best server, and to the next one where a server declines it.
+
+        Once more to the same server when it did not leave, when the connection's bind got lost,
+        or, where it changes nothing (`repeatable`), when the connection broke.
+        """
+        self._mind_fork()
+        turns = Turns(self._health)
+        while True:
+            loan = _Loan(self, self._searching, self._service, turns.declined)
             try:
-                return question(connection)
-            except TimedOut:
-                raise
-            except Unavailable:
-                if not connection.closed:
+                with loan as connection:
+                    answer = question(connection)
+            except (Unavailable, Incomplete) as why:
+                if loan.connection is None:
                     raise
-        with self.searching() as connection:
-            return question(connection)
+                if not turns.go_on(loan.connection, why, repeatable=repeatable):
+                    raise
+            else:
+                turns.answered()
+                return answer
 
-    @contextlib.contextmanager
-    def private(self) -> Iterator[Connection]:
-        """A connection of one's own, bound as nobody, closed afterwards."""
-        connection = self._open(None)
-        try:
-            yield connection
-        except DirectoryError as why:
-            self.blame(connection, why)
-            raise
-        finally:
-            connection.close()
-            with self._lock:
-                self.operations += connection.operations
+    def prove(self, bind: Callable[[Connection], T], *, private: bool = False) -> T:
+        """Have one server judge a password, and the next one where a server says it cannot.
+
+        What did not leave whole was never judged, either, so it may go on another connection; any
+        other end is final. `private`: on a connection of its own, bound as nobody before.
+        """
+        self._mind_fork()
+        side = None if private else self._verifying
+        declined: dict[int, DirectoryError] = {}
+        unsent = 0
+        while True:
+            loan = _Loan(self, side, None, declined)
+            try:
+                with loan as connection:
+                    return bind(connection)
+            except (NotSent, Declined, Unsuited) as why:
+                if loan.connection is None or unsent > self.profile.pool_size:
+                    raise
+                if isinstance(why, NotSent):
+                    unsent += 1
+                else:
+                    declined[loan.connection.rank] = why
 
     def close(self) -> None:
         """Close what is idle now, and what is lent when it comes back."""
@@ -183,36 +184,44 @@ class Pool:
 
     # -- mechanics
 
-    def borrow(self, side: _Side, account: ServiceAccount | None) -> Connection:
+    def borrow(
+        self,
+        side: Side | None,
+        account: ServiceAccount | None,
+        apart_from: Mapping[int, DirectoryError],
+    ) -> Connection:
         """For `_Loan`: an idle connection that is alive, else a new one."""
+        if side is None:
+            return self._open(account, apart_from)
         end = self._clock() + remaining(self.profile.sign_in_timeout)
         connection = self._reserve(side, end)
         while connection is not None:
-            if self._usable(connection) and connection.alive():
+            wanted = connection.rank not in apart_from
+            if wanted and self._usable(connection) and connection.alive():
                 return connection
             connection.close()
             with self._lock:  # the place stays ours
                 connection = side.idle.pop() if side.idle else None
         try:
-            return self._open(account)
+            return self._open(account, apart_from)
         except BaseException:
             self._free(side)
             raise
 
-    def _free(self, side: _Side) -> None:
+    def _free(self, side: Side) -> None:
         """Give back a place without a connection."""
         with self._lock:
             side.lent -= 1
             side.grant(None)
 
-    def _reserve(self, side: _Side, end: float) -> Connection | None:
+    def _reserve(self, side: Side, end: float) -> Connection | None:
         """The idle connection used last, or None: the place to open one is the caller's."""
         with self._lock:
             self._mind_closed()
             if not side.waiting and (side.idle or side.lent < self.profile.pool_size):
                 side.lent += 1
                 return side.idle.pop() if side.idle else None
-            waiter = _Waiter()
+            waiter = Waiter()
             side.waiting.append(waiter)
         waiter.wait(end - self._clock())
         with self._lock:
@@ -226,8 +235,13 @@ class Pool:
         if self._closed:
             raise Unavailable("The connections to the directory have been closed.")
 
-    def give_back(self, side: _Side, connection: Connection) -> None:
+    def give_back(self, side: Side | None, connection: Connection) -> None:
         """For `_Loan`: keep it for the next borrower unless it is closed."""
+        if side is None:
+            connection.close()
+            with self._lock:
+                self.operations += connection.operations
+            return
         if connection.busy:  # the rest of an answer that nobody wants is still on its way
             connection.close(goodbye=False)
         stale = None
@@ -256,11 +270,15 @@ class Pool:
             and self._health.is_best(connection.rank)
         )
 
-    def _open(self, account: ServiceAccount | None) -> Connection:
+    def _open(
+        self, account: ServiceAccount | None, apart_from: Mapping[int, DirectoryError]
+    ) -> Connection:
         """A new connection to the best server that answers; each is asked at most once."""
         if account is not None:
             account.check()
         for rank in self._health.order():
+            if rank in apart_from:
+                continue
             time_left = remaining(self.profile.connect_timeout)
             if time_left <= 0:
                 raise Unavailable("The time for this sign-in is over.", tried=self._health.tried())
@@ -268,36 +286,37 @@ class Pool:
                 connection = self._connect(rank)
             except (Unavailable, Misconfigured) as why:
                 # A server that was given little time is not to blame for being late.
-                if time_left >= 0.9 * self.profile.connect_timeout or not _is_late(why):
-                    self._health.set_aside(rank, why)
+                if self._is_enough(time_left) or not is_late(why):
+                    self._health.set_aside(rank, why, Operation.CONNECT, slow=True)
                 continue
             try:
                 if account is not None:
                     account.bind(connection)
                 return connection
-            except Unavailable as why:
+            except (Unavailable, Unsuited) as why:
                 connection.close()
-                self._health.set_aside(rank, why)
+                if not isinstance(why, TimedOut) or self._is_enough(why.seconds):
+                    slow = not isinstance(why, (Declined, Unsuited))
+                    self._health.set_aside(rank, why, Operation.BIND, slow=slow)
             except BaseException:
                 connection.close()
                 raise
-        raise self._health.verdict()
+        raise next(iter(apart_from.values()), None) or self._health.verdict()
 
     def _connect(self, rank: int) -> Connection:
         server = self._health.servers[rank]
         epoch = server.epoch
         connection = self._opener(self.profile, server.address, self._tls())
         connection.rank, connection.epoch = rank, epoch
-        if server.failed:
+        if server.operation is Operation.CONNECT:
             self._health.recovered(rank)
         return connection
 
-    def _greet(self, address: str) -> None:
-        """Ask a server whether it encrypts and answers; reading its root DSE needs no sign-in."""
+    def _examine(self, address: str, failed: Operation) -> None:
+        """For `Health`: ask a server for what it failed at."""
         connection = self._opener(self.profile, address, self._tls())
         try:
-            with time_limit(self.profile.connect_timeout):
-                connection.search("", scope="base")
+            examine(self.profile, connection, self._service, failed)
         finally:
             connection.close()
 
@@ -307,16 +326,36 @@ class Pool:
                 self._context = tls.context(self.profile)
             return self._context
 
-    def blame(self, connection: Connection, why: DirectoryError) -> None:
-        """Set a server aside that let a borrower wait in vain.
+    def judge(
+        self, connection: Connection, operation: Operation, fault: BaseException | None
+    ) -> None:
+        """For `_Loan`: what its end says about the server.
 
-        Not one that was given little time: that was the borrower's own, spent elsewhere.
+        One that let a borrower wait in vain is set aside, unless the borrower had spent the time
+        elsewhere; one that is unwell by its own word, or broke off when a password was sent, too.
         """
-        late = why if isinstance(why, TimedOut) else why.__cause__
-        enough = 0.9 * min(self.profile.connect_timeout, self.profile.sign_in_timeout)
-        in_vain = isinstance(late, TimedOut) and late.seconds >= enough
-        if in_vain and self._health.servers[connection.rank].epoch == connection.epoch:
-            self._health.set_aside(connection.rank, why)
+        rank = connection.rank
+        server = self._health.servers[rank]
+        if server.epoch != connection.epoch:
+            return
+        cause = outage(fault)
+        if cause is None:
+            good = fault is None or not isinstance(fault, (Unavailable, Misconfigured, Incomplete))
+            if server.failed and good and server.operation is operation:
+                self._health.recovered(rank)
+        elif isinstance(cause, TimedOut):
+            if self._is_enough(cause.seconds):
+                self._health.set_aside(rank, cause, operation, slow=True)
+        elif (
+            (isinstance(cause, Declined) and cause.unwell)
+            or isinstance(cause, Unsuited)
+            or (isinstance(cause, Torn) and operation is Operation.BIND)
+        ):
+            self._health.set_aside(rank, cause, operation)
+
+    def _is_enough(self, seconds: float) -> bool:
+        """Whether a server that had so long is to blame for not having answered."""
+        return seconds >= 0.9 * min(self.profile.connect_timeout, self.profile.sign_in_timeout)
 
     def _mind_fork(self) -> None:
         """A child process must neither use nor close its parent's connections."""
@@ -325,11 +364,6 @@ class Pool:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._context_lock = threading.Lock()
-        self._searching, self._verifying = _Side(), _Side()
+        self._searching, self._verifying = Side(), Side()
         self._health.forget()
         self._service.forget()
-
-
-def _is_late(why: DirectoryError) -> bool:
-    """Whether it means that no answer came in time."""
-    return isinstance(why, TimedOut) or isinstance(why.__cause__, TimeoutError)

@@ -6,12 +6,22 @@ Every method may raise `Unavailable` and `Misconfigured`; what else it raises st
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from dirclient.assess import Judge, assess
-from dirclient.model import Cursor, Guid, LockoutPolicy, Login, Person, Snapshot, Step
+from dirclient.model import (
+    Cursor,
+    Guid,
+    LockoutPolicy,
+    Login,
+    Person,
+    ServerState,
+    Snapshot,
+    Step,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +30,14 @@ class Identity:
 
     guid: Guid
     dn: str
+
+    @classmethod
+    def nobody(cls) -> Identity:
+        """An identity that no account has: asking for it costs a bind and locks nobody out.
+
+        It is a GUID just made up, or a DN that no tree has.
+        """
+        return cls(Guid(uuid.uuid4()), "cn=nobody")
 
 
 class Authenticator(Protocol):
@@ -61,6 +79,14 @@ class Policies(Protocol):
 
     def lockout_policy(self, guid: Guid | None = None) -> LockoutPolicy:
         """The strictest policy that may hold for this account; for anybody when guid is None."""
+
+
+class Servers(Protocol):
+    """Tells which servers are in use."""
+
+    @property
+    def servers(self) -> tuple[ServerState, ...]:
+        """Each server of the profile, in its order, as this process has found it."""
 
 
 class Prober(Protocol):

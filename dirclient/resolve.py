@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dirclient import adcodes, presets, wire
 from dirclient import dn as dns
 from dirclient.conflicts import in_conflict
-from dirclient.errors import Misconfigured, Unavailable
+from dirclient.errors import Misconfigured
 from dirclient.filters import EVERYTHING, Filter, all_of, any_of, contains, eq
 from dirclient.groups import rid_of
 from dirclient.model import Guid
@@ -26,6 +26,10 @@ GROUP_IS_SECURITY = 0x80000000  # GROUP_TYPE_SECURITY_ENABLED, MS-ADTS 2.2.12
 SUGGEST_SECONDS = 3.0
 """Longest time one suggestion may take: somebody is typing."""
 _LOOKED_AT = 500  # candidates among which the nearest name is sought
+
+_NOT_THERE = frozenset((adcodes.NO_SUCH_OBJECT, adcodes.INVALID_DN_SYNTAX, adcodes.REFERRAL))
+_SOME = _NOT_THERE | {adcodes.SIZE_LIMIT}
+"""Result codes by which a server answers, beside success."""
 
 
 class BaseKind(enum.StrEnum):
@@ -175,15 +179,8 @@ class DirectoryResolver:
 
     def _read(self, connection: Connection, dn: str) -> Entry | None:
         wanted = ("objectClass", self._preset.identity_attribute, "groupType", "objectSid")
-        answer = connection.search(dn, EVERYTHING, wanted, scope="base")
-        if answer.code == adcodes.SUCCESS:
-            return answer.entries[0] if answer.entries else None
-        if answer.code in (adcodes.NO_SUCH_OBJECT, adcodes.INVALID_DN_SYNTAX, adcodes.REFERRAL):
-            return None
-        raise Unavailable(
-            f"{connection.server} could not look for {dn!r} (result code {answer.code}). "
-            f"{answer.message}".rstrip()
-        )
+        answer = connection.search(dn, EVERYTHING, wanted, scope="base", expecting=_NOT_THERE)
+        return answer.entries[0] if answer.entries else None
 
     def _at(self, connection: Connection, dn: str, field: str) -> Base:
         entry = self._read(connection, dn)
@@ -241,7 +238,13 @@ class DirectoryResolver:
         base = domain_dn(place.domain) if place.domain else root.domain
         for name in place.names:
             answer = connection.search(
-                base, self._called(name), (), "one", self._within, size_limit=20
+                base,
+                self._called(name),
+                (),
+                "one",
+                self._within,
+                size_limit=20,
+                expecting=_SOME,
             )
             found = [entry.dn for entry in answer.entries]
             if not found:
@@ -280,7 +283,13 @@ class DirectoryResolver:
     def _all_called(self, connection: Connection, root: RootDse, name: str) -> list[str]:
         """DNs of everything in the domain that has this name, and that a search DN may name."""
         answer = connection.search(
-            root.domain, self._called(name), (), "subtree", self._within, size_limit=_LOOKED_AT
+            root.domain,
+            self._called(name),
+            (),
+            "subtree",
+            self._within,
+            size_limit=_LOOKED_AT,
+            expecting=_SOME,
         )
         return [entry.dn for entry in answer.entries if self._may_be_meant(entry.dn)]
 
@@ -297,6 +306,7 @@ class DirectoryResolver:
             controls=self._within,
             deadline=time.monotonic() + SUGGEST_SECONDS,
             size_limit=_LOOKED_AT,
+            expecting=_SOME,
         )
         return [entry.dn for entry in answer.entries if self._may_be_meant(entry.dn)]
 
@@ -316,7 +326,12 @@ class DirectoryResolver:
         if guid is None:
             return ""
         answer = connection.search(
-            root.context_of(dn), self._preset.by_guid(guid), (), "subtree", self._within
+            root.context_of(dn),
+            self._preset.by_guid(guid),
+            (),
+            "subtree",
+            self._within,
+            expecting=_NOT_THERE,
         )
         return answer.entries[0].dn if len(answer.entries) == 1 else ""
 

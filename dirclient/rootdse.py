@@ -7,12 +7,13 @@ import weakref
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from dirclient import adcodes
 from dirclient import dn as dns
-from dirclient.errors import Unavailable
 from dirclient.filters import EVERYTHING
 from dirclient.model import Cursor
+from dirclient.outages import Declined
 from dirclient.people import generalized_time
-from dirclient.transport import Connection
+from dirclient.transport import Connection, Entry
 
 _ATTRIBUTES = (
     "defaultNamingContext",
@@ -85,10 +86,7 @@ class Roots:
             return Cursor(connection.server, 0, _context_csn(connection, suffix))
         if connection not in self._ids:
             return self.look(connection).cursor
-        answer = connection.search("", EVERYTHING, ("highestCommittedUSN",), scope="base")
-        if answer.code or not answer.entries:
-            raise Unavailable(f"{connection.server} does not show its root DSE. {answer.message}")
-        usn = answer.entries[0].integer("highestCommittedUSN")
+        usn = _root(connection, ("highestCommittedUSN",)).integer("highestCommittedUSN")
         return Cursor(self._ids[connection], usn)
 
     def look(self, connection: Connection) -> RootDse:
@@ -97,11 +95,8 @@ class Roots:
         Raises `Unavailable`, also where the server does not answer as a directory.
         """
         asked = datetime.now(UTC)
-        answer = connection.search("", EVERYTHING, _ATTRIBUTES, scope="base")
+        entry = _root(connection, _ATTRIBUTES)
         answered = datetime.now(UTC)
-        if answer.code or not answer.entries:
-            raise Unavailable(f"{connection.server} does not show its root DSE. {answer.message}")
-        entry = answer.entries[0]
         contexts = tuple(entry.texts("namingContexts"))
         domain = entry.text("defaultNamingContext") or _first_domain(contexts)
         service = entry.text("dsServiceName")
@@ -130,12 +125,23 @@ class Roots:
             return connection.server
         known = self._ids.get(connection)
         if known is None:
-            found = connection.search(service, EVERYTHING, ("invocationId",), scope="base")
+            found = connection.search(
+                service, EVERYTHING, ("invocationId",), scope="base", expecting=adcodes.HIDDEN
+            )
             raw = found.entries[0].octets("invocationId") if found.entries else None
             if raw is None or len(raw) != 16:
                 return connection.server  # what emulates AD need not have one
             known = self._ids[connection] = str(uuid.UUID(bytes_le=raw))
         return known
+
+
+def _root(connection: Connection, attributes: tuple[str, ...]) -> Entry:
+    """The root DSE, which every server that is well shows to everybody."""
+    answer = connection.search("", EVERYTHING, attributes, scope="base")
+    if not answer.entries:
+        words = f"{connection.server} does not show its root DSE."
+        raise Declined(words, code=answer.code, unwell=True)
+    return answer.entries[0]
 
 
 def _first_domain(contexts: tuple[str, ...]) -> str:
@@ -148,6 +154,8 @@ def _context_csn(connection: Connection, suffix: str) -> bytes:
     """OpenLDAP's contextCSN, which moves with each change (RFC 4533 2.2 as slapd does it)."""
     if not suffix:
         return b""
-    found = connection.search(suffix, EVERYTHING, ("contextCSN",), scope="base")
+    found = connection.search(
+        suffix, EVERYTHING, ("contextCSN",), scope="base", expecting=adcodes.HIDDEN
+    )
     values = found.entries[0].attributes.get("contextcsn", []) if found.entries else []
     return b" ".join(sorted(values))

@@ -249,8 +249,10 @@ class Scan(searches.Searches):
 
     def _next_part(self, dn: str, attribute: str, at: int) -> MemberPart:
         wanted = f"{attribute};range={at}-*"
-        answer = self.connection.search(dn, EVERYTHING, (wanted,), "base", self.controls)
-        if answer.code != adcodes.SUCCESS or len(answer.entries) != 1:
+        answer = self.connection.search(
+            dn, EVERYTHING, (wanted,), "base", self.controls, expecting=adcodes.HIDDEN
+        )
+        if len(answer.entries) != 1:
             raise Incomplete(
                 f"The members of {dn} from number {at} on could not be read "
                 f"(result code {answer.code}). {answer.message}".rstrip()
@@ -263,9 +265,9 @@ class Scan(searches.Searches):
     def group_at(self, picture: Picture, dn: str) -> Group:
         """Take in the group with this DN, which must be there."""
         answer = self.connection.search(
-            dn, EVERYTHING, self.group_attributes, "base", self.controls
+            dn, EVERYTHING, self.group_attributes, "base", self.controls, expecting=adcodes.HIDDEN
         )
-        if answer.code != adcodes.SUCCESS or len(answer.entries) != 1:
+        if len(answer.entries) != 1:
             raise Incomplete(
                 f"The group {dn} vanished while it was read. {answer.message}".rstrip()
             )

@@ -56,25 +56,33 @@ class ServiceAccount:
         if refusal is not None and self._clock() < refusal.until:
             raise service_refusal(refusal.no) from refusal.no
 
-    def bind(self, connection: Connection) -> None:
+    def bind(self, connection: Connection, *, in_turn: bool = True) -> None:
         """Bind a connection. Raises `Misconfigured` when the account is refused, `Unavailable`.
 
         In turn: many who start at once with a wrong password must not each count as an attempt.
+        Out of turn only where no more than one does, and may wait long.
         """
+        if not in_turn:
+            self._bind(connection)
+            return
         limit = max(self._profile.connect_timeout, self._profile.sign_in_timeout / 2)
         with time_limit(limit):
             if not self._turn.acquire(timeout=remaining(limit)):
                 raise Unavailable(f"{connection.server} keeps another sign-in waiting.")
             try:
-                self.check()
-                password = self._profile.password.get_secret_value()
-                connection.bind(self._profile.username, password)
-                self._refusal, self._wrong_pause = None, 0.0
-            except Refused as no:
-                self._remember(no)
-                raise service_refusal(no) from no
+                self._bind(connection)
             finally:
                 self._turn.release()
+
+    def _bind(self, connection: Connection) -> None:
+        self.check()
+        try:
+            password = self._profile.password.get_secret_value()
+            connection.bind(self._profile.username, password)
+            self._refusal, self._wrong_pause = None, 0.0
+        except Refused as no:
+            self._remember(no)
+            raise service_refusal(no) from no
 
     def forget(self) -> None:
         """In a child process: whose turn it was there does not matter here."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ssl
 
 from dirclient.errors import Misconfigured, Unavailable
+from dirclient.outages import reason
 from dirclient.profile import Encryption, Profile
-from dirclient.transport import reason
 
 
 def context(profile: Profile) -> ssl.SSLContext | None:

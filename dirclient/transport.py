@@ -13,41 +13,28 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dirclient import adcodes, wire, wire_requests
 from dirclient.deadline import remaining
 from dirclient.errors import Misconfigured, Unavailable
 from dirclient.filters import EVERYTHING, Filter
+from dirclient.outages import BindLost, NotSent, TimedOut, Torn, reason
 from dirclient.wire import Control, Entry, Malformed, Message, Result
 
 __all__ = [
     "Connection",
     "Control",
     "Entry",
-    "NotSent",
     "Result",
     "SearchResult",
-    "TimedOut",
 ]
 
+BASE_SECONDS = 10.0
+"""Longest time for an answer about one object: no work of the server's takes so long."""
+
 _CHUNK = 65536  # octets asked of the socket at once
-
-
-class NotSent(Unavailable):
-    """The request did not leave whole, so the server cannot have acted on it: safe to repeat."""
-
-
-class TimedOut(Unavailable):
-    """The server took the request and did not answer in time. Whether it acted is unknown.
-
-    `seconds` is how long it had.
-    """
-
-    def __init__(self, message: str, *, seconds: float = 0.0) -> None:
-        super().__init__(message)
-        self.seconds = seconds
 
 
 @dataclass(slots=True)
@@ -96,7 +83,7 @@ class _Operation:
         self._connection.close(goodbye=False)
         if isinstance(fault, Malformed):
             server = self._connection.server
-            raise Unavailable(f"{server} sent something that is not LDAP: {fault}.") from fault
+            raise Torn(f"{server} sent something that is not LDAP: {fault}.") from fault
 
 
 class Asked:
@@ -149,7 +136,7 @@ class Connection:
     # -- operations
 
     def bind(self, name: str, password: str) -> None:
-        """One simple bind. Raises `Refused`, `Misconfigured` (encryption wanted), `Unavailable`.
+        """One simple bind. Raises `Refused`, `Unsuited` (encryption wanted), `Unavailable`.
 
         The name and the password must not be empty (RFC 4513 5.1.1, 5.1.2): ValueError before
         anything is sent, for an unauthenticated bind may succeed and proves nothing.
@@ -168,7 +155,7 @@ class Connection:
             why.asked = sent
             raise
         if answer.code != adcodes.SUCCESS:
-            raise adcodes.refusal(answer.code, answer.message)
+            raise adcodes.refusal(self.server, answer.code, answer.message)
 
     def search(
         self,
@@ -180,14 +167,18 @@ class Connection:
         deadline: float | None = None,
         *,
         size_limit: int = 0,
+        expecting: Collection[int] = (),
     ) -> SearchResult:
         """One search request; no attributes named means none, `*` all.
 
-        Returns whatever result code came. `deadline` is an instant of `time.monotonic()`; without
-        one the operation timeout holds. Raises `Unavailable` when the connection is torn.
+        Returns what came with success or with a result code that the caller is `expecting`; raises
+        `Unavailable` for any other (see `adcodes.unanswered`) and when the connection is torn.
+        `deadline` is an instant of `time.monotonic()`; without one the operation timeout holds.
         """
         names = tuple(attributes) or ("1.1",)
         end = self.end(deadline)
+        if scope == "base":
+            end = min(end, time.monotonic() + BASE_SECONDS)
         with self._operation as number:
             self._send(
                 wire_requests.search_request(
@@ -197,7 +188,16 @@ class Connection:
             )
             gathered = SearchResult()
             self.collect(number, end, gathered)
-            return gathered
+        if gathered.code != adcodes.SUCCESS and gathered.code not in expecting:
+            raise self.unanswered(gathered)
+        return gathered
+
+    def unanswered(self, answer: SearchResult) -> Unavailable:
+        """The error that the result code of a search means. Closes what is bound no more."""
+        why = adcodes.unanswered(self.server, answer.code, answer.message)
+        if isinstance(why, BindLost):
+            self.close()
+        return why
 
     @contextlib.contextmanager
     def asked(
@@ -220,14 +220,23 @@ class Connection:
             yield Asked(self, number)
 
     def modify(self, dn: str, changes: Sequence[tuple[str, str, Sequence[bytes]]]) -> Result:
-        """One modification: (add | delete | replace, attribute, values) in order."""
+        """One modification: (add | delete | replace, attribute, values) in order.
+
+        Raises `Declined` where the server did not make it and another one may.
+        """
         end = self.end()
         with self._operation as number:
             self._send(wire_requests.modify_request(number, dn, changes), end)
-            return self._answer(number, wire.MODIFY_RESPONSE, end)
+            answer = self._answer(number, wire.MODIFY_RESPONSE, end)
+        why = adcodes.unwritten(self.server, answer.code, answer.message)
+        if why is None:
+            return answer
+        if isinstance(why, BindLost):
+            self.close()
+        raise why
 
     def extended(self, oid: str, value: bytes | None = None) -> Result:
-        """One extended operation."""
+        """One extended operation, whatever its result code."""
         end = self.end()
         with self._operation as number:
             self._send(wire_requests.extended_request(number, oid, value), end)
@@ -341,9 +350,9 @@ class Connection:
             except TimeoutError as late:
                 raise self._timed_out() from late
             except OSError as gone:
-                raise Unavailable(f"{self.server} broke off: {reason(gone)}.") from gone
+                raise Torn(f"{self.server} broke off: {reason(gone)}.") from gone
             if not chunk:
-                raise Unavailable(f"{self.server} closed the connection.")
+                raise Torn(f"{self.server} closed the connection.")
             chunks.append(chunk)
             have += len(chunk)
         self._data = b"".join(chunks)
@@ -368,7 +377,7 @@ class Connection:
             return
         if found.id == 0 and found.operation == wire.EXTENDED_RESPONSE:
             notice = wire.result(self._data, found)
-            raise Unavailable(
+            raise Torn(
                 f"{self.server} ends the connection (result code {notice.code}): {notice.message}"
             )
         raise Malformed(f"an answer to request {found.id} instead of {number}")
@@ -414,10 +423,3 @@ class Connection:
                 gathered.referrals += bool(wire.references(self._data, found))
             elif found.operation != wire.INTERMEDIATE_RESPONSE:
                 raise Malformed(f"a response of kind {found.operation:#x}")
-
-
-def reason(fault: BaseException | None) -> str:
-    """A short reason from the system, without numbers or Python's names."""
-    if isinstance(fault, OSError) and fault.strerror:
-        return fault.strerror.lower()
-    return str(fault) or type(fault).__name__

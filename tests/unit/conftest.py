@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def directories() -> Iterator[Callable[..., Directory]]:
     """Makes directories; closes them."""
     made: list[Directory] = []
 
-    def make(count: int = 1, **values: object) -> Directory:
+    def make(count: int = 1, **values: Any) -> Directory:
         made.append(Directory(count, **values))
         return made[-1]
 

@@ -22,6 +22,7 @@ from dirclient.errors import (
     Unavailable,
     WorkstationRestricted,
 )
+from dirclient.outages import BindLost, Declined, Unsuited
 
 SAMBA = "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data {}, v1db1"
 WINDOWS = "80090308: LdapErr: DSID-0C090569, comment: AcceptSecurityContext error, data {}, v4f7c\0"
@@ -44,13 +45,12 @@ WINDOWS = "80090308: LdapErr: DSID-0C090569, comment: AcceptSecurityContext erro
         ("701", AccountExpired),
         ("773", MustChangePassword),
         ("775", Locked),
-        ("80090346", BadCredentials),  # channel bindings
         ("99999", BadCredentials),
         ("0", BadCredentials),
     ],
 )
 def test_a_sub_code_means_one_thing(message: str, data: str, meaning: type[Refused]) -> None:
-    error = adcodes.refusal(49, message.format(data))
+    error = adcodes.refusal("dc1", 49, message.format(data))
     assert type(error) is meaning
     assert isinstance(error, Refused)
     assert error.subcode == data.lower()
@@ -58,7 +58,7 @@ def test_a_sub_code_means_one_thing(message: str, data: str, meaning: type[Refus
 
 @pytest.mark.parametrize("message", ["", "Invalid credentials", "data", "metadata 532", "data xyz"])
 def test_a_refusal_without_a_sub_code_is_bad_credentials(message: str) -> None:
-    error = adcodes.refusal(49, message)
+    error = adcodes.refusal("dc1", 49, message)
     assert type(error) is BadCredentials
     assert error.subcode == ""
 
@@ -72,27 +72,27 @@ def test_only_right_passwords_are_told_more() -> None:
 @pytest.mark.parametrize(
     ("code", "meaning"),
     [
-        (8, Misconfigured),
-        (13, Misconfigured),
-        (10, Misconfigured),
+        (8, Unsuited),
+        (13, Unsuited),
+        (10, Unsuited),
         (32, BadCredentials),
         (34, BadCredentials),
         (48, BadCredentials),
         (50, Refused),
         (53, Refused),
-        (51, Unavailable),
-        (52, Unavailable),
-        (1, Unavailable),
-        (80, Unavailable),
-        (-1, Unavailable),
+        (51, Declined),
+        (52, Declined),
+        (1, Declined),
+        (80, Declined),
+        (-1, Declined),
     ],
 )
 def test_a_result_code_of_a_bind_means_one_thing(code: int, meaning: type[DirectoryError]) -> None:
-    assert type(adcodes.refusal(code, "")) is meaning
+    assert type(adcodes.refusal("dc1", code, "")) is meaning
 
 
 def test_a_refusal_of_plaintext_names_the_field_and_the_remedy() -> None:
-    error = adcodes.refusal(8, "BindSimple: Transport encryption required.")
+    error = adcodes.refusal("dc1", 8, "BindSimple: Transport encryption required.")
     assert isinstance(error, Misconfigured)
     assert error.field == "encryption"
     assert "StartTLS" in error.remedy
@@ -121,5 +121,45 @@ def test_a_refused_change_says_why(code: int, message: str, reason: str) -> None
     assert error.reason == reason
 
 
-def test_a_busy_server_has_not_judged_the_new_password() -> None:
-    assert type(adcodes.change_refusal(51, "")) is Unavailable
+@pytest.mark.parametrize("code", [1, 3, 11, 51, 52, 80])
+def test_a_server_that_is_unwell_has_not_judged_the_new_password(code: int) -> None:
+    assert type(adcodes.change_refusal(code, "")) is Unavailable
+
+
+@pytest.mark.parametrize("message", [SAMBA, WINDOWS])
+@pytest.mark.parametrize(
+    "data",
+    ["5", "8", "51f", "51F", "54b", "6ba", "6bb", "6be", "6fb", "6fc", "6fd", "80090346"],
+)
+def test_a_sub_code_of_a_server_that_cannot_judge_is_no_refusal(message: str, data: str) -> None:
+    error = adcodes.refusal("dc1", 49, message.format(data))
+    assert type(error) is Declined
+    assert error.unwell
+    assert data.lower() in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "meaning"),
+    [
+        (1, "000004DC: LdapErr: DSID-0C090A5C, comment: In order to perform this", BindLost),
+        (1, "00002020: Operation unavailable without authentication", BindLost),
+        (1, "00002077: something else", Declined),
+        (3, "", Declined),
+        (11, "", Declined),
+        (51, "000020D9: busy", Declined),
+        (52, "", Declined),
+        (80, "000004DC: not by this code", Declined),
+        (2, "", Unavailable),
+        (4, "", Unavailable),
+        (12, "", Unavailable),
+        (32, "", Unavailable),
+        (50, "", Unavailable),
+        (53, "", Unavailable),
+    ],
+)
+def test_a_result_code_of_a_search_means_one_thing(
+    code: int, message: str, meaning: type[Unavailable]
+) -> None:
+    error = adcodes.unanswered("dc1", code, message)
+    assert type(error) is meaning
+    assert getattr(error, "unwell", False) is (code in (51, 52))

@@ -12,9 +12,10 @@ from dirclient.errors import (
     Misconfigured,
     Unavailable,
 )
+from dirclient.outages import TimedOut
 from dirclient.pool import Pool
 from dirclient.profile import Profile
-from dirclient.transport import Connection, TimedOut
+from dirclient.transport import Connection
 from tests.servers.process import wait_until
 from tests.unit.ldap_peer import SEARCH, SILENCE, polite
 from tests.unit.pooled import JOHN, NAME, Directory

@@ -125,8 +125,8 @@ def test_what_counts_as_no_wrong_password_is_asked_again_within_seconds(
 
 def test_a_server_that_wants_encryption_is_a_fault_to_mend(directory: Directory) -> None:
     directory.script(lambda r: result(r.number, wire.BIND_RESPONSE, 8, "Transport encryption"))
-    assert ask(directory).field == "encryption"
-    assert not directory.pool.servers[0].failed
+    for _ in range(2):
+        assert ask(directory).field == "encryption"
 
 
 @pytest.mark.parametrize("missing", ["username", "password"])

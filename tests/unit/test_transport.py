@@ -11,7 +11,8 @@ from dirclient import wire
 from dirclient.deadline import time_limit
 from dirclient.errors import BadCredentials, Unavailable
 from dirclient.filters import EVERYTHING
-from dirclient.transport import Connection, NotSent, TimedOut
+from dirclient.outages import NotSent, TimedOut
+from dirclient.transport import Connection
 from tests.unit import ldap_peer
 from tests.unit.ldap_peer import (
     CLOSE,
@@ -67,7 +68,7 @@ def test_a_search_brings_entries_references_and_controls(peer: Peer) -> None:
         )
 
     peer.script = script
-    found = connect(peer).search("DC=x", EVERYTHING, ["mail"])
+    found = connect(peer).search("DC=x", EVERYTHING, ["mail"], expecting=[4])
     assert [(one.dn, one.attributes) for one in found.entries] == [
         ("CN=a", {"mail": [b"a@b.c"]}),
         ("CN=b", {}),

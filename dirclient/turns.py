@@ -1,0 +1,50 @@
+"""A question on its way from connection to connection and from server to server."""
+
+from __future__ import annotations
+
+from dirclient import adcodes
+from dirclient.errors import DirectoryError
+from dirclient.health import Health, Operation
+from dirclient.outages import BindLost, Declined, TimedOut, Torn, Unsuited, outage
+from dirclient.transport import Connection
+
+
+class Turns:
+    """A question on its way from server to server."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+        self._asked_twice: set[int] = set()
+        self._epochs: dict[int, int] = {}
+        self.declined: dict[int, DirectoryError] = {}
+
+    def go_on(self, connection: Connection, why: DirectoryError, *, repeatable: bool) -> bool:
+        """Whether it may be put once more: on another connection, or to another server."""
+        rank, cause = connection.rank, outage(why)
+        if isinstance(cause, (TimedOut, Unsuited)) or cause is None:
+            return False
+        if isinstance(cause, Torn) and not (repeatable and cause is why):
+            return False  # a long read is not begun again at once
+        if rank not in self._asked_twice and not _is_an_answer(cause):
+            self._asked_twice.add(rank)
+            if connection.epoch == self._health.servers[rank].epoch:
+                self._health.renew(rank)
+            return True
+        self.declined[rank] = why
+        if not isinstance(cause, Declined) or cause.code != adcodes.REFERRAL:
+            self._epochs[rank] = self._health.servers[rank].epoch
+        return True
+
+    def answered(self) -> None:
+        """Set those aside that declined what another server could answer.
+
+        When all decline a question, it may be the question's own fault.
+        """
+        for rank, epoch in self._epochs.items():
+            if self._health.servers[rank].epoch == epoch:
+                self._health.set_aside(rank, self.declined[rank], Operation.SEARCH)
+
+
+def _is_an_answer(cause: DirectoryError) -> bool:
+    """Whether the server said no; else a fresh connection may be all that it takes."""
+    return isinstance(cause, Declined) and not isinstance(cause, BindLost)
