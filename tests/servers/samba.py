@@ -23,7 +23,7 @@ from demo import company
 from tests.servers import company as domain
 from tests.servers.pki import CertificateAuthority
 from tests.servers.process import CACHE, Server, listening, loopback
-from tests.servers.samba_admin import OFFLINE, SCRIPT, Administration, Scratch, filetime
+from tests.servers.samba_admin import OFFLINE, PLAIN, SCRIPT, Administration, Scratch, filetime
 
 ROOT_MARK = "@ROOT@"
 
@@ -137,7 +137,7 @@ class SambaDC(Administration):
         (self.dc_folder / "log").mkdir(exist_ok=True)
         self.server = Server(
             [
-                *("samba", "-s", str(self.dc_folder / "etc/smb.conf")),
+                *(*PLAIN, "samba", "-s", str(self.dc_folder / "etc/smb.conf")),
                 *("-F", "--no-process-group", "-M", self.model, "--maximum-runtime=5400"),
                 *(f"--option={name}={value}" for name, value in options.items()),
             ],

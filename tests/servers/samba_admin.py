@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 SCRIPT = Path(__file__).with_name("samba_offline.py")
 # Samba's library belongs to the system's interpreter; -I keeps this folder off its path.
-OFFLINE = ("/usr/bin/python3", "-I", str(SCRIPT))
+PLAIN = ("env", "LC_ALL=C.UTF-8")
+"""Before a command of Samba: in a Turkish locale it cannot make a domain (its I is not our i)."""
+OFFLINE = (*PLAIN, "/usr/bin/python3", "-I", str(SCRIPT))
 TREE_DELETE = ("1.2.840.113556.1.4.805", True, None)
 _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 
