@@ -7,14 +7,13 @@ import shlex
 import stat
 from collections.abc import Iterator, Mapping
 
-from sqlalchemy.engine import make_url
-
 from dirclient.client import DirectoryClient
 from dirclient.errors import Misconfigured
 from dirclient.profile import Profile
 from kerauno import directories, migrations
 from kerauno.clock import utc_now
 from kerauno.config import PREFIX, Settings, load
+from kerauno.database_url import parse_database_url
 from kerauno.db import Database
 from kerauno.errors import ConfigurationError, DatabaseUnavailable, KeyProblem
 from kerauno.sealed import Sealer
@@ -69,7 +68,7 @@ def _settings(environ: Mapping[str, str], found: list[str]) -> Settings | None:
 
 def _of_files(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
     """Files that hold secrets and can be read by users of this machine who must not."""
-    url = make_url(settings.database_url)
+    url = parse_database_url(settings.database_url)
     config = environ.get(f"{PREFIX}CONFIG", "")
     secrets: list[tuple[str, str, int]] = [
         ("KERBEROS_KEYTAB", settings.kerberos_keytab.removeprefix("FILE:"), _OTHERS),

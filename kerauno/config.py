@@ -16,9 +16,8 @@ from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
+from kerauno.database_url import parse_database_url
 from kerauno.errors import ConfigurationError, SettingFault
 
 PREFIX = "KERAUNO_"
@@ -62,17 +61,7 @@ class Settings(BaseModel):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: str) -> str:
-        try:
-            url = make_url(value)
-        except ArgumentError:
-            raise ValueError("is not a database address") from None
-        if url.get_backend_name() == "sqlite":
-            if not url.database or url.database == ":memory:":
-                raise ValueError("names no file")
-        elif url.get_backend_name() not in ("postgresql", "postgres"):
-            raise ValueError(f"names {url.get_backend_name()}, which is not supported")
-        elif not url.database:
-            raise ValueError("names no database")
+        parse_database_url(value)
         return value
 
     @field_validator("secret_key_file")

@@ -18,24 +18,23 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
+from kerauno.database_url import parse_database_url
 from kerauno.drivers import driver_errors, translate
 from kerauno.errors import DatabaseUnavailable
 from kerauno.hot import Counts, Hot, Row, Statement
+from kerauno.postgresql import Connector
 from kerauno.writing import FastTransaction, FastWriter, begin, roll_back
 
 LOCK_SECONDS = 5.0
 """How long a writer waits for another before the database counts as unavailable."""
 
-_PING_AFTER = 30.0  # seconds a PostgreSQL connection may idle before it is tried first
 _KEPT = 32  # driver connections kept for the fast paths
 
 
@@ -43,8 +42,9 @@ class Database:
     """One database. Cheap to make: nothing is opened until first use. Safe to share by threads."""
 
     def __init__(self, url: str) -> None:
-        self.url = _driver_url(url)
+        self.url = parse_database_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
+        self._postgresql = Connector(pool_timeout=LOCK_SECONDS)
         self._counts: list[Counts] = []
         self.engine = self._engine().execution_options(kerauno_counts=self._counts)
         writer = self.engine.execution_options(kerauno_write=True)
@@ -69,20 +69,7 @@ class Database:
             event.listen(engine, "connect", _set_up_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
         else:
-            engine = create_engine(
-                self.url,
-                pool_size=8,
-                max_overflow=24,
-                pool_timeout=LOCK_SECONDS,
-                hide_parameters=True,  # an error's words end in the log
-                connect_args={
-                    "connect_timeout": 5,
-                    "options": "-c lock_timeout=5s -c timezone=UTC",
-                    "application_name": "kerauno",
-                },
-            )
-            event.listen(engine, "checkin", _note_idle)
-            event.listen(engine, "checkout", _ping_when_idle)
+            engine = self._postgresql.engine(self.url)
         event.listen(engine, "before_cursor_execute", self._count)
         return engine
 
@@ -127,7 +114,7 @@ class Database:
     def _fast_write(self) -> Iterator[Hot]:
         """On PostgreSQL, where writers need not queue."""
         with self.fast() as hot:
-            hot.connection.execute("BEGIN")
+            hot.connection.execute(self._postgresql.begin)
             try:
                 yield hot
                 hot.connection.execute("COMMIT")
@@ -155,8 +142,9 @@ class Database:
     def _borrow(self) -> Hot:
         while self._idle:
             hot, since = self._idle.pop()
-            if self.sqlite or time.monotonic() - since < _PING_AFTER or _answers(hot.connection):
+            if self.sqlite or self._postgresql.usable(hot.connection, since):
                 return hot
+            hot.connection.close()
         with translating():
             fairy = self.engine.raw_connection()
             driver = fairy.driver_connection
@@ -172,6 +160,8 @@ class Database:
             self._idle.append((hot, time.monotonic()))
         elif isinstance(error, driver_errors()):
             hot.connection.close()
+            if not self.sqlite:
+                self._postgresql.note(error)
             translated = translate(error)
             if translated is not None:
                 raise translated from error
@@ -225,15 +215,6 @@ def translating() -> Iterator[None]:
         raise DatabaseUnavailable("Every connection to the database is busy.") from error
 
 
-def _driver_url(url: str) -> URL:
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        if parsed.database:
-            Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return parsed.set(drivername="sqlite+pysqlite")
-    return parsed.set(drivername="postgresql+psycopg")
-
-
 def _make_private(_dialect: Any, _record: Any, args: list[Any], _options: Any) -> None:
     """Make a missing SQLite file readable by its owner alone, whatever the umask.
 
@@ -272,27 +253,6 @@ def _begin_sqlite(connection: Connection) -> None:
             driver.execute(f"PRAGMA busy_timeout={LOCK_SECONDS * 1000:.0f}")
     else:
         connection.exec_driver_sql("BEGIN")
-
-
-def _note_idle(_connection: Any, record: Any) -> None:
-    record.info["idle_since"] = time.monotonic()
-
-
-def _ping_when_idle(connection: Any, record: Any, _fairy: Any) -> None:
-    """A server that restarted leaves dead connections behind; try those that idled for long."""
-    since = record.info.get("idle_since")
-    if since is not None and time.monotonic() - since > _PING_AFTER and not _answers(connection):
-        raise DisconnectionError
-
-
-def _answers(connection: Any) -> bool:
-    try:
-        connection.execute("SELECT 1")
-        if not connection.autocommit:
-            connection.rollback()
-    except driver_errors():
-        return False
-    return True
 
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()

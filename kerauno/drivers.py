@@ -14,6 +14,11 @@ from kerauno.errors import DatabaseUnavailable, SchemaOutdated
 
 _OUTDATED = "The database is on another version's tables. Run: authsvc db upgrade"
 
+_READ_ONLY = (
+    "The database is read-only: it is a standby, or was set so. "
+    "Name the primary in KERAUNO_DATABASE_URL, or all hosts: postgresql://A,B/database."
+)
+
 
 def driver_errors(*also: type[Exception]) -> tuple[type[Exception], ...]:
     """What the drivers in use raise, and `also`; to be asked when something was raised."""
@@ -37,10 +42,28 @@ def translate(error: BaseException) -> DatabaseUnavailable | None:
         return None
     if isinstance(error, (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)):
         return SchemaOutdated(_OUTDATED)
+    if read_only(error):
+        return DatabaseUnavailable(_READ_ONLY)
+    if lost_statement(error):
+        return DatabaseUnavailable("The database's pooler gave another session. Try again.")
     if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
         first = (str(error).strip().splitlines() or ["no answer"])[0]
         return DatabaseUnavailable(f"The database cannot be used now: {first}.")
     return None
+
+
+def lost_statement(error: BaseException) -> bool:
+    """Tell whether a prepared statement was not in the session that a pooler gave."""
+    psycopg = _psycopg()
+    return psycopg is not None and isinstance(
+        error, (psycopg.errors.DuplicatePreparedStatement, psycopg.errors.InvalidSqlStatementName)
+    )
+
+
+def read_only(error: BaseException) -> bool:
+    """Tell whether the server takes no writes."""
+    psycopg = _psycopg()
+    return psycopg is not None and isinstance(error, psycopg.errors.ReadOnlySqlTransaction)
 
 
 def _psycopg() -> Any:

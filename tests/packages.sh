@@ -24,6 +24,7 @@ missing() {
 	have slapd || echo slapd
 	have ldapsearch || echo ldap-utils
 	any /usr/lib/postgresql/*/bin/postgres || have postgres || echo postgresql
+	have pgbouncer || echo pgbouncer
 	browser || echo chromium
 	have nginx || echo nginx-light
 	have apache2 || echo apache2

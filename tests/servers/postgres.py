@@ -15,7 +15,7 @@ from psycopg import sql
 
 from tests.servers.process import Server, folder_in_memory, listening, loopback
 
-_PASSWORD = "postgres-test"
+PASSWORD = "postgres-test"
 
 
 def _binaries() -> Path:
@@ -46,7 +46,7 @@ class Postgres:
 
     def _initialize(self) -> None:
         secret = self.folder / "password"
-        secret.write_text(_PASSWORD)
+        secret.write_text(PASSWORD)
         secret.chmod(0o644)
         command = [
             *(str(_binaries() / "initdb"), "-D", str(self.folder / "data"), "-U", "kerauno"),
@@ -109,11 +109,18 @@ class Postgres:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _dsn(self, database: str) -> str:
-        return f"postgresql://kerauno:{_PASSWORD}@{self.host}:{self.port}/{database}"
+        return self.url(database)
 
-    def url(self, database: str) -> str:
+    def url(self, database: str, hosts: str = "") -> str:
         """The address of a database, as `KERAUNO_DATABASE_URL` takes it."""
-        return self._dsn(database)
+        hosts = hosts or f"{self.host}:{self.port}"
+        return f"postgresql://kerauno:{PASSWORD}@{hosts}/{database}"
+
+    def sql(self, *statements: str) -> None:
+        """Run statements as the superuser."""
+        with psycopg.connect(self._dsn("postgres"), autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
 
     def create(self, template: str = "template1") -> str:
         """A new database copied from a template; returns its name."""
