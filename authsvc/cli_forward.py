@@ -23,7 +23,7 @@ def forward() -> None:
     "--department",
     "departments",
     multiple=True,
-    metavar="NAME",
+    metavar="GUID|NAME",
     help="Only members of these may enter. Default: everyone who can sign in.",
 )
 @pass_tools
@@ -32,7 +32,7 @@ def add_host(tools: Tools, host: str, departments: tuple[str, ...]) -> None:
     now = utc_now()
     with tools.database.write() as s:
         row = protected.put(s, host, departments, now)
-        detail = {"host": row.host, "departments": list(departments)}
+        detail = {"host": row.host, "departments": protected.labels_of(s, row)}
         audit.append(s, "protected-host", now=now, outcome="saved", actor=ACTOR, detail=detail)
     say(f"{row.host} is protected.")
 

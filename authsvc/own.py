@@ -21,11 +21,11 @@ class OwnDepartment:
 def departments_of(s: Session, user_id: int) -> list[OwnDepartment]:
     """The departments of one person, by name."""
     rows = s.execute(
-        select(Department.name, Number.number)
+        select(Department.label, Number.number)
         .join(Membership, Membership.department_id == Department.id)
         .outerjoin(RingGroup, RingGroup.department_id == Department.id)
         .outerjoin(Number, Number.ring_group_id == RingGroup.id)
         .where(Membership.user_id == user_id)
-        .order_by(Department.name)
+        .order_by(Department.label)
     )
     return [OwnDepartment(name, number) for name, number in rows]

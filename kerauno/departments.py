@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, aliased
 from kerauno import numbers
 from kerauno.bulk import insert_rows, parts
 from kerauno.errors import InvalidValue, NotFound, ReadOnly
+from kerauno.labels import Labels
 from kerauno.tables import Department, HeldOut, Link, Membership, Number, RingGroup, User
 
 NAME_LENGTH = 255
@@ -82,8 +83,11 @@ def import_(
             remedy="Change its ring group number instead.",
         )
     name = clean_name(source.name)
+    label, label_key = Labels.of(s).give(name, source.guid)
     department = Department(
         name=name,
+        label=label,
+        label_key=label_key,
         directory_id=source.directory_id,
         guid=source.guid,
         dn=source.dn,
@@ -121,14 +125,19 @@ def import_many(s: Session, imports: Sequence[Import], now: datetime) -> dict[st
     """
     last = s.scalar(select(func.max(Department.id))) or 0
     names = {each.source.guid: clean_name(each.source.name) for each in imports}
+    labels = Labels.of(s)
     insert_rows(
         s,
         (
-            *(Department.name, Department.directory_id, Department.guid),
+            *(Department.name, Department.label, Department.label_key),
+            *(Department.directory_id, Department.guid),
             *(Department.dn, Department.kind, Department.imported_at),
         ),
         [
-            (names[of.guid], of.directory_id, of.guid, of.dn, of.kind, now)
+            (
+                *(names[of.guid], *labels.give(names[of.guid], of.guid)),
+                *(of.directory_id, of.guid, of.dn, of.kind, now),
+            )
             for of in (each.source for each in imports)
         ],
     )
@@ -212,7 +221,10 @@ def by_guid(s: Session, directory_id: int, guid: str) -> Department | None:
 def rename(s: Session, department_id: int, name: str, dn: str) -> None:
     """The directory object has another name or place: the ring group follows, the number stays."""
     department = get(s, department_id)
-    department.name = clean_name(name)
+    if clean_name(name) != department.name:
+        department.name = clean_name(name)
+        labels = Labels.of(s, but=department_id)
+        department.label, department.label_key = labels.give(department.name, department.guid)
     department.dn = dn
     s.execute(
         update(RingGroup)
@@ -341,10 +353,10 @@ def only_here(s: Session, department_id: int) -> list[int]:
 
 
 def names_of(s: Session, user_id: int) -> list[str]:
-    """The names of the user's departments, in order."""
+    """The labels of the user's departments, in order."""
     return sorted(
         s.execute(
-            select(Department.name)
+            select(Department.label)
             .join(Membership, Membership.department_id == Department.id)
             .where(Membership.user_id == user_id)
         ).scalars()
@@ -365,9 +377,12 @@ def listed(s: Session, department_id: int) -> Listed:
 
 
 def clean_name(name: str) -> str:
-    """A name of a directory object as it can be stored and shown: one line, bounded."""
-    printable = "".join(char if char.isprintable() else " " for char in name)
-    return " ".join(printable.split())[:NAME_LENGTH] or "(no name)"
+    """A name of a directory object as it can be stored: as it is, but bounded and UTF-8.
+
+    Whatever shows it marks the signs that nobody sees (`kerauno.visible`).
+    """
+    text = name.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+    return text.strip()[:NAME_LENGTH] or "(no name)"
 
 
 def _listing() -> Select[*tuple[Any, ...]]:

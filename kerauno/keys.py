@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
+
+from kerauno.visible import folded
 
 
 def lookup_key(text: str) -> str:
@@ -16,6 +19,14 @@ def lookup_key(text: str) -> str:
         folded = unicodedata.normalize("NFC", text).strip().casefold()
         key = unicodedata.normalize("NFC", folded)
     return text if key == text else key  # the same object: most names are their own keys
+
+
+def label_key(label: str) -> str:
+    """The key under which a label is unique: the same for all that a person could take for one.
+
+    A digest, which any index can hold.
+    """
+    return hashlib.sha256(folded(label).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def search_words(text: str) -> list[str]:

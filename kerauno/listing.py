@@ -221,7 +221,8 @@ def phonebook(s: Session, search: str = "", *, limit: int | None = None) -> list
 
 def _ring_groups(s: Session, search: str) -> list[Entry]:
     statement = (
-        select(RingGroup.name, Number.number, RingGroup.department_id)
+        select(Department.label, Number.number, RingGroup.department_id)
+        .join(RingGroup, RingGroup.department_id == Department.id)
         .join(Number, Number.ring_group_id == RingGroup.id)
         .order_by(func.lower(RingGroup.name), RingGroup.id)
     )
@@ -299,9 +300,9 @@ def _contains(text: ColumnElement[str], word: str) -> ColumnElement[bool]:
 
 def _department_names() -> Select[*tuple[Any, ...]]:
     return (
-        select(Membership.user_id, Department.name)
+        select(Membership.user_id, Department.label)
         .join(Department, Department.id == Membership.department_id)
-        .order_by(Department.name, Department.id)
+        .order_by(Department.label, Department.id)
     )
 
 

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from kerauno import labels
 from kerauno.clients import digest, new_secret
 from kerauno.errors import InvalidValue, NotFound
 from kerauno.hot import Hot, Statement
@@ -73,17 +74,13 @@ def _name(text: str) -> str:
 
 
 def put(s: Session, host: str, departments: Collection[str], now: datetime) -> ProtectedHost:
-    """Protect a host, or say anew who may enter it, by the departments' names.
+    """Protect a host, or say anew who may enter it, by the departments' GUIDs or names.
 
-    Raises InvalidValue for no host, NotFound for a name that no department has.
+    Raises InvalidValue for no host and for a name that could mean several departments, NotFound
+    for one that no department has.
     """
     name = normal_host(host)
-    ids = []
-    for wanted in departments:
-        found = list(s.scalars(select(Department.id).where(Department.name == wanted)))
-        if not found:
-            raise NotFound(f"There is no department {wanted}.")
-        ids += found
+    ids = [labels.chosen(s, which).id for which in departments]
     row = s.get(ProtectedHost, name)
     if row is None:
         row = ProtectedHost(host=name, created_at=now)
@@ -103,14 +100,21 @@ def remove(s: Session, host: str) -> None:
 
 
 def everything(s: Session) -> list[tuple[ProtectedHost, list[str]]]:
-    """Every protected host and the names of its departments, by host. A department that is gone
+    """Every protected host and the labels of its departments, by host. A department that is gone
     lets nobody in, and is shown as such."""
-    names = {one.id: one.name for one in s.execute(_NAMES)}
+    known = _labels(s)
     rows = s.scalars(select(ProtectedHost).order_by(ProtectedHost.host))
-    return [
-        (row, [names.get(one, "(a department that is gone)") for one in row.departments])
-        for row in rows
-    ]
+    return [(row, [known.get(id, _GONE) for id in row.departments]) for row in rows]
+
+
+def labels_of(s: Session, row: ProtectedHost) -> list[str]:
+    """The labels of a host's departments."""
+    known = _labels(s)
+    return [known.get(id, _GONE) for id in row.departments]
+
+
+def _labels(s: Session) -> dict[int, str]:
+    return {row.id: row.label for row in s.execute(_LABELS)}
 
 
 def rules(h: Hot) -> dict[str, Rule]:
@@ -181,7 +185,8 @@ def sweep(s: Session, now: datetime) -> int:
     return max(0, getattr(gone, "rowcount", 0))
 
 
-_NAMES = select(Department.id, Department.name)
+_GONE = "(a department that is gone)"
+_LABELS = select(Department.id, Department.label)
 _RULES = Statement(select(ProtectedHost.host, ProtectedHost.departments))
 _OWN = Statement(select(Membership.department_id).where(Membership.user_id == bindparam("user")))
 _GIVE = Statement(insert(HostSession))

@@ -183,7 +183,7 @@ _TOUCH = Statement(
     .values(seen_at=bindparam("now"), expires_at=bindparam("until"))
 )
 _DEPARTMENTS = (
-    select(_joined(Department.name))
+    select(_joined(Department.label))
     .join(Membership, Membership.department_id == Department.id)
     .where(Membership.user_id == User.id)
     .scalar_subquery()

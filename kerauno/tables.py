@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from kerauno.keys import label_key
 from kerauno.tables_base import Base, Sorted, UtcDateTime
 from kerauno.tables_mirror import (
     EXTENSION_ORDER,
@@ -23,6 +24,7 @@ from kerauno.tables_mirror import (
     SeenPerson,
 )
 from kerauno.tables_runs import Lease, Run, RunChange, RunRequest
+from kerauno.visible import visible
 
 __all__ = [
     "EXTENSION_ORDER",
@@ -233,8 +235,21 @@ class LinkProposal(Base):
     proposed_at: Mapped[datetime]
 
 
+def _plain_label(context: Any) -> str:
+    """Of a department that is made without a label: its name, which then has to be free."""
+    return visible(context.get_current_parameters()["name"])
+
+
+def _plain_label_key(context: Any) -> str:
+    return label_key(_plain_label(context))
+
+
 class Department(Base):
-    """A department. One that AD built carries the directory object's identity."""
+    """A department. One that AD built carries the directory object's identity.
+
+    `name` is as AD has it; `label` is the name for people and apps, which no other department's
+    label looks like (`kerauno.labels`).
+    """
 
     __tablename__ = "department"
     __table_args__ = (
@@ -244,6 +259,10 @@ class Department(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(255))
+    label: Mapped[str] = mapped_column(Text, default=_plain_label, server_default="")
+    label_key: Mapped[str] = mapped_column(
+        String(64), default=_plain_label_key, server_default="", index=True, unique=True
+    )
     directory_id: Mapped[int | None] = mapped_column(ForeignKey("directory.id"))
     guid: Mapped[str | None] = mapped_column(String(36))
     dn: Mapped[str] = mapped_column(Text, default="")

@@ -43,10 +43,10 @@ PERSON_IN_SESSION = Statement(
     .with_for_update(read=True, of=[User, WebSession])
 )
 DEPARTMENTS = Statement(
-    select(Department.name)
+    select(Department.label)
     .join(Membership, Membership.department_id == Department.id)
     .where(Membership.user_id == bindparam("user"))
-    .order_by(Department.name)
+    .order_by(Department.label)
 )
 
 NEW_CODE = Statement(insert(AuthorizationCode))

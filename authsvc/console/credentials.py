@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,6 +30,7 @@ from dirclient.profile import Profile
 from kerauno import directories
 from kerauno.errors import InvalidValue, KeyProblem, Stale
 from kerauno.tables import Department, Directory, Link, SeenDepartment
+from kerauno.visible import folded
 
 bp = site.blueprint("credentials")
 HERE = "/console/directory/credentials"
@@ -293,6 +295,15 @@ def _store(draft: forms.Draft, columns: dict[str, Any], version: int) -> Respons
     return redirect(f"{HERE}?saved=1", 303)
 
 
+def told_apart(groups: Sequence[SeenDepartment]) -> list[tuple[str, str]]:
+    """Return GUID and name of each group; with its DN where another's name looks the same."""
+    alike = Counter(folded(group.name) for group in groups)
+    return [
+        (group.guid, f"{group.name} ({group.dn})" if alike[folded(group.name)] > 1 else group.name)
+        for group in groups
+    ]
+
+
 def _overtaken(s: Session, directory: Directory | None, draft: forms.Draft) -> ResponseReturnValue:
     """Another administrator saved first: theirs beside mine, nothing lost."""
     differences = forms.differences(forms.stored(directory), draft)
@@ -325,7 +336,7 @@ def _form(
         status,
         f=draft.typed,
         roles=draft.roles,
-        role_groups=groups,
+        role_groups=told_apart(groups),
         errors=draft.faults,
         labels=in_words(forms.LABELS),
         certificates=forms.certificates(draft.typed["ca_certificates"], site.now()),

@@ -29,7 +29,7 @@ def save() -> ResponseReturnValue:
     try:
         with site.writing() as s:
             row = protected.put(s, host, chosen, site.now())
-            detail = {"host": row.host, "departments": chosen}
+            detail = {"host": row.host, "departments": protected.labels_of(s, row)}
             site.note(s, "protected-host", outcome="saved", detail=detail)
     except (InvalidValue, NotFound) as refused:
         remedy = refused.remedy if isinstance(refused, InvalidValue) else ""
@@ -50,5 +50,7 @@ def remove() -> ResponseReturnValue:
 def _page(status: int = 200, **values: object) -> ResponseReturnValue:
     with site.reading() as s:
         rows = protected.everything(s)
-        departments = list(s.scalars(select(Department.name).distinct().order_by(Department.name)))
+        departments = s.execute(
+            select(Department.guid, Department.label).order_by(Department.label)
+        ).all()
     return site.page("hosts.html", status, rows=rows, departments=departments, **values)

@@ -1,6 +1,7 @@
 """What scopes tell of a person, and what an ID token says. Pure.
 
-OpenID Connect Core 2, 5.1 and 5.4; `groups` is what other providers call the same.
+OpenID Connect Core 2, 5.1 and 5.4; `groups` is what other providers call the same. Names are as
+they may be shown; a department's is its label, which no other's looks like.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from authlib.oidc.core.util import create_half_hash
 
 from kerauno.clients import ClientInfo
 from kerauno.tokens import Holder, Issued
+from kerauno.visible import visible
 
 ID_TOKEN_LIFETIME = timedelta(minutes=10)
 
@@ -60,11 +62,11 @@ def of_person(holder: Holder, scopes: Collection[str]) -> dict[str, Any]:
     """The claims that these scopes tell of a person. `sub` is always there and never a name."""
     claims: dict[str, Any] = {"sub": holder.subject}
     if "profile" in scopes:
-        name = f"{holder.first_name} {holder.last_name}".strip()
+        first_name, last_name = visible(holder.first_name), visible(holder.last_name)
         claims |= {
-            "name": name,
-            "given_name": holder.first_name,
-            "family_name": holder.last_name,
+            "name": f"{first_name} {last_name}".strip(),
+            "given_name": first_name,
+            "family_name": last_name,
             "preferred_username": holder.username,
             "updated_at": int(holder.updated_at.timestamp()),
         }

@@ -8,11 +8,16 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kerauno.db import Database
+from kerauno.tables import Department
+from kerauno.visible import visible_lines
 from tests.servers.process import loopback
 from tests.servers.samba import SambaDC
 from tests.servers.web import Installation, configure_directory
@@ -47,6 +52,28 @@ def test_a_database_that_is_none_is_said(fresh: Installation) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "Traceback" not in done.stderr
     assert "database" in done.stderr
+
+
+# -- names that look alike
+
+
+def test_a_name_that_could_mean_two_departments_is_refused_with_their_guids(
+    installation: Installation,
+) -> None:
+    guids = {"Engineering": "1" * 36, "\u202eEngineering": "2" * 36}
+    with closing(Database(installation.database_url)) as database, database.write() as s:
+        for name, guid in guids.items():
+            s.add(Department(name=name, guid=guid, imported_at=datetime.now(UTC)))
+    add = ("authsvc", "forward", "add", "wiki.company.com", "--department")
+    for name in guids:
+        done = installation.run(*add, name)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert all(guid in done.stderr for guid in guids.values())
+        assert visible_lines(done.stderr) == done.stderr
+    assert installation.json("authsvc", "forward", "list") == []
+    installation.must(*add, "2" * 36)
+    shown = installation.must("authsvc", "forward", "list")
+    assert shown == "wiki.company.com  [U+202E]Engineering\n"
 
 
 # -- configuration

@@ -73,10 +73,10 @@ def test_a_rename_keeps_number_and_identity(database: Database) -> None:
         found = departments.by_guid(s, directory.id, where.guid)
         assert found is not None
         assert (found.id, found.name, found.dn) == (
-            *(made.id, "Sales and Marketing"),
+            *(made.id, "Sales\nand Marketing"),
             "CN=Sales and Marketing",
         )
-        assert numbers.holder(s, "600").words == "ring group Sales and Marketing"  # type: ignore[union-attr]
+        assert numbers.holder(s, "600").words == "ring group Sales\nand Marketing"  # type: ignore[union-attr]
 
 
 def test_another_number(database: Database) -> None:
@@ -156,7 +156,9 @@ def test_an_empty_department_is_legal_and_inactive_members_do_not_ring(
             departments.listed(s, made.id + 100)
 
 
-def test_names_of_directory_objects_become_one_line() -> None:
-    assert departments.clean_name("  Sales\t\0EMEA\n") == "Sales EMEA"
+def test_names_of_directory_objects_are_stored_as_they_are() -> None:
+    assert departments.clean_name("  Sales\t\0EMEA\n") == "Sales\tEMEA"
+    assert departments.clean_name("\u202eSales\u200b") == "\u202eSales\u200b"
+    assert departments.clean_name("\ud800") == "?"
     assert departments.clean_name("\0") == "(no name)"
     assert len(departments.clean_name("x" * 999)) == 255

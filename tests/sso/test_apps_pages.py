@@ -184,6 +184,29 @@ def test_sites_are_protected_and_opened(provider: Sso, admin: Person) -> None:
         assert protected.rules(h) == {}
 
 
+def test_a_site_is_protected_for_a_department_and_not_for_its_look_alike(
+    provider: Sso, admin: Person
+) -> None:
+    guids = {"Engineering": "1" * 36, "\u202eEngineering": "2" * 36}
+    with provider.database.write() as s:
+        for name, guid in guids.items():
+            s.add(Department(name=name, guid=guid, imported_at=provider.clock()))
+    page = admin.browser.get("/console/hosts").text
+    assert f'value="{"1" * 36}"' in page
+    assert "[U+202E]Engineering" in page
+    host = {"host": "wiki.company.com"}
+    for name in guids:
+        refused = admin.browser.post("/console/hosts", data=host | {"departments": name})
+        assert refused.status_code == 422
+        assert all(guid in refused.text for guid in guids.values())
+    saved = admin.browser.post("/console/hosts", data=host | {"departments": "2" * 36})
+    assert saved.status_code == 303
+    assert "Members of [U+202E]Engineering" in admin.browser.get("/console/hosts").text
+    with provider.database.read() as s:
+        (note,) = audit.page(s, audit.Wanted(events=["protected-host"]))
+    assert note.detail["departments"] == ["[U+202E]Engineering"]
+
+
 def test_the_audit_says_who_signed_in_where(provider: Sso, admin: Person) -> None:
     person, app = provider.person(), provider.register("Wiki")
     provider.tokens(person, app)

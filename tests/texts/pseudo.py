@@ -34,6 +34,7 @@ CODE = "eo"
 _OPEN, _CLOSE = "⟦", "⟧"
 _VALUE = re.compile(r"(%\(\w+\)s)(?![^<]*>)")  # none in a tag
 _WORD = re.compile(r"[^\W\d_]+")
+_MARK = re.compile(r"\[U\+[0-9A-F]{4,6}\]")  # of a sign that nobody sees, in a name
 _READ_OUT = re.compile(r"\b[A-Z0-9]{4}-[A-Z0-9]{2,4}\b")  # the code of a refusal or a device
 
 
@@ -103,7 +104,7 @@ class Reading:
                 self.faults[text] = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
 
     def _unknown(self, text: str) -> bool:
-        return not self._known.issuperset(_words(_READ_OUT.sub("", text)))
+        return not self._known.issuperset(_words(_READ_OUT.sub("", _MARK.sub("", text))))
 
     def allow(self, *texts: str) -> None:
         """What this test makes the pages show, and is neither a message nor in the records."""
