@@ -80,7 +80,8 @@ def _ready(seen: _Seen, token: str) -> ResponseReturnValue:
     """503 only when this process can serve nothing: without a directory local users still sign in,
     and everybody else is told what is wrong, which a proxy that takes the service away cannot.
 
-    Whoever sends the token of the metrics is also told of following.
+    Everyone is told the status alone; whoever sends the token of the metrics, why it is so, and
+    whether the directory is followed.
     """
     held = services()
     try:
@@ -94,9 +95,10 @@ def _ready(seen: _Seen, token: str) -> ResponseReturnValue:
     good = database == "ok"
     status = "ready" if good and directory in ("ok", "none") else "degraded"
     body: dict[str, object] = {"status": status if good else "unavailable"}
-    body |= {"database": database, "directory": directory}
-    if good and token and _has_token(token):
-        body["directories"] = _directories(held, directory)
+    if token and _has_token(token):
+        body |= {"database": database, "directory": directory}
+        if good:
+            body["directories"] = _directories(held, directory)
     return jsonify(body), 200 if good else 503
 
 

@@ -1,7 +1,7 @@
 """What apps asked for and what is kept until it is answered: authorization requests, assertions.
 
-Strangers can have requests kept, so these are bounded. Also the sweep that forgets whatever has
-run out.
+Strangers and apps can have requests kept, so these are bounded. Also the sweep that forgets
+whatever has run out.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite speaks this clause too
 from sqlalchemy.orm import Session
 
@@ -38,10 +38,25 @@ _CODES_KEPT = timedelta(hours=1)  # for noticing a replay
 _APP_SESSIONS_KEPT = timedelta(days=30)  # apps may keep their own sessions that long
 
 
-_ROOM = Room(AuthorizationRequest, Bound(of_owner=100, in_all=2000))
+_APP = "app "
+
+
+def _by_app(rows: Any) -> ColumnElement[bool]:
+    return func.substr(rows.owner, 1, len(_APP)) == _APP
+
+
+def _by_stranger(rows: Any) -> ColumnElement[bool]:
+    return ~_by_app(rows)
+
+
+_ROOM = Room(AuthorizationRequest, Bound(of_owner=100, in_all=2000), counting=_by_stranger)
 """With `authsvc.oidc.request.MOST` octets each, 16 MB at the most."""
 
-_OF_SESSION = Room(AuthorizationRequest, Bound(of_owner=20, in_all=2000))
+_OF_SESSION = Room(AuthorizationRequest, Bound(of_owner=20, in_all=2000), counting=_by_stranger)
+
+_OF_APP = Room(AuthorizationRequest, Bound(of_owner=1000, in_all=4000), counting=_by_app)
+"""Of apps that have proven who they are: room for a thousand people who sign in to one at once, and
+for nobody to keep such an app's people out by a flood from elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +72,13 @@ class Kept:
 
 
 def push(h: Hot, now: datetime, *, client_id: str, params: dict[str, Any], owner: str) -> str:
-    """Keep what an app pushed; return its `request_uri`. An app with credentials has no owner.
+    """Keep what an app pushed; return its `request_uri`. Raises Throttled.
 
-    Raises Throttled.
+    `owner` is the address of a public app; an app that has proven who it is (empty) has its own
+    room.
     """
-    _ROOM.take(h, now, owner)
+    room, owner = (_ROOM, owner) if owner else (_OF_APP, f"{_APP}{client_id}")
+    room.take(h, now, owner)
     return _keep(h, now, PUSHED_SECONDS, client_id, params, owner)
 
 

@@ -1,13 +1,15 @@
 """How much of a table strangers may fill: so many rows of one owner, and so many in all.
 
 An owner is what a stranger cannot multiply at will: the network of an address (an IPv6 /64 is
-one), or a session. Where a table is full, the owner with the most rows loses the oldest of them,
-so that a flood from some places does not keep people of other places out.
+one), a session, or an app that has proven who it is. Where a table is full, the owner with the most
+rows loses the oldest of them, so that a flood from some places does not keep people of other places
+out.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -31,15 +33,24 @@ class Room:
     """Keeps a table within its bound.
 
     The table has the columns `id`, `owner`, `created_at` and `expires_at`. Rows without an owner do
-    not count, nor do those whose `status` is not the given one, where one is given.
+    not count, nor do those whose `status` is not the given one, where one is given. Where
+    owners of several kinds share a table, `counting` tells whose room this is.
     """
 
-    def __init__(self, table: Any, bound: Bound, status: str = "") -> None:
+    def __init__(
+        self,
+        table: Any,
+        bound: Bound,
+        status: str = "",
+        *,
+        counting: Callable[[Any], ColumnElement[bool]] | None = None,
+    ) -> None:
         self.bound = bound
         self._scope = table.__tablename__
 
         def counted(rows: Any) -> list[ColumnElement[bool]]:
-            return [rows.owner != "", *([rows.status == status] if status else [])]
+            conditions = [rows.owner != "", *([rows.status == status] if status else [])]
+            return conditions if counting is None else [*conditions, counting(rows)]
 
         other, oldest = aliased(table), aliased(table)
         own = [table.owner == bindparam("of"), *counted(table)]

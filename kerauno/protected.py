@@ -27,6 +27,9 @@ from kerauno.tables_oidc import HostSession, ProtectedHost
 TICKET_SECONDS = 60
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>[0-9]{0,9}))?")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+"""How the last label of an IPv4 address reads (WHATWG URL 3.5). Browsers go to 127.0.0.1 for 127.1
+and 0x7f.1 and name it so: of these spellings only the canonical one is a host."""
 _DEVIATING = frozenset("ß\u03c2\u200c\u200d")  # two standards write them differently, RFC 5894 7.2
 
 
@@ -68,8 +71,11 @@ def _name(text: str) -> str:
         raise ValueError
     name = text if text.isascii() else text.encode("idna").decode("ascii")
     name = name.lower().removesuffix(".")
-    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+    labels = name.split(".")
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError
+    if _NUMBER.fullmatch(labels[-1]):
+        return str(ipaddress.IPv4Address(name))
     return name
 
 

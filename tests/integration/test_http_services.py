@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -167,7 +167,7 @@ def test_nothing_unseen_reorders_or_hides_text_in_a_header(sign: str) -> None:
 def test_health(site: Site) -> None:
     assert site.browser().get("/healthz").text == "ok\n"
     ready = site.browser().get("/readyz")
-    assert (ready.status_code, ready.get_json()["directory"]) == (200, "ok")
+    assert (ready.status_code, ready.get_json()) == (200, {"status": "ready"})
 
 
 def test_only_what_asks_nobody_is_answered_in_the_loop(site: Site) -> None:
@@ -205,32 +205,56 @@ def test_the_form_does_not_wait_for_a_look_at_the_settings(
     assert looks == [100.0, 101.0]
 
 
-def test_readiness_tells_of_a_directory_that_is_away(site: Site) -> None:
-    site.directory.down = True
-    ready = site.browser().get("/readyz")
-    assert (ready.status_code, ready.get_json()) == (
-        200,
-        {"status": "degraded", "database": "ok", "directory": "unreachable"},
-    )
+TOKEN = "0123456789abcdefXYZ"
+WATCHER = {"Authorization": f"Bearer {TOKEN}"}
 
 
-def test_readiness_tells_of_departments_that_are_not_read(site: Site) -> None:
+@pytest.fixture
+def watched(sqlite_url: str, tmp_path: Path) -> Iterator[Site]:
+    """A site with a token for whoever watches it."""
+    (tmp_path / "token").write_text(TOKEN)
+    site = make_site(sqlite_url, tmp_path, metrics_token_file=str(tmp_path / "token"))
+    site.configure()
+    yield site
+    site.services.close()
+
+
+def why(site: Site) -> dict[str, str]:
+    """What the watcher is told, without what is told of each directory."""
+    ready = site.browser().get("/readyz", headers=WATCHER)
+    assert ready.status_code == 200
+    return {name: value for name, value in ready.get_json().items() if name != "directories"}
+
+
+def test_readiness_tells_of_a_directory_that_is_away(watched: Site) -> None:
+    watched.directory.down = True
+    assert why(watched) == {"status": "degraded", "database": "ok", "directory": "unreachable"}
+    assert watched.browser().get("/readyz").get_json() == {"status": "degraded"}
+
+
+@pytest.mark.parametrize("header", ["", "Bearer ", "Bearer x", f"Basic {TOKEN}", f"bearer{TOKEN}"])
+def test_readiness_tells_everyone_else_the_status_alone(watched: Site, header: str) -> None:
+    headers = {"Authorization": header} if header else {}
+    assert watched.browser().get("/readyz", headers=headers).get_json() == {"status": "ready"}
+
+
+def test_readiness_tells_the_status_alone_where_no_token_is_set(site: Site) -> None:
+    for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": "Bearer"}):
+        assert site.browser().get("/readyz", headers=headers).get_json() == {"status": "ready"}
+
+
+def test_readiness_tells_of_departments_that_are_not_read(watched: Site) -> None:
+    site = watched
     with site.services.database.write() as s:
         directory = directories.load(s)
         assert directory is not None
         directories.set_state(s, directory.id, unread="OU=Groups does not exist.")
-    assert site.browser().get("/readyz").get_json() == {
-        "status": "degraded",
-        "database": "ok",
-        "directory": "departments-unread",
-    }
+    told = {"status": "degraded", "database": "ok", "directory": "departments-unread"}
+    assert why(site) == told
 
 
-def test_following_is_told_to_whoever_has_the_token(sqlite_url: str, tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("0123456789abcdefXYZ")
-    site = make_site(sqlite_url, tmp_path, metrics_token_file=str(tmp_path / "token"))
-    site.configure()
-    headers = {"Authorization": "Bearer 0123456789abcdefXYZ"}
+def test_following_is_told_to_whoever_has_the_token(watched: Site) -> None:
+    site, headers = watched, WATCHER
     told = {"name": "default", "reachable": True, "following": False, "last_look_seconds": None}
     for age, expected in ((None, told), (7, told | {"following": True, "last_look_seconds": 7.0}),
                           (75, told | {"last_look_seconds": 75.0})):  # fmt: skip

@@ -44,7 +44,10 @@ def _post(browser: FlaskClient, app: RegisteredApp, **more: str) -> TestResponse
 def small(monkeypatch: pytest.MonkeyPatch) -> Bound:
     """Small bounds, so that a flood is quickly one."""
     bound = Bound(of_owner=5, in_all=12)
-    for room in (app_requests._ROOM, app_requests._OF_SESSION, devices._ROOM):
+    for room in (
+        *(app_requests._ROOM, app_requests._OF_SESSION, app_requests._OF_APP),
+        devices._ROOM,
+    ):
         monkeypatch.setattr(room, "bound", bound)
     return bound
 
@@ -108,8 +111,54 @@ def test_pushed_requests_of_public_apps(sso: Sso, small: Bound) -> None:
     assert error_of(said[-1]) == (429, "slow_down")
     assert said[-1].headers["Retry-After"] == str(app_requests.PUSHED_SECONDS)
     assert _at(sso, "192.0.2.2").post("/oauth/par", data=form).status_code == 201
-    own = [sso.browser().post("/oauth/par", data=WORDS, headers=app.basic) for _ in range(20)]
-    assert [answer.status_code for answer in own] == [201] * 20  # it has proven who it is
+    own = [sso.browser().post("/oauth/par", data=WORDS, headers=app.basic) for _ in range(5)]
+    assert [answer.status_code for answer in own] == [201] * 5  # it has proven who it is
+
+
+def test_pushed_requests_of_an_app_that_has_proven_who_it_is(sso: Sso, small: Bound) -> None:
+    app, other, public = (
+        sso.register(),
+        sso.register("Other"),
+        sso.register("P", auth_method="none"),
+    )
+
+    def push(known: RegisteredApp, number: int = 0) -> TestResponse:
+        browser = _at(sso, f"192.0.2.{number}")
+        if known is public:
+            return browser.post("/oauth/par", data=WORDS | {"client_id": public.id})
+        return browser.post("/oauth/par", data=WORDS, headers=known.basic)
+
+    said = [push(app, number) for number in range(50)]
+    assert [answer.status_code for answer in said] == [201] * 5 + [429] * 45
+    assert error_of(said[-1]) == (429, "slow_down")
+    assert said[-1].headers["Retry-After"] == str(app_requests.PUSHED_SECONDS)
+    assert push(other).status_code == 201
+    for number in range(100):  # strangers have a room of their own
+        push(public, number)
+        sso.clock.pass_(milliseconds=1)
+    assert _rows(sso, AuthorizationRequest) == 6 + small.in_all
+    person = sso.person()
+    asked = {"client_id": app.id, "request_uri": said[0].get_json()["request_uri"]}
+    answer = person.browser.get("/oauth/authorize", query_string=asked)
+    assert "code" in answered(answer)
+    assert push(app).status_code == 201  # one of them is answered
+    sso.clock.pass_(minutes=15)
+    assert push(app).status_code == 201
+
+
+def test_pushed_requests_of_many_apps(sso: Sso, small: Bound) -> None:
+    """The app with the most rows loses its oldest; others keep theirs."""
+    honest = sso.register()
+    first = sso.browser().post("/oauth/par", data=WORDS, headers=honest.basic).get_json()
+    for app in [sso.register(f"App {number}") for number in range(6)]:
+        for _ in range(small.of_owner):
+            assert (
+                sso.browser().post("/oauth/par", data=WORDS, headers=app.basic).status_code == 201
+            )
+            sso.clock.pass_(milliseconds=1)
+    assert _rows(sso, AuthorizationRequest) == small.in_all
+    asked = {"client_id": honest.id, "request_uri": first["request_uri"]}
+    assert "code" in answered(sso.person().browser.get("/oauth/authorize", query_string=asked))
 
 
 def test_pages_that_a_person_is_shown(sso: Sso, small: Bound) -> None:
@@ -151,9 +200,11 @@ def test_the_bounds_are_what_is_documented() -> None:
     assert {
         "requests": app_requests._ROOM.bound,
         "shown": app_requests._OF_SESSION.bound,
+        "of apps": app_requests._OF_APP.bound,
         "devices": devices._ROOM.bound,
     } == {
         "requests": Bound(of_owner=100, in_all=2000),
         "shown": Bound(of_owner=20, in_all=2000),
+        "of apps": Bound(of_owner=1000, in_all=4000),
         "devices": Bound(of_owner=50, in_all=1000),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,7 +15,11 @@ from kerauno.errors import InvalidValue
 from kerauno.protected import normal_host
 
 LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
-NAMES = st.lists(LABELS, min_size=1, max_size=4).map(".".join)
+NAMES = (
+    st.lists(LABELS, min_size=1, max_size=4)
+    .filter(lambda labels: re.fullmatch("[0-9]+|0x[0-9a-f]*", labels[-1]) is None)
+    .map(".".join)
+)
 
 
 def normal_or_none(text: str) -> str | None:
@@ -64,6 +69,23 @@ def test_what_is_taken_for_a_host_is_one_to_another_reader_too(text: str) -> Non
     port = "" if parts.port in (None, 80, 443) else f":{parts.port}"
     assert host.endswith(port)
     assert normal_host(host) == host
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "127.0.0.01",
+     "1.2.3.4.5", "256.1.1.1", "wiki.0x7f", "wiki.123", "wiki.0x", "127.1.", "127.1:8443",
+     "１２７.1", "1.2.3.０x4", "0XFF"],
+)  # fmt: skip
+def test_other_spellings_of_an_ipv4_address_are_no_hosts(text: str) -> None:
+    assert normal_or_none(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["127.0.0.1", "127.0.0.1.", "10.1.2.3:8443", "1.example", "0x7f.example", "a.0xg"]
+)
+def test_a_canonical_ipv4_address_and_names_with_digits_are_hosts(text: str) -> None:
+    assert normal_host(text) == text.removesuffix(".")
 
 
 def test_names_in_other_scripts_and_addresses() -> None:
