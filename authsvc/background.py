@@ -22,11 +22,16 @@ from kerauno.db import Database
 _log = structlog.get_logger(__name__)
 _HOUR = 3600.0
 _MINUTE = 60.0
+_FIRST = 5.0  # seconds until the first round
+_SESSIONS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """`work` is called every `seconds`, give or take a fifth, and stops for nothing it raises."""
+    """`work` is called soon after the start and then every `seconds`, give or take a fifth.
+
+    It stops for nothing it raises.
+    """
 
     name: str
     seconds: float
@@ -55,7 +60,9 @@ class Background:
 
     def _run(self, task: Task) -> None:
         said = ""
-        while not self._stop.wait(task.seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - no secret
+        pause = min(task.seconds, _FIRST)  # also a service that is often restarted comes to it
+        while not self._stop.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311 - no secret
+            pause = task.seconds
             try:
                 task.work()
                 said = ""
@@ -71,6 +78,13 @@ def setup_background(app: Flask, collaborators: Services) -> Background:
     app.extensions["kerauno.background"] = background
     background.add(Task("sweep", _HOUR, lambda: sweep(collaborators)))
     background.add(Task("ceilings", _MINUTE, lambda: ceilings.keep(collaborators.database)))
+    background.add(
+        Task(
+            "sessions",
+            _SESSIONS,
+            lambda: sessions.keep_newest(collaborators.database, collaborators.now()),
+        )
+    )
     return background
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import String, bindparam, delete, insert, select, update
+from sqlalchemy import String, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -42,6 +42,11 @@ def _joined_on_sqlite(element: _joined, compiler: SQLCompiler, **options: Any) -
 @compiles(_joined, "postgresql")
 def _joined_on_postgresql(element: _joined, compiler: SQLCompiler, **options: Any) -> str:
     return f"string_agg({compiler.process(element.clauses, **options)}, chr(31))"
+
+
+MOST = 50
+"""The sessions that one user may have at a time."""
+_SOME = 100  # ended in one transaction, so that nobody waits long for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +287,34 @@ def end_others(s: Session, user_id: int, keep: str, now: datetime | None = None)
     for handle in handles:
         end_for_session(s, handle, now)
     return len(handles)
+
+
+def keep_newest(db: Database, now: datetime, most: int = MOST) -> int:
+    """End each user's oldest sessions above so many; gives how many ended.
+
+    Looks without holding up whoever writes, and writes in small transactions.
+    """
+    counted = select(WebSession.user_id).group_by(WebSession.user_id)
+    with db.read() as s:
+        user_ids = s.scalars(counted.having(func.count() > most)).all()
+    ended = 0
+    for user_id in user_ids:
+        while gone := _end_some_above(db, user_id, most, now):
+            ended += gone
+    return ended
+
+
+def _end_some_above(db: Database, user_id: int, most: int, now: datetime) -> int:
+    above = select(WebSession.id).where(WebSession.user_id == user_id)
+    above = above.order_by(WebSession.created_at.desc(), WebSession.id).offset(most).limit(_SOME)
+    with db.write() as s:
+        gone = s.scalars(
+            delete(WebSession).where(WebSession.id.in_(above)).returning(WebSession.handle),
+            execution_options={"synchronize_session": False},
+        ).all()
+        for handle in gone:
+            end_for_session(s, handle, now)
+    return len(gone)
 
 
 def prune(s: Session | Hot, now: datetime) -> int:

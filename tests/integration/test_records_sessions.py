@@ -170,6 +170,21 @@ def test_ones_own_sessions_and_ending_them(database: Database, user_id: int) -> 
     assert sessions.check(database, hers.cookie, NOW, LIFETIME) is not None
 
 
+def test_the_newest_sessions_of_each_user_are_kept(database: Database, user_id: int) -> None:
+    with database.write() as s:
+        other_id = add_user(s, "jane.doe", "1235").id
+    made = [sign_in(database, user_id, NOW + number * MINUTE) for number in range(160)]
+    others = [sign_in(database, other_id) for _ in range(50)]
+    later = NOW + 160 * MINUTE
+    assert sessions.keep_newest(database, later) == 110
+    with database.read() as s:
+        left = set(s.scalars(select(WebSession.id)))
+    assert left == {each.id for each in (*made[-50:], *others)}
+    with database.counting() as counts:
+        assert sessions.keep_newest(database, later) == 0
+    assert counts.writes == 0
+
+
 def test_ended_sessions_are_forgotten(database: Database, user_id: int) -> None:
     sign_in(database, user_id)
     sign_in(database, user_id, NOW + timedelta(hours=1))
