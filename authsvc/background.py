@@ -17,13 +17,14 @@ from flask import Flask
 from authsvc.services import Services
 from kerauno import audit, ceilings, sessions, throttle, throttles
 from kerauno.config import Settings
+from kerauno.database_clock import DatabaseClock
 from kerauno.db import Database
 
 _log = structlog.get_logger(__name__)
 _HOUR = 3600.0
 _MINUTE = 60.0
-_FIRST = 5.0  # seconds until the first round
 _SESSIONS = 5.0
+_CLOCK = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +37,24 @@ class Task:
     name: str
     seconds: float
     work: Callable[[], object]
+    first: float = 5.0
+    """Seconds until the first round, at the most; a service that is often restarted comes to it."""
 
 
 class Background:
     """The tasks of one app. `start` once in each worker, after the fork."""
 
     def __init__(self) -> None:
-        self._tasks: list[Task] = []
+        self.tasks: list[Task] = []
         self._stop = threading.Event()
 
     def add(self, task: Task) -> None:
         """Have this done from `start` on."""
-        self._tasks.append(task)
+        self.tasks.append(task)
 
     def start(self) -> None:
         """Begin. The threads are daemons: they hold up no shutdown."""
-        for task in self._tasks:
+        for task in self.tasks:
             threading.Thread(target=self._run, args=(task,), name=task.name, daemon=True).start()
 
     def stop(self) -> None:
@@ -60,7 +63,7 @@ class Background:
 
     def _run(self, task: Task) -> None:
         said = ""
-        pause = min(task.seconds, _FIRST)  # also a service that is often restarted comes to it
+        pause = min(task.seconds, task.first)
         while not self._stop.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311 - no secret
             pause = task.seconds
             try:
@@ -85,6 +88,8 @@ def setup_background(app: Flask, collaborators: Services) -> Background:
             lambda: sessions.keep_newest(collaborators.database, collaborators.now()),
         )
     )
+    if isinstance(collaborators.now, DatabaseClock):
+        background.add(Task("clock", _CLOCK, collaborators.now.measure, first=0.0))
     return background
 
 

@@ -11,8 +11,8 @@ from dirclient.client import DirectoryClient
 from dirclient.errors import Misconfigured
 from dirclient.profile import Profile
 from kerauno import directories, migrations
-from kerauno.clock import utc_now
 from kerauno.config import PREFIX, Settings, load
+from kerauno.database_clock import DatabaseClock, clock_fault
 from kerauno.database_url import parse_database_url
 from kerauno.db import Database
 from kerauno.errors import ConfigurationError, DatabaseUnavailable, KeyProblem
@@ -37,13 +37,16 @@ def faults(environ: Mapping[str, str]) -> list[str]:
         with database.read() as s:
             saved = directories.load(s)
             state = None if saved is None else directories.state(s, saved.id)
+        clock = DatabaseClock(database)
+        if fault := clock_fault(clock.measure() or 0.0, "the database's"):
+            found.append(f"clock: {fault}")
     except DatabaseUnavailable as error:
         return [*found, f"database: {error}"]
     finally:
         database.close()
     if saved is not None:
         found += _of_directory(saved, sealer)
-    if state is not None and directories.is_deaf(state, utc_now()):
+    if state is not None and directories.is_deaf(state, clock()):
         when = f"since {state.looked_at:%Y-%m-%d %H:%M:%S} UTC" if state.looked_at else "so far"
         reason = state.error or "See the log of syncsvc serve, and whether it runs."
         found.append(f"sync service: it has not looked at the directory {when}. {reason}")
@@ -121,7 +124,10 @@ def _of_directory(saved: Directory, sealer: Sealer | None) -> Iterator[str]:
     client = DirectoryClient(profile)
     try:
         for step in client.probe():
-            if not step.ok:
+            ahead = step.data.get("offset") if step.name == "clock" else None
+            if isinstance(ahead, float) and (fault := clock_fault(-ahead, "the directory's")):
+                yield f"clock: {fault}"
+            elif not step.ok:
                 yield f"{step.field or 'directory'}: {step.summary} {step.remedy}"
     finally:
         client.close()

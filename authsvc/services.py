@@ -16,6 +16,7 @@ from authsvc.signin import SignIn
 from authsvc.signin_records import SignInRecords
 from kerauno.clock import utc_now
 from kerauno.config import Settings
+from kerauno.database_clock import DatabaseClock
 from kerauno.db import Database
 from kerauno.sealed import Sealer
 from kerauno.sessions import Lifetime
@@ -43,14 +44,16 @@ def assemble(
     settings: Settings,
     *,
     connect: Connect,
-    now: Callable[[], datetime] = utc_now,
+    now: Callable[[], datetime] | None = None,
     pace: Pace | None = None,
 ) -> Services:
     """The collaborators for these settings. Opens no connection; makes a missing key file.
 
-    Raises KeyProblem when the key file cannot be used.
+    The clock is the database's unless `now` is given. Raises KeyProblem when the key file cannot
+    be used.
     """
     database = Database(settings.database_url)
+    now = now or DatabaseClock(database)
     sealer = Sealer(settings.secret_key_file, create=True)
     directories = Directories(database, sealer, connect)
     records = SignInRecords.of(database, settings, now, lifetime_for(settings))

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 LEAST_LEVEL = 4
 """Functional level of Windows Server 2008 R2 (MS-ADTS 6.1.4.3)."""
-CLOCK_SECONDS = 60.0
+CLOCK_SECONDS = 30.0
 """Clocks further apart than this deserve a warning; at 300 Kerberos stops working."""
 
 _LEVELS = {

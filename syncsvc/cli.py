@@ -16,9 +16,9 @@ from dirclient.client import DirectoryClient
 from dirclient.errors import DirectoryError
 from dirclient.ports import Progress as Report
 from kerauno import directories, migrations, runs
-from kerauno.clock import utc_now
 from kerauno.command import FAILED, Tools, json_option, json_option_or, print_json, say
 from kerauno.command import Commands as RecordCommands
+from kerauno.database_clock import DatabaseClock
 from kerauno.errors import LeaseLost
 from syncsvc import departments, oneuser, review
 from syncsvc.engine import Ask, Engine
@@ -48,7 +48,9 @@ class SyncTools(Tools):
     def engine(self) -> Engine:
         """The engine on the real directory; refuses an outdated database."""
         migrations.check(self.database)
-        return Engine(self.database, self.sealer, DirectoryClient)
+        clock = DatabaseClock(self.database)
+        clock.measure()
+        return Engine(self.database, self.sealer, DirectoryClient, now=clock)
 
 
 def _nothing_done(_message: str) -> dict[str, Any]:
@@ -114,7 +116,7 @@ def once(ctx: click.Context, tools: SyncTools, build: bool, as_json: bool) -> No
         report = tools.engine.run(ask)
     if report["status"] != "failed":
         with tools.database.write() as s:
-            directories.set_state(s, tools.engine.configured().id, looked_at=utc_now())
+            directories.set_state(s, tools.engine.configured().id, looked_at=tools.engine.now())
     _conclude(ctx, report, as_json)
 
 
@@ -125,9 +127,10 @@ def serve(tools: SyncTools) -> None:
     sealer = tools.sealer  # a key file that cannot be used is told before any waiting
     _on_signals(_leave)  # while it waits there is nothing to bring to an end
     until_ready(tools.database)
-    engine = Engine(tools.database, sealer, DirectoryClient)
+    clock = DatabaseClock(tools.database)
+    engine = Engine(tools.database, sealer, DirectoryClient, now=clock)
     _on_signals(lambda *_: engine.stop.set())
-    Worker(engine, run_days=tools.settings.run_days).serve()
+    Worker(engine, run_days=tools.settings.run_days, measure_clock=clock.measure).serve()
 
 
 def _on_signals(act: Callable[..., None]) -> None:

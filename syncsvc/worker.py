@@ -20,6 +20,7 @@ import structlog
 from dirclient.errors import DirectoryError, Incomplete, Misconfigured
 from dirclient.model import Snapshot
 from kerauno import directories, runs
+from kerauno.database_clock import clock_fault
 from kerauno.errors import DatabaseUnavailable, KeyProblem, LeaseLost
 from syncsvc import requests, systemd
 from syncsvc.engine import Ask, Engine, Report
@@ -44,6 +45,7 @@ LATE = 10
 LONGEST_REST = 300.0
 
 _DAY = 86400.0
+_MEASURE_EVERY = 15.0
 
 
 @dataclass(slots=True)
@@ -52,6 +54,7 @@ class Worker:
 
     engine: Engine
     run_days: int = 90
+    measure_clock: Callable[[], object] = lambda: None
     clock: Callable[[], float] = time.monotonic
     tick: float = TICK
     _watch: Watch | None = None
@@ -67,6 +70,8 @@ class Worker:
     _deaf: bool = False
     _turned: float = 0.0
     _next_prune: float = 0.0
+    _next_measure: float = 0.0
+    _clock_told: bool = False
     _wait: float = 0.0
 
     def serve(self) -> None:
@@ -89,6 +94,9 @@ class Worker:
         self._turned = self.clock()
         self._wait = 0.0
         self._tell_if_deaf()
+        if self._turned >= self._next_measure:
+            self._next_measure = self._turned + _MEASURE_EVERY
+            self.measure_clock()
         try:
             self._settings()
             if self._version is None:
@@ -243,6 +251,14 @@ class Worker:
             self._watch = Watch(client, self.clock, self.engine.now)
         self._watch.adopt(snapshot)
         self._pending = None
+        self._mind_directory_clock(-snapshot.clock_offset)
+
+    def _mind_directory_clock(self, ahead: float) -> None:
+        """Say once that the directory's clock and ours are far apart."""
+        fault = clock_fault(ahead, "the directory's")
+        if fault and not self._clock_told:
+            _log.warning("clocks are far apart", error=fault)
+        self._clock_told = bool(fault)
 
     # Being alive, and saying when something is wrong
 

@@ -131,8 +131,12 @@ class ApacheParty(_Address):
         # Its workers run as nobody, whom the tests' own folders do not let in.
         folder = Path(tempfile.mkdtemp(prefix="kerauno-apache-"))
         folder.chmod(0o755)
-        (folder / "site").mkdir()
-        (folder / "site" / "index.shtml").write_text(
+        page = folder / "site" / "index.shtml"
+        page.parent.mkdir()
+        page.parent.chmod(0o755)
+        page.touch()
+        page.chmod(0o644)
+        page.write_text(
             '{"user": "<!--#echo var="REMOTE_USER" -->", '
             '"email": "<!--#echo var="OIDC_CLAIM_email" -->"}'
         )
