@@ -15,8 +15,10 @@ from typing import Protocol
 
 import structlog
 
+from authsvc import metrics
 from dirclient.errors import Misconfigured
-from dirclient.ports import Authenticator, Finder, Policies, Prober, Resolver
+from dirclient.model import ServerState
+from dirclient.ports import Authenticator, Finder, Policies, Prober, Resolver, Servers
 from dirclient.profile import Profile
 from kerauno import directories as records
 from kerauno.db import Database
@@ -26,7 +28,7 @@ from kerauno.sealed import Sealer
 _log = structlog.get_logger(__name__)
 
 
-class Client(Authenticator, Finder, Policies, Prober, Resolver, Protocol):
+class Client(Authenticator, Finder, Policies, Prober, Resolver, Servers, Protocol):
     """What the web process asks of a directory."""
 
     def close(self) -> None:
@@ -91,6 +93,12 @@ class Directories:
             held = self._renew(saved)
         return held
 
+    def servers_aside(self) -> dict[str, ServerState]:
+        """The servers that this process has set aside, by address."""
+        held = self._open
+        states = held.client.servers if held else ()
+        return {state.address: state for state in states if not state.up}
+
     def bare_names(self, *, look: bool = True) -> bool:
         """Whether the sign-in page may ask for a username; asked at most once a second.
 
@@ -142,7 +150,7 @@ class Directories:
             if faults:
                 first = faults[0]
                 raise Misconfigured(first.message, field=first.field, remedy=first.remedy)
-            fresh = OpenDirectory(
+            self._open = fresh = OpenDirectory(
                 row.id,
                 row.version,
                 self._connect(profile),
@@ -151,10 +159,23 @@ class Directories:
                 profile,
                 row.updated_at,
             )
-            self._open = fresh
+            self._tell_of_servers(fresh, held)
         if held is not None:
             self._retire(held.client)
         return fresh
+
+    def _tell_of_servers(self, fresh: OpenDirectory, held: OpenDirectory | None) -> None:
+        """Keep the figures of the servers in use, from now on those of these settings."""
+
+        def tell(state: ServerState) -> None:
+            if self._open is fresh:
+                metrics.note_server(state.address, up=state.up)
+
+        for server in held.profile.servers if held else ():
+            metrics.forget_server(server)
+        for state in fresh.client.servers:
+            tell(state)
+        fresh.client.watch_servers(tell)
 
     @staticmethod
     def _retire(client: Client) -> None:

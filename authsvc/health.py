@@ -81,7 +81,7 @@ def _ready(seen: _Seen, token: str) -> ResponseReturnValue:
     and everybody else is told what is wrong, which a proxy that takes the service away cannot.
 
     Everyone is told the status alone; whoever sends the token of the metrics, why it is so, and
-    whether the directory is followed.
+    whether the directory is followed and its servers are in use.
     """
     held = services()
     try:
@@ -116,7 +116,28 @@ def _directories(held: Services, seen: str) -> list[dict[str, object]]:
             "reachable": seen in ("ok", "departments-unread"),
             "following": state.looked_at is not None and not directories.is_deaf(state, now),
             "last_look_seconds": _last_look(state, now),
+            "servers": _servers(held),
         }
+    ]
+
+
+def _servers(held: Services) -> list[dict[str, object]]:
+    """Return each server as this process has found it, and why one is set aside."""
+    try:
+        directory = held.directories.current()
+    except (DirectoryError, KeyProblem):
+        return []
+    states = directory.client.servers if directory else ()
+    return [
+        {
+            "server": state.address,
+            "up": state.up,
+            "operation": state.operation or None,
+            "reason": state.reason or None,
+            "since": state.since.isoformat() if state.since else None,
+            "until": state.until.isoformat() if state.until else None,
+        }
+        for state in states
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 from prometheus_client import (
@@ -31,9 +32,25 @@ last_look = Gauge(
     "Seconds since the sync service last looked at the directory with success.",
     multiprocess_mode="mostrecent",
 )
+server_up = Gauge(
+    "kerauno_directory_server_up",
+    "1 while a directory server is in use, 0 while a process has set it aside.",
+    ("server",),
+    multiprocess_mode="livemin",
+)
 checks = Counter("kerauno_session_checks_total", "Forward-auth checks by answer.", ("answer",))
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+def note_server(server: str, *, up: bool) -> None:
+    """Say whether this process uses a directory server."""
+    server_up.labels(server).set(float(up))
+
+
+def forget_server(server: str) -> None:
+    """Say no more of a server: its figure is then no number, which no alarm is raised by."""
+    server_up.labels(server).set(math.nan)
 
 
 def exposition() -> bytes:

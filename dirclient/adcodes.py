@@ -129,7 +129,8 @@ def unanswered(server: str, code: int, message: str) -> Unavailable:
     `Declined` where another server may well answer it; `BindLost` where it must be asked again on
     a connection that is bound.
     """
-    words = f"{server} did not answer a search (result code {code}). {message}".rstrip()
+    words = f"{server} did not answer a search (result code {code})."
+    words = f"{words} {message}".rstrip()
     if lost_bind(code, message):
         return BindLost(words, code=code)
     if code in _DECLINED:
@@ -141,7 +142,8 @@ def unwritten(server: str, code: int, message: str) -> Declined | None:
     """The error that a change means which a server declined without making it; else None."""
     if code not in _NOT_WRITTEN:
         return None
-    words = f"{server} could not make the change (result code {code}). {message}".rstrip()
+    words = f"{server} could not make the change (result code {code})."
+    words = f"{words} {message}".rstrip()
     if lost_bind(code, message):
         return BindLost(words, code=code)
     return Declined(words, code=code, unwell=code in _UNWELL)

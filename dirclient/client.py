@@ -27,8 +27,7 @@ class DirectoryClient:
     """Implements every Protocol of `dirclient.ports` for one profile.
 
     Connections are made on first use, shared by all threads and kept; `close()` ends them. A
-    changed profile takes a new client. `on_server` is told each time that a server is set aside or
-    comes back.
+    changed profile takes a new client.
     """
 
     def __init__(
@@ -36,11 +35,10 @@ class DirectoryClient:
         profile: Profile,
         *,
         pool: Pool | None = None,
-        on_server: Callable[[ServerState], None] = lambda _: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.profile = profile
-        self.pool = pool or Pool(profile, on_server=on_server)
+        self.pool = pool or Pool(profile)
         self._now = now
         roots = Roots()
         self._resolver = DirectoryResolver(profile, self.pool, roots)
@@ -58,6 +56,15 @@ class DirectoryClient:
     @property
     def servers(self) -> tuple[ServerState, ...]:
         """See `dirclient.ports.Servers`."""
+        return self.pool.states
+
+    def watch_servers(self, told: Callable[[ServerState], None]) -> None:
+        """See `dirclient.ports.Servers`."""
+        self.pool.watch_servers(told)
+
+    def examine(self) -> tuple[ServerState, ...]:
+        """Ask each server now for all that it is there for; what came of it."""
+        self.pool.examine()
         return self.pool.states
 
     def time_limit(self, seconds: float | None = None) -> AbstractContextManager[None]:

@@ -6,7 +6,7 @@ servers alike, and has switches for what real servers do on bad days. No network
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from dirclient import dn as dns
@@ -39,6 +39,7 @@ from dirclient.model import (
     Login,
     LoginForm,
     Person,
+    ServerState,
     Snapshot,
     Step,
 )
@@ -55,6 +56,17 @@ class FakeDirectory(FakeStore):
     `on_operation` (called with the name of each request: raise, wait or count there). `binds`
     counts binds, `operations` all requests.
     """
+
+    # -- Servers
+
+    @property
+    def servers(self) -> tuple[ServerState, ...]:
+        """See `Servers`."""
+        return (self.server,)
+
+    def watch_servers(self, told: Callable[[ServerState], None]) -> None:
+        """See `Servers`."""
+        self._watchers.append(told)
 
     # -- Authenticator
 

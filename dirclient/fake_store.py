@@ -18,6 +18,7 @@ from dirclient.model import (
     Guid,
     LockoutPolicy,
     Person,
+    ServerState,
     Unread,
 )
 
@@ -57,11 +58,13 @@ class FakeStore:
         self.encrypted = True
         self.deletions_visible = True
         self.netbios, self.dns_domain = "COMPANY", "goodcompany.local"
+        self.server = ServerState("dc.goodcompany.local", True)
         self.server_id = str(uuid.uuid4())
         self.usn = 1000
         self.binds = 0
         self.operations = 0
         self.on_operation: Callable[[str], None] | None = None
+        self._watchers: list[Callable[[ServerState], None]] = []
         self.accept_password: Callable[[str], bool] = lambda new: len(new) >= 7
         self._now = now
         self._accounts: dict[Guid, Account] = {}
@@ -201,6 +204,12 @@ class FakeStore:
         """What follows a restore of the server: another invocationId."""
         with self._lock:
             self.server_id = str(uuid.uuid4())
+
+    def tell_of_server(self, state: ServerState) -> None:
+        """Let the one server be set aside, or come back."""
+        self.server = state
+        for told in self._watchers:
+            told(state)
 
     def _tick(self) -> int:
         self.usn += 1

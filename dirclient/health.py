@@ -64,22 +64,15 @@ Examine = Callable[[str, Operation], None]
 
 
 class Health:
-    """Shared by everyone who connects for a profile; servers go by their rank in it.
-
-    `on_change` is told each time that a server is set aside or comes back.
-    """
+    """Shared by everyone who connects for a profile; servers go by their rank in it."""
 
     def __init__(
-        self,
-        addresses: Iterable[str],
-        examine: Examine,
-        clock: Callable[[], float],
-        on_change: Callable[[ServerState], None] = lambda _: None,
+        self, addresses: Iterable[str], examine: Examine, clock: Callable[[], float]
     ) -> None:
         self.servers = tuple(Server(address) for address in addresses)
         self._examine = examine
         self._clock = clock
-        self._on_change = on_change
+        self._watchers: list[Callable[[ServerState], None]] = []
         self._lock = threading.Lock()
         self._knocker: threading.Thread | None = None
         self._stop = threading.Event()
@@ -100,6 +93,10 @@ class Health:
     def is_best(self, rank: int) -> bool:
         """Whether no better server is in health."""
         return not rank or all(server.failed for server in self.servers[:rank])
+
+    def watch(self, told: Callable[[ServerState], None]) -> None:
+        """Tell each time, from now on, that a server is set aside or comes back."""
+        self._watchers.append(told)
 
     def states(self) -> tuple[ServerState, ...]:
         """Each server as it is now, in the profile's order."""
@@ -129,7 +126,7 @@ class Health:
                 self._knocker.start()
             state = self._state(server)
         log.warning("directory server %s set aside (%s): %s", server.address, operation, why)
-        self._on_change(state)
+        self._tell(state)
 
     def recovered(self, rank: int) -> None:
         """It has done what it failed at."""
@@ -141,7 +138,7 @@ class Health:
             server.back_at = self._clock()
             state = self._state(server)
         log.warning("directory server %s is back", server.address)
-        self._on_change(state)
+        self._tell(state)
 
     def renew(self, rank: int) -> None:
         """Lend its connections of before no more."""
@@ -185,6 +182,10 @@ class Health:
         return ServerState(
             server.address, False, server.operation.value, reason, server.since, until
         )
+
+    def _tell(self, state: ServerState) -> None:
+        for told in self._watchers:
+            told(state)
 
     def _knock(self) -> None:
         """Ask the servers that are set aside, again and again, until none is left."""

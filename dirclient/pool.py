@@ -71,7 +71,6 @@ class _Loan:
 
 class Pool:
     """See the module. `opener` and `clock` are arguments so that tests need neither net nor time.
-    `on_server` is told each time that a server is set aside or comes back.
 
     `operations` counts the LDAP requests of all connections that were given back.
     """
@@ -82,7 +81,6 @@ class Pool:
         *,
         opener: Callable[[Profile, str, ssl.SSLContext | None], Connection] = open_connection,
         clock: Callable[[], float] = time.monotonic,
-        on_server: Callable[[ServerState], None] = lambda _: None,
     ) -> None:
         self.profile = profile
         self.operations = 0
@@ -92,7 +90,7 @@ class Pool:
         self._context_lock = threading.Lock()
         self._lock = threading.Lock()
         self._searching, self._verifying = Side(), Side()
-        self._health = Health(profile.servers, self._examine, clock, on_server)
+        self._health = Health(profile.servers, self._examine, clock)
         self._service = ServiceAccount(profile, clock)
         self._closed = False
         self._pid = os.getpid()
@@ -106,6 +104,20 @@ class Pool:
     def states(self) -> tuple[ServerState, ...]:
         """The same for others to see."""
         return self._health.states()
+
+    def watch_servers(self, told: Callable[[ServerState], None]) -> None:
+        """See `dirclient.ports.Servers`."""
+        self._health.watch(told)
+
+    def examine(self) -> None:
+        """Ask each server now for all that it is there for; set aside those that do not do it."""
+        for rank, server in enumerate(self._health.servers):
+            try:
+                self._examine(server.address, Operation.SEARCH)
+            except DirectoryError as why:
+                self._health.set_aside(rank, why, Operation.SEARCH)
+            else:
+                self._health.recovered(rank)
 
     # -- lending
 

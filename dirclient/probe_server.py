@@ -39,11 +39,14 @@ class Reaching:
         self.clock = clock
         self.servers = list(profile.servers)  # those that passed so far
         self.opened: dict[str, Connection] = {}
+        self._pools: list[Pool] = []
         self.pool: Pool
         self.connection: Connection
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and ask no server any more."""
+        for pool in self._pools:
+            pool.close()
         for connection in self.opened.values():
             connection.close()
 
@@ -133,19 +136,27 @@ class Reaching:
         return Passed("; ".join(said) + ".", warning, where if warning else "", data)
 
     def bind(self) -> Passed:
-        """The service account signs in, once, on the first server that is left."""
-        server = self.servers[0]
-        first = self.profile.model_copy(update={"servers": (server,)})
-        self.pool = Pool(first, opener=lambda *_: self.opened[server])
-        try:
-            with self.pool.searching() as connection:
-                self.connection = connection
-        except Misconfigured as why:
-            refusal = why.__cause__
-            raise (
-                inspect_account.bind_fault(refusal) if isinstance(refusal, Refused) else why
-            ) from why
-        return Passed(f"{self.profile.username} may sign in at {server}.")
+        """The service account signs in, once: on the first server that judges its password."""
+        faults: list[DirectoryError] = []
+        for server in self.servers:
+            try:
+                self._bind_at(server)
+            except (Unavailable, Misconfigured) as why:
+                if isinstance(why.__cause__, Refused):
+                    raise inspect_account.bind_fault(why.__cause__) from why
+                faults.append(why)
+                continue
+            warning = " ".join(map(str, faults))
+            said = f"{self.profile.username} may sign in at {server}."
+            return Passed(said, warning, "servers" if warning else "")
+        raise faults[0]
+
+    def _bind_at(self, server: str) -> None:
+        alone = self.profile.model_copy(update={"servers": (server,)})
+        self.pool = Pool(alone, opener=lambda *_: self.opened[server])
+        self._pools.append(self.pool)
+        with self.pool.searching() as connection:
+            self.connection = connection
 
 
 def explained(why: Misconfigured, profile: Profile, server: str) -> Misconfigured:

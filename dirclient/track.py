@@ -8,7 +8,7 @@ from datetime import datetime
 
 from dirclient import presets
 from dirclient.changes import follow
-from dirclient.deadline import time_limit
+from dirclient.deadline import answer_limit, time_limit
 from dirclient.errors import Incomplete
 from dirclient.filters import any_of
 from dirclient.model import Cursor, Guid, Snapshot
@@ -25,6 +25,8 @@ from dirclient.transport import Connection
 RING_SECONDS = 5.0
 """How long the doorbell may take: one that is silent longer is no reason to wait, but to look for
 another server and to raise the alarm."""
+LOOK_SECONDS = 10.0
+"""How long each answer may take when changes are looked for: small answers, of indexed searches."""
 
 UNCOUNTED_EVERY = 60
 """Seconds after which a server that does not count its changes is taken to have changed."""
@@ -63,7 +65,8 @@ class DirectoryWatcher:
         picture = snapshot.memory
         if not isinstance(picture, Picture):
             return None
-        return self._pool.ask(lambda connection: self._catch_up(connection, snapshot, picture))
+        with answer_limit(LOOK_SECONDS):
+            return self._pool.ask(lambda connection: self._catch_up(connection, snapshot, picture))
 
     def _catch_up(
         self, connection: Connection, snapshot: Snapshot, picture: Picture
@@ -99,7 +102,8 @@ class DirectoryWatcher:
         picture = snapshot.memory
         if not isinstance(picture, Picture):
             raise Incomplete("Only a snapshot that was read by this process can be swept.")
-        return self._pool.ask(lambda connection: self._sweep(connection, snapshot, picture))
+        with answer_limit(LOOK_SECONDS):
+            return self._pool.ask(lambda connection: self._sweep(connection, snapshot, picture))
 
     def _sweep(self, connection: Connection, snapshot: Snapshot, picture: Picture) -> Snapshot:
         before, now = connection.operations, self._clock()

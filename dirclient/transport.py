@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dirclient import adcodes, wire, wire_requests
-from dirclient.deadline import remaining
+from dirclient.deadline import patience, remaining
 from dirclient.errors import Misconfigured, Unavailable
 from dirclient.filters import EVERYTHING, Filter
 from dirclient.outages import BindLost, NotSent, TimedOut, Torn, reason
@@ -319,7 +319,7 @@ class Connection:
     def end(self, deadline: float | None = None) -> float:
         """The instant of `time.monotonic()` by which what begins now must have ended."""
         now = time.monotonic()
-        end = now + remaining(self._timeout)
+        end = now + patience(self._timeout)
         return end if deadline is None else min(deadline, end)
 
     def _send(self, request: bytes, end: float) -> None:

@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from authsvc.console import site
 from authsvc.console.data import dashboard
+from authsvc.services import services
 from authsvc.signin_records import EVENT
 from dirclient.profile import Profile
 from dirclient.reach import reach
@@ -26,10 +27,11 @@ def show() -> ResponseReturnValue:
 
 @bp.get("/servers")
 def servers() -> ResponseReturnValue:
-    """Reachability and latency of each server, asked now."""
+    """Reachability and latency of each server, asked now; and which this process has set aside."""
     with site.reading() as s:
         directory = site.directory_or_none(s)
     reached = reach(Profile.from_stored(directory.profile, "")) if directory else ()
     soon = site.now() + timedelta(days=30)
     template = "_servers.html" if site.part_only() else "servers.html"
-    return site.page(template, reached=reached, soon=soon)
+    aside = services().directories.servers_aside()
+    return site.page(template, reached=reached, soon=soon, aside=aside)

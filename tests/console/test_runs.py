@@ -9,13 +9,17 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from authsvc.services import Services
+from dirclient.adcodes import refusal
+from dirclient.model import ServerState
 from kerauno import audit, directories, runs, throttle, throttles
 from kerauno.errors import Throttled
 from kerauno.tables import Audit, RunRequest
 from kerauno.throttle import Budget
 from kerauno.throttles import Refusal
 from tests.console.helpers import CREDENTIALS, MARKUP, asked, follow, form
-from tests.servers.console import NOW, ConsoleSite, guid, owned_user
+from tests.servers.console import NOW, PROFILE, ConsoleSite, guid, owned_user
+from tests.servers.process import loopback
 from tests.texts.pseudo import Reading
 
 BUDGET = Budget(1, timedelta(minutes=30), rolling=True)
@@ -223,3 +227,22 @@ class TestWhenThingsAreAway:
         assert "dc1: no answer within 2.0 s." in page
         assert "Nobody was changed or removed" in page
         assert "Anna Berg" in page
+
+
+def test_a_server_that_is_set_aside_shows_why(site: ConsoleSite, reading: Reading) -> None:
+    """It may be reachable all the same."""
+    address = loopback()
+    reading.allow(address, "connection refused")  # the system's own words
+    profile = PROFILE.model_copy(update={"servers": (address,)})
+    site.connected(profile=profile.stored())
+    services: Services = site.app.extensions["kerauno"]
+    services.directories.current()
+    assert "set aside" not in site.client().get("/console/servers").text
+    site.directory.tell_of_server(
+        ServerState(address, False, "bind", str(refusal(address, 49, "data 51f")), NOW, NOW)
+    )
+    page = site.client().get("/console/servers").text
+    assert "set aside" in page
+    assert f"{address} could not judge the sign-in (result code 49, data 51f)." in page
+    site.directory.tell_of_server(ServerState(address, True))
+    assert "set aside" not in site.client().get("/console/servers").text

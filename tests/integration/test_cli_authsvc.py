@@ -337,6 +337,19 @@ def test_a_test_that_fails_says_at_which_step(installation: Installation) -> Non
 
 
 @pytest.mark.samba
+def test_a_server_that_is_of_no_use_is_a_fault_though_another_serves(
+    installation: Installation, samba_dc: SambaDC
+) -> None:
+    profile = samba_dc.profile()
+    away = loopback()
+    configure_directory(installation, profile | {"servers": (*profile["servers"], away)})
+    assert installation.json("authsvc", "directory", "test")["ok"] is True
+    done = installation.run("authsvc", "check")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"servers: {away} is not used: {away} port" in done.stderr
+
+
+@pytest.mark.samba
 def test_a_script_sets_up_tests_and_uses_a_real_directory(
     installation: Installation, samba_dc: SambaDC
 ) -> None:

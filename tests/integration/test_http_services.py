@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from authsvc.forward import field, from_field
+from dirclient.model import ServerState
 from kerauno import clients, directories
 from kerauno.registration import Registration
 from kerauno.tables import Department, Membership
@@ -255,7 +256,10 @@ def test_readiness_tells_of_departments_that_are_not_read(watched: Site) -> None
 
 def test_following_is_told_to_whoever_has_the_token(watched: Site) -> None:
     site, headers = watched, WATCHER
+    server = {"server": "dc.goodcompany.local", "up": True}
+    server |= dict.fromkeys(("operation", "reason", "since", "until"))
     told = {"name": "default", "reachable": True, "following": False, "last_look_seconds": None}
+    told |= {"servers": [server]}
     for age, expected in ((None, told), (7, told | {"following": True, "last_look_seconds": 7.0}),
                           (75, told | {"last_look_seconds": 75.0})):  # fmt: skip
         with site.services.database.fast_write() as hot:
@@ -267,6 +271,41 @@ def test_following_is_told_to_whoever_has_the_token(watched: Site) -> None:
         value = "+Inf" if age is None else f"{age}.0"
         assert f"kerauno_directory_last_look_seconds {value}\n" in figures
     assert "directories" not in site.browser().get("/readyz").get_json()
+
+
+def test_a_server_set_aside_is_told_to_whoever_has_the_token(watched: Site) -> None:
+    site, headers = watched, WATCHER
+    figure = 'kerauno_directory_server_up{server="dc.goodcompany.local"}'
+    site.browser().get("/readyz")
+    assert f"{figure} 1.0\n" in site.browser().get("/metrics", headers=headers).text
+    aside = ServerState(
+        "dc.goodcompany.local", False, "bind", "result code 51", site.at, site.at + timedelta(0, 8)
+    )
+    site.directory.tell_of_server(aside)
+    ready = site.browser().get("/readyz", headers=headers).get_json()
+    assert ready["status"] == "ready"  # another one serves
+    assert ready["directories"][0]["servers"] == [
+        {
+            "server": "dc.goodcompany.local",
+            "up": False,
+            "operation": "bind",
+            "reason": "result code 51",
+            "since": site.at.isoformat(),
+            "until": (site.at + timedelta(0, 8)).isoformat(),
+        }
+    ]
+    assert f"{figure} 0.0\n" in site.browser().get("/metrics", headers=headers).text
+    assert "51" not in site.browser().get("/readyz").text
+
+
+def test_a_server_that_was_replaced_is_reported_no_more(site: Site) -> None:
+    figure = 'kerauno_directory_server_up{server="192.0.2.1"}'
+    site.configure(profile=dict(site.profile) | {"servers": ["192.0.2.1"]})
+    site.browser().get("/readyz")
+    site.services.directories.current()
+    site.configure(profile=dict(site.profile) | {"servers": ["192.0.2.2"]})
+    site.services.directories.current()
+    assert f"{figure} NaN\n" in site.browser().get("/metrics").text
 
 
 def test_metrics_count_sign_ins(site: Site) -> None:

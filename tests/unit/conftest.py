@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -23,7 +22,7 @@ def directories() -> Iterator[Callable[..., Directory]]:
     """Makes directories; closes them."""
     made: list[Directory] = []
 
-    def make(count: int = 1, **values: Any) -> Directory:
+    def make(count: int = 1, **values: object) -> Directory:
         made.append(Directory(count, **values))
         return made[-1]
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from dirclient.authenticate import LdapAuthenticator
-from dirclient.model import Guid, ServerState
+from dirclient.model import Guid
 from dirclient.pool import Pool
 from dirclient.ports import Identity
 from dirclient.profile import Profile
@@ -30,12 +30,7 @@ class Clock:
 class Directory:
     """Peers on one port of several addresses, and a pool that knows them in this order."""
 
-    def __init__(
-        self,
-        count: int = 1,
-        on_server: Callable[[ServerState], None] = lambda _: None,
-        **values: object,
-    ) -> None:
+    def __init__(self, count: int = 1, **values: object) -> None:
         first = Peer()
         self.peers = [first, *(Peer(port=first.port) for _ in range(count - 1))]
         self.clock = Clock()
@@ -54,7 +49,7 @@ class Directory:
                 **values,
             }
         )
-        self.pool = Pool(self.profile, clock=self.clock, on_server=on_server)
+        self.pool = Pool(self.profile, clock=self.clock)
         self.authenticator = LdapAuthenticator(self.profile, self.pool)
 
     def script(self, script: Callable[[Request], object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +11,9 @@ from dirclient import wire
 from dirclient.errors import BadCredentials, Incomplete, Misconfigured, Unavailable
 from dirclient.filters import EVERYTHING
 from dirclient.pages import paged
+from dirclient.probe import DirectoryProber
 from dirclient.transport import Connection
+from tests.servers.process import wait_until
 from tests.unit.ldap_peer import BIND, CLOSE, MODIFY, SEARCH, Request, polite, result
 from tests.unit.pooled import JOHN, NAME, Directory
 
@@ -41,6 +44,11 @@ def searches(directory: Directory) -> list[int]:
 def look(connection: Connection) -> int:
     """A question."""
     return connection.search("DC=x").code
+
+
+def knockers() -> list[threading.Thread]:
+    """Who asks servers that are set aside."""
+    return [thread for thread in threading.enumerate() if thread.name == "directory-health"]
 
 
 # -- passwords
@@ -102,6 +110,20 @@ def test_a_server_that_hangs_up_on_everybody_costs_one_sign_in(directories: Dire
     for _ in range(3):
         directory.authenticator.authenticate(JOHN, "secret")
     assert directory.binds() == [[NAME], [NAME] * 3]
+
+
+@pytest.mark.parametrize(("code", "message"), CANNOT_JUDGE)
+def test_the_connection_test_signs_in_where_a_server_judges(
+    directories: Directories, code: int, message: str
+) -> None:
+    directory = directories(2, user_search_dn="DC=x", operation_timeout=1.0)
+    directory.peers[0].script = answers(code, message, BIND)
+    steps = {step.name: step for step in DirectoryProber(directory.profile).probe()}
+    assert steps["bind"].ok
+    assert steps["bind"].summary == f"CN=svc may sign in at {directory.peers[1].host}."
+    assert f"{directory.peers[0].host} " in steps["bind"].remedy
+    assert directory.binds() == [["CN=svc"], ["CN=svc"]]
+    wait_until(lambda: not knockers(), "nobody knocks any more")
 
 
 # -- questions

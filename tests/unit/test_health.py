@@ -192,7 +192,8 @@ def test_each_change_is_told_once(
     directories: Directories, caplog: pytest.LogCaptureFixture
 ) -> None:
     told: list[ServerState] = []
-    directory = directories(2, on_server=told.append)
+    directory = directories(2)
+    directory.pool.watch_servers(told.append)
     first, second = directory.peers
     first.script = lambda r: result(r.number, wire.BIND_RESPONSE, 52)
     before = datetime.now(UTC)

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from dirclient import wire
-from dirclient.deadline import time_limit
+from dirclient import transport, wire
+from dirclient.deadline import answer_limit, time_limit
 from dirclient.errors import BadCredentials, Unavailable
 from dirclient.filters import EVERYTHING
 from dirclient.outages import NotSent, TimedOut
@@ -237,3 +237,23 @@ def test_two_operations_at_once_are_a_mistake_in_the_program(peer: Peer) -> None
     peer.script = script
     connection.search("")
     assert seen == ["an operation is already in flight on this connection"]
+
+
+def test_an_answer_about_one_object_takes_no_longer_than_such_answers_do(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every read begins with some: a server that is silent to them is left soon."""
+    monkeypatch.setattr(transport, "BASE_SECONDS", 0.2)
+    peer.script = lambda _: SILENCE
+    connection = connect(peer, operation_timeout=60)
+    with pytest.raises(TimedOut) as caught:
+        connection.search("DC=x", scope="base")
+    assert 0.1 < caught.value.seconds < 30
+
+
+def test_a_look_has_less_time_for_each_answer(peer: Peer) -> None:
+    peer.script = lambda _: SILENCE
+    connection = connect(peer, operation_timeout=60)
+    with answer_limit(0.2), answer_limit(50), pytest.raises(TimedOut) as caught:
+        connection.search("DC=x")
+    assert 0.1 < caught.value.seconds < 30
