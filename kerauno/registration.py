@@ -15,6 +15,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from kerauno.errors import RecordError
+from kerauno.outgoing_addresses import BACK_CHANNEL, url_problem
 from kerauno.redirect_uris import is_loopback
 
 CODE = "authorization_code"
@@ -116,7 +117,9 @@ class Registration:
                 if problem:
                     found.append(ClientFault(name, f"{uri!r} {problem}", "Correct the address."))
         if self.backchannel_logout_uri:
-            problem = uri_problem(self.backchannel_logout_uri, confidential=True, web_only=True)
+            uri = self.backchannel_logout_uri
+            problem = uri_problem(uri, confidential=True, web_only=True)
+            problem = problem or url_problem(uri, BACK_CHANNEL)
             if problem:
                 found.append(
                     ClientFault(

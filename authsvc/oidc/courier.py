@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import http.client
 import secrets
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -18,9 +16,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from authsvc.oidc.provider import Provider
-from kerauno import app_requests, audit, logouts, protected
+from kerauno import app_requests, audit, logouts, outgoing, protected
 from kerauno.errors import KeyProblem
 from kerauno.logouts import Delivery
+from kerauno.outgoing_addresses import BACK_CHANNEL, AddressRefused
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 _ANSWER_SECONDS = 5.0
@@ -119,31 +118,18 @@ class Courier:
                 )
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """An app that moves elsewhere must say so in its registration."""
-
-    def redirect_request(self, *_args: Any, **_kwargs: Any) -> None:
-        """Never."""
-
-
-_opener = urllib.request.build_opener(_NoRedirect)
-
-
 def post_form(uri: str, form: str) -> None:
-    """Send it. 200 and 204 are what an app answers that has understood (section 2.8)."""
-    outgoing = urllib.request.Request(  # noqa: S310 - http and https only, see registration
-        uri,
-        form.encode("ascii"),
-        {"Content-Type": "application/x-www-form-urlencoded", "User-Agent": "Kerauno"},
-    )
+    """Send it. 200 and 204 are what an app answers that has understood (section 2.8).
+
+    No redirect is followed: an app that moves elsewhere must say so in its registration.
+    """
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "User-Agent": "Kerauno"}
+    body = form.encode("ascii")
     try:
-        with _opener.open(outgoing, timeout=_ANSWER_SECONDS) as answer:
-            if answer.status not in (200, 204):
-                raise Undelivered(f"HTTP {answer.status}")
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise Undelivered(f"HTTP {error.code}") from None
-    except urllib.error.URLError as error:
-        raise Undelivered(f"{error.reason}") from None
+        status = outgoing.post(uri, body, headers, policy=BACK_CHANNEL, seconds=_ANSWER_SECONDS)
+    except AddressRefused as refused:
+        raise Undelivered(str(refused)) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise Undelivered(f"{type(error).__name__}: {error}") from None
+    if status not in (200, 204):
+        raise Undelivered(f"HTTP {status}")
