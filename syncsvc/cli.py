@@ -6,7 +6,7 @@ import getpass
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +19,7 @@ from kerauno import directories, migrations, runs
 from kerauno.command import FAILED, Tools, json_option, json_option_or, print_json, say
 from kerauno.command import Commands as RecordCommands
 from kerauno.database_clock import DatabaseClock
-from kerauno.errors import LeaseLost
+from kerauno.errors import DatabaseUnavailable, LeaseLost
 from syncsvc import departments, oneuser, review
 from syncsvc.engine import Ask, Engine
 from syncsvc.plan import Mode
@@ -115,7 +115,8 @@ def once(ctx: click.Context, tools: SyncTools, build: bool, as_json: bool) -> No
         ask = Ask("cli", mode=Mode.BUILD if build else None, by=_me(), progress=progress)
         report = tools.engine.run(ask)
     if report["status"] != "failed":
-        with tools.database.write() as s:
+        # The run is done, whatever becomes of this note.
+        with suppress(DatabaseUnavailable), tools.database.write() as s:
             directories.set_state(s, tools.engine.configured().id, looked_at=tools.engine.now())
     _conclude(ctx, report, as_json)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -41,6 +41,9 @@ from syncsvc.refusals import follow_refusals, refused_since
 from syncsvc.running import Clock, Running, Stopped, leased, uncollected
 from syncsvc.settings import Configured
 from syncsvc.undo import undone_lately
+
+_UNTIL_BACK = (0.25, 0.5, 1.0, 2.0, 4.0, 0.0)
+"""Seconds to wait for a database whose connection was cut, again and again."""
 
 AUTOMATIC = frozenset({"timer", "change"})
 
@@ -233,11 +236,27 @@ class Engine:
     def run(self, ask: Ask) -> Report:
         """One whole run. Gives its document; a directory that fails makes a failed run.
 
-        Raises Busy, LeaseLost, DatabaseUnavailable; Stopped when the service is stopping.
+        Where the connection to the database is cut, the run is made once more when the database is
+        back: what was written is planned no second time. Raises Busy, LeaseLost,
+        DatabaseUnavailable; Stopped when the service is stopping.
         """
+        try:
+            return self._run(ask)
+        except DatabaseUnavailable:
+            if not self._database_answers():
+                raise
+            return self._run(ask)
+
+    def _run(self, ask: Ask) -> Report:
         configured = self.configured()
         with self.leasing(configured, ask.wait) as held, uncollected():
             return self.run_leased(held, configured, ask)
+
+    def _database_answers(self) -> bool:
+        with suppress(DatabaseUnavailable), self.db.read() as s:
+            s.execute(select(1))
+            return True
+        return False
 
     def run_if_changed(self, ask: Ask) -> Report | None:
         """A run on a snapshot that was watched; None, and no run, when it leads to nothing.
@@ -433,10 +452,21 @@ class Engine:
             self.failed(running, configured, Stopped("The sync service was stopped."))
             raise
         except DatabaseUnavailable:
-            raise
+            finished = self._finished(running)
+            if finished is None:
+                raise
+            outcome.update(finished)
         except Exception:
             self.failed(running, configured, RuntimeError("An unexpected fault; see the log."))
             raise
+
+    def _finished(self, running: Running) -> Report | None:
+        """Return the run's document where its end was written and only the answer was lost."""
+        if not any(self._database_answers() or self.stop.wait(pause) for pause in _UNTIL_BACK):
+            return None
+        with self.db.read() as s:
+            run = s.get(Run, running.id)
+            return None if run is None or run.status == "running" else runs.as_data(run)
 
     def failed(self, running: Running, configured: Configured, error: Exception) -> Report:
         """Finish the run as failed; what it had applied before stays applied."""
