@@ -101,7 +101,7 @@ def add_client(
             )
     except RegistrationRefused as refused:
         lines = (f"{fault.field}: {fault.message} {fault.remedy}" for fault in refused.faults)
-        raise Failed("\n".join(lines)) from refused
+        raise Failed(*lines) from refused
     for uri in registration.unencrypted():
         say(f"Warning: {uri} is not encrypted: whoever is on the way reads and changes all of it.")
     if as_json:

@@ -77,7 +77,7 @@ def set_(tools: Tools, /, password_stdin: bool, **given: Any) -> None:
         faults += more if profile is None else profile.faults()
         changes |= _settings(given, faults)
         if faults or profile is None:
-            raise Failed("\n".join(f"{one.field}: {one.message} {one.remedy}" for one in faults))
+            raise Failed(*(f"{one.field}: {one.message} {one.remedy}" for one in faults))
         changes["profile"] = profile.stored()
         if password_stdin:
             changes["sealed_password"] = tools.sealer.seal(password)

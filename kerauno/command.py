@@ -27,7 +27,7 @@ from kerauno.errors import (
 )
 from kerauno.logs import setup_logging
 from kerauno.sealed import Sealer
-from kerauno.visible import escaped_json, visible, visible_lines
+from kerauno.visible import escaped_json, visible
 
 FAILED = 1
 
@@ -39,9 +39,12 @@ class Failed(click.ClickException):
 
     exit_code = FAILED
 
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(map(visible, lines)))
+
     def show(self, file: Any = None) -> None:
         """Say why."""
-        click.echo(visible_lines(self.message), err=True, file=file)
+        click.echo(self.message, err=True, file=file)
 
 
 class Tools:
@@ -88,7 +91,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except ConfigurationError as error:
-            raise Failed("\n".join(str(fault) for fault in error.faults)) from error
+            raise Failed(*map(str, error.faults)) from error
         except (RecordError, DatabaseUnavailable, KeyProblem) as error:
             raise Failed(in_words(error)) from error
         except self.also as error:
@@ -135,8 +138,8 @@ def print_json(document: object) -> None:
 
 
 def say(message: str) -> None:
-    """A message for the person at the terminal."""
-    click.echo(visible_lines(message), err=True)
+    """A message for the person at the terminal, on one line."""
+    click.echo(visible(message), err=True)
 
 
 def print_line(line: str) -> None:

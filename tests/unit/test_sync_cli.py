@@ -44,6 +44,8 @@ def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv("NOTIFY_SOCKET", address)
         systemd.notify("READY=1")
         assert channel.recv(100) == b"READY=1"
+        systemd.notify("STATUS=Alarm: OU=Sales\nMAINPID=1\ud800 is away")
+        assert channel.recv(100).decode() == "STATUS=Alarm: OU=Sales␊MAINPID=1[U+D800] is away"
     systemd.notify("WATCHDOG=1")  # nobody listens any more: no error
     monkeypatch.delenv("NOTIFY_SOCKET")
     systemd.notify("STOPPING=1")

@@ -13,7 +13,7 @@ from kerauno.command import Commands, Failed, print_json, print_line, say
 from kerauno.visible import visible, visible_lines
 
 ROOT = Path(__file__).parents[2]
-SIGNS = "\x1b[31m\u202eAnna\u200b\x85\u2028"
+SIGNS = "\x1b[31m\u202eAnna\u200b\x85\u2028\nAdmin\t"
 _OWN_WAY = {ROOT / "kerauno" / "command.py"}
 
 
@@ -38,14 +38,14 @@ def document() -> None:
 @main.command()
 def fail() -> None:
     """Fail with it."""
-    raise Failed(f"refused {SIGNS}")
+    raise Failed(f"refused {SIGNS}", "twice")
 
 
 def test_every_line_is_marked() -> None:
     result = CliRunner().invoke(main, ["tell"])
     assert result.stderr == f"said {visible(SIGNS)}\n"
     assert result.stdout == f"row␉{visible(SIGNS)}\n"
-    assert CliRunner().invoke(main, ["fail"]).stderr == f"refused {visible(SIGNS)}\n"
+    assert CliRunner().invoke(main, ["fail"]).stderr == f"refused {visible(SIGNS)}\ntwice\n"
 
 
 def test_json_holds_the_name_and_escapes_it() -> None:
