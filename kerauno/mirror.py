@@ -37,9 +37,9 @@ from kerauno.tables import (
     SeenPerson,
 )
 
-STATES = ("synced", "ready", "conflict", "left", "held-out")
+STATES = ("synced", "ready", "conflict", "left", "leaving", "held-out")
 """What `SeenPerson.state` says: linked; could be synced; could not, and why; had a user, and is
-disabled or expired since; not to be synced."""
+disabled or expired since; would be deactivated by a run that is held; not to be synced."""
 
 SORTS: Mapping[str, ColumnElement[str]] = {
     "name": cast(ColumnElement[str], SeenPerson.sort_key),

@@ -18,7 +18,7 @@ EXTENSION_ORDER = "substr(coalesce(extension, ''), 1, 32)"
 class SeenPerson(Base):
     """The mirror: a recognized person as AD was last seen to hold them. Rewritten only on change.
 
-    `state`: synced, ready, conflict, left or held-out. `conflicts` are the plan's own, as data.
+    `state`: one of `kerauno.mirror.STATES`. `conflicts` are the plan's own, as data.
     `digest` tells a changed person from an unchanged one without comparing columns.
     """
 

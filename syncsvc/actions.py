@@ -107,6 +107,18 @@ class PersonAction:
         return f"{shown.first_name} {shown.last_name}"
 
     @property
+    def username(self) -> str:
+        """The username as it will be; of a leaver the one they have."""
+        shown = self.want if self.want is not None and not self.gives_up else self.user
+        assert shown is not None
+        return shown.username
+
+    @property
+    def mark(self) -> str:
+        """Equal for actions that would do the same to the same person."""
+        return _digest(self.kind.value, self.changes)
+
+    @property
     def changes(self) -> dict[str, dict[str, Any]]:
         """Field → before and after, for people to read."""
         changes: dict[str, dict[str, Any]] = {}
@@ -154,6 +166,11 @@ class DepartmentAction:
     add: frozenset[int] = frozenset()
     remove: frozenset[int] = frozenset()
     add_people: frozenset[Guid] = frozenset()
+
+    @property
+    def mark(self) -> str:
+        """Equal for actions that would do the same to the same department."""
+        return _digest(self.as_json())
 
     def as_json(self) -> dict[str, Any]:
         """For a stored plan and its page."""

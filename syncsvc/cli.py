@@ -21,6 +21,7 @@ from kerauno.command import Commands as RecordCommands
 from kerauno.database_clock import DatabaseClock
 from kerauno.errors import DatabaseUnavailable, LeaseLost
 from syncsvc import departments, oneuser, review
+from syncsvc.choosing import Choice
 from syncsvc.engine import Ask, Engine
 from syncsvc.plan import Mode
 from syncsvc.running import Busy, Stopped
@@ -31,7 +32,7 @@ HELD = 3
 
 _ONCE = ("run", "status", "complete", "people")
 _AFTER = ("departments", "ldap_operations", "seconds")
-_HELD = ("held_because", "actions")
+_HELD = ("held_because", "actions", "confirmed", "kept")
 _HISTORY = ("started", "finished", "trigger", "delay_seconds")
 
 
@@ -230,13 +231,26 @@ def runs_(tools: SyncTools, limit: int, as_json: bool) -> None:
 
 @main.command()
 @click.argument("run", type=int)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="GUID|EMAIL|USERNAME",
+    help="Confirm only this person, or department by name; may be given several times.",
+)
 @run_json_option
 @pass_tools
 @click.pass_context
-def confirm(ctx: click.Context, tools: SyncTools, run: int, as_json: bool) -> None:
-    """Apply the held run RUN, if nothing has changed since."""
+def confirm(
+    ctx: click.Context, tools: SyncTools, run: int, only: tuple[str, ...], as_json: bool
+) -> None:
+    """Apply the held run RUN, if nothing has changed since.
+
+    With --only, everybody else stays as they are, and is held again at the next run.
+    """
+    choice = Choice(only=frozenset(only) if only else None)
     with _bar() as progress:
-        report = review.confirm(tools.engine, run, Ask("cli", by=_me(), progress=progress))
+        ask = Ask("cli", by=_me(), progress=progress)
+        report = review.confirm(tools.engine, run, ask, choice=choice)
     _conclude(ctx, report, as_json)
 
 

@@ -95,7 +95,8 @@ def import_department(engine: Engine, ask: Ask, which: str, number: str) -> Repo
             role_groups=configured.role_groups,
             imports=Import(seen.guid, number),
         )
-        planned = Planned(configured, snapshot, records, make_plan(snapshot, records, rules))
+        plan = make_plan(snapshot, records, rules)
+        planned = Planned(configured, snapshot, records, plan, rules)
         engine.check_settings(configured)
         outcome.update(_import(engine, running, planned))
     return outcome

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from dirclient.errors import DirectoryError
-from dirclient.model import Snapshot
+from dirclient.model import Guid, Snapshot
 from dirclient.ports import Finder, Progress, Reader, Resolver, Watcher
 from dirclient.profile import Profile
 from kerauno import directories, lease, runs
@@ -30,6 +30,7 @@ from kerauno.tables import Run
 from syncsvc import delay, settings
 from syncsvc.actions import ActionKind, Plan
 from syncsvc.apply import Applied, apply_plan
+from syncsvc.choosing import kept_before
 from syncsvc.guard import HELD_FOR, deactivated_lately, fingerprint, reasons_to_hold
 from syncsvc.mirror import Mirror
 from syncsvc.outcome import counts_of, keep_house, no_counts, remarks, status_of
@@ -91,6 +92,7 @@ class Planned:
     snapshot: Snapshot
     records: Records
     plan: Plan
+    rules: Rules
 
     @property
     def user_ids(self) -> dict[str, int]:
@@ -229,7 +231,8 @@ class Engine:
             numbers=configured.numbers if configured.auto_sync else None,
             role_groups=configured.role_groups,
         )
-        return Planned(configured, snapshot, records, make_plan(snapshot, records, rules))
+        plan = make_plan(snapshot, records, rules)
+        return Planned(configured, snapshot, records, plan, rules)
 
     # Running
 
@@ -335,9 +338,13 @@ class Engine:
                 raise Stale("The directory settings were changed during the run; run again.")
 
     def carry_out(
-        self, running: Running, planned: Planned, quiet_since: datetime | None = None
+        self,
+        running: Running,
+        planned: Planned,
+        quiet_since: datetime | None = None,
+        kept: frozenset[Guid] = frozenset(),
     ) -> Report:
-        """Apply the plan, update the mirror, finish the run."""
+        """Apply the plan, update the mirror, finish the run. `kept` people stay as they are."""
         configured, plan, snapshot = planned.configured, planned.plan, planned.snapshot
         now = self.now()
         until = now + timedelta(days=configured.reserve_days)
@@ -346,7 +353,7 @@ class Engine:
         applied = apply_plan(self.db, plan, target, running.fence, running.step)
         visible = self.now()
         keep_house(self.db, running, configured.id, plan, planned.records)
-        self.update_mirror(running, planned, target, applied)
+        self.update_mirror(running, planned, target, applied, kept)
         with self.db.write() as s:
             note_first_passwords(s, snapshot, target.user_ids)
             waited = delay.measured(
@@ -371,28 +378,37 @@ class Engine:
             )
 
     def update_mirror(
-        self, running: Running, planned: Planned, target: Target, applied: Applied
+        self,
+        running: Running,
+        planned: Planned,
+        target: Target,
+        applied: Applied,
+        kept: frozenset[Guid] = frozenset(),
     ) -> bool:
-        """Bring the mirror up to what was read and done."""
+        """Bring the mirror up to what was read and done. Whoever is `kept` stays in it."""
         user_ids: dict[str, int] = {guid: user.id for guid, user in planned.records.by_guid.items()}
         user_ids.update(target.user_ids)
         mirror = Mirror(self.db, planned.configured.id, running.fence)
-        return mirror.update(planned.snapshot, planned.plan, user_ids, applied.failed)
+        snapshot = replace(planned.snapshot, hidden=planned.snapshot.hidden | kept)
+        return mirror.update(snapshot, planned.plan, user_ids, applied.failed)
 
     # The ways it can end
 
     def reasons_to_hold(self, planned: Planned) -> tuple[str, ...]:
         """Return why an administrator must look at this plan first; none: it may be applied."""
-        lately = 0
-        if planned.plan.counts()[ActionKind.DEACTIVATE]:
-            with self.db.read() as s:
+        lately = kept = 0
+        with self.db.read() as s:
+            if planned.plan.counts()[ActionKind.DEACTIVATE]:
                 lately = deactivated_lately(s, planned.configured.id, self.now())
+            if not planned.plan.empty:
+                kept = kept_before(s, planned.configured.id, planned.plan)
         return reasons_to_hold(
             planned.plan,
             planned.records,
             planned.snapshot,
             planned.configured.limits,
             lately,
+            kept,
         )
 
     def _reasons(self, planned: Planned, ask: Ask) -> tuple[str, ...]:

@@ -61,12 +61,18 @@ def deactivated_lately(s: Session, directory_id: int, now: datetime) -> int:
 
 
 def reasons_to_hold(
-    plan: Plan, records: Records, snapshot: Snapshot, limits: Limits, lately: int = 0
+    plan: Plan,
+    records: Records,
+    snapshot: Snapshot,
+    limits: Limits,
+    lately: int = 0,
+    kept: int = 0,
 ) -> tuple[str, ...]:
     """Return sentences that say why an administrator must look first; none: the run may go ahead.
 
     `lately` users were deactivated within the last hour. They count with those of the plan, and
     among the linked users as well: the percentage is of those who were linked before they left.
+    `kept` actions of the plan are such that an administrator kept from being done.
     """
     reasons = []
     leavers = plan.counts()[ActionKind.DEACTIVATE]
@@ -82,6 +88,8 @@ def reasons_to_hold(
             else f"{leavers} of {linked} linked users would be deactivated."
         )
     reasons += [f"Ring group {name} would lose its last member." for name in plan.emptied]
+    if kept:
+        reasons.append(f"{kept} changes were left out by an administrator and would be made now.")
     return tuple(reasons)
 
 

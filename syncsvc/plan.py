@@ -41,6 +41,7 @@ Standing = tuple[str, tuple[Conflict, ...]]
 _SYNCED: Standing = ("synced", ())
 _READY: Standing = ("ready", ())
 _LEFT: Standing = ("left", ())
+LEAVING: Standing = ("leaving", ())
 
 
 class Mode(enum.StrEnum):

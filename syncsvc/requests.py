@@ -6,7 +6,7 @@
 | `build` | `guids`? | Synchronize Users: everyone, or these people alone |
 | `plan` | `build`?, `guids`? | a plan, kept as a run of status `planned` for `confirm` |
 | `plan` | `settings` | what these unsaved settings would do, as `result.plan` |
-| `confirm` | `run`, `digest`? | apply exactly that held or planned run |
+| `confirm` | `run`, `digest`?, `keep`? | apply that held or planned run, without those GUIDs |
 | `discard`, `undo` | `run` | |
 | `import` | `guid` or `dn`, `number` | |
 | `unimport` | `guid` or `dn` | |
@@ -26,6 +26,7 @@ from dirclient.ports import Progress
 from kerauno import runs
 from kerauno.errors import KeyProblem, LeaseLost, RecordError
 from syncsvc import departments, oneuser, review
+from syncsvc.choosing import Choice
 from syncsvc.engine import Ask, Engine, Report
 from syncsvc.plan import Mode
 from syncsvc.running import Busy
@@ -81,7 +82,8 @@ def _confirm(engine: Engine, payload: Payload, ask: Ask) -> Report:
     with engine.db.write() as s:
         runs.get(s, payload["run"])
         runs.bind_request(s, ask.request or 0, payload["run"])
-    return review.confirm(engine, payload["run"], ask, payload.get("digest"))
+    choice = Choice(keep=frozenset(payload.get("keep", ())))
+    return review.confirm(engine, payload["run"], ask, payload.get("digest"), choice)
 
 
 def _discard(engine: Engine, payload: Payload, _ask: Ask) -> Report:

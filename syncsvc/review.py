@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from kerauno import directories, runs
-from kerauno.errors import NotFound, Stale
+from dirclient.model import Guid
+from kerauno import audit, directories, runs
+from kerauno.errors import InvalidValue, NotFound, Stale
+from kerauno.keys import lookup_key
 from kerauno.tables import Run
-from syncsvc.engine import Ask, Engine, Report
+from syncsvc.choosing import EVERYONE, SHOWN, Choice, journal_of, part_of
+from syncsvc.engine import Ask, Engine, Planned, Report
 from syncsvc.guard import HELD_FOR, fingerprint
 from syncsvc.outcome import no_counts
 from syncsvc.plan import Mode
@@ -59,12 +63,19 @@ def try_settings(engine: Engine, draft: Mapping[str, Any]) -> dict[str, Any]:
     return engine.preview(mode, draft).plan.stored()
 
 
-def confirm(engine: Engine, run_id: int, ask: Ask, digest: str | None = None) -> Report:
-    """Apply a held or reviewed plan: exactly it, or nothing.
+def confirm(
+    engine: Engine,
+    run_id: int,
+    ask: Ask,
+    digest: str | None = None,
+    choice: Choice = EVERYONE,
+) -> Report:
+    """Apply a held or reviewed plan: exactly it, or nothing; of a held one only what is chosen.
 
     The directory is read and planned on once more. Only when that gives the very same plan, on
     records that are as they were, is it applied, as this same run. Raises NotFound, and Stale
-    when the plan's time is over or anything has moved: then the run is `expired`.
+    when the plan's time is over or anything has moved: then the run is `expired`. Raises
+    InvalidValue for a choice that does not fit the plan: then the run waits on.
     """
     configured = engine.configured()
     with engine.leasing(configured, ask.wait) as held:
@@ -84,13 +95,66 @@ def confirm(engine: Engine, run_id: int, ask: Ask, digest: str | None = None) ->
                 f"The directory or the records have changed since run {run_id} was planned. "
                 "Nothing was changed; look at a new plan."
             )
+        kept = _kept(choice, run, planned)
         with engine.db.write() as s:
             running.fence(s)
             runs.settle(s, run_id, "running", engine.now(), since=run.status)
         with engine.failing(running, configured) as (_, outcome):
             engine.check_settings(configured)
-            outcome.update(engine.carry_out(running, planned))
+            outcome.update(_apply_part(engine, running, planned, kept))
+            _note(engine, planned, ask, outcome, kept)
     return outcome
+
+
+def _kept(choice: Choice, run: Run, planned: Planned) -> frozenset[Guid]:
+    kept = choice.kept(planned.plan)
+    if kept and run.status != "held":
+        raise InvalidValue(
+            f"Run {run.id} is a preview and is applied as a whole.",
+            field="only",
+            remedy="Plan anew for the people whom you mean.",
+        )
+    return kept
+
+
+def _apply_part(
+    engine: Engine, running: Running, planned: Planned, kept: frozenset[Guid]
+) -> Report:
+    if not kept:
+        return engine.carry_out(running, planned)
+    plan = part_of(planned.plan, planned.snapshot, planned.records, planned.rules, kept)
+    with engine.db.write() as s:
+        running.fence(s)
+        runs.journal(s, running.id, journal_of(planned.plan, kept))
+    return engine.carry_out(running, replace(planned, plan=plan), kept=kept)
+
+
+def _note(
+    engine: Engine, planned: Planned, ask: Ask, outcome: Report, kept: frozenset[Guid]
+) -> None:
+    """Say in the run's document and in the audit log who was confirmed and who was kept."""
+    rows = [(action.guid, action.username) for action in planned.plan.actions]
+    rows += [(department.guid, department.name) for department in planned.plan.departments]
+    rows.sort(key=lambda row: lookup_key(row[1]))
+    confirmed = [(guid, name) for guid, name in rows if guid not in kept]
+    left_out = [(guid, name) for guid, name in rows if guid in kept]
+    outcome["confirmed"] = [str(guid) for guid, _ in confirmed]
+    outcome["kept"] = [str(guid) for guid, _ in left_out]
+    with engine.db.write() as s:
+        audit.append(
+            s,
+            "run-confirmed",
+            now=engine.now(),
+            outcome=outcome["status"],
+            actor=ask.by or ask.trigger,
+            detail={
+                "run": outcome["run"],
+                "confirmed": len(confirmed),
+                "kept": len(left_out),
+                "people": [name for _, name in confirmed[:SHOWN]],
+                "left_out": [name for _, name in left_out[:SHOWN]],
+            },
+        )
 
 
 def discard(engine: Engine, run_id: int) -> None:

@@ -20,6 +20,7 @@ from kerauno.keys import lookup_key
 from kerauno.leaving import end_access
 from kerauno.tables import Department, Link, Membership, Number, RunChange, User
 from syncsvc.actions import SHOWN_FIELDS, ActionKind
+from syncsvc.choosing import KEEP
 from syncsvc.records import Records, UserRecord, load
 
 _OF_LINK = ("dn", "principal_key", "account_key", "scope", "origin")
@@ -49,7 +50,7 @@ class _Undo:
 
     def undo(self, changes: Sequence[RunChange]) -> tuple[int, list[str]]:
         """Departments first, so that memberships find theirs; then people."""
-        done = [change for change in changes if not change.error]
+        done = [change for change in changes if not change.error and change.action != KEEP]
         for change in reversed(done):
             if change.subject == "department" and change.action != "import":
                 self._department(change)

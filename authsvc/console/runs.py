@@ -69,11 +69,17 @@ def show(run_id: int) -> ResponseReturnValue:
 
 @bp.post("/runs/<int:run_id>/confirm")
 def confirm(run_id: int) -> ResponseReturnValue:
-    """Apply a held plan: only with the word typed, and only the plan that was shown."""
-    if request.form.get("typed", "").strip().upper() != CONFIRM_WORD:
-        with site.reading() as s:
-            return _page(s, run_id, 422, wrong_word=True)
+    """Apply a held plan, or who is ticked of it: with the word typed, and only the plan shown."""
+    ticked = frozenset(request.form.getlist("ticked")) if "choice" in request.form else None
+    wrong_word = request.form.get("typed", "").strip().upper() != CONFIRM_WORD
+    nobody = ticked is not None and not ticked
+    with site.reading() as s:
+        if wrong_word or nobody:
+            return _page(s, run_id, 422, wrong_word=wrong_word, nobody=nobody, ticked=ticked)
+        plan = plans.of_run(s, run_id)
     payload: dict[str, object] = {"run": run_id, "digest": request.form.get("digest", "")}
+    if ticked is not None and plan is not None and (keep := sorted(plan.listed - ticked)):
+        payload["keep"] = keep
     return _ask(run_id, "confirm", payload, "run-confirmed")
 
 
@@ -108,7 +114,13 @@ def _found(s: Session, run_id: int) -> runs.RunRow:
 
 
 def _page(
-    s: Session, run_id: int, status: int = 200, *, wrong_word: bool = False
+    s: Session,
+    run_id: int,
+    status: int = 200,
+    *,
+    wrong_word: bool = False,
+    nobody: bool = False,
+    ticked: frozenset[str] | None = None,
 ) -> ResponseReturnValue:
     run = _found(s, run_id)
     return site.page(
@@ -119,6 +131,8 @@ def _page(
         changes=runs.changes(s, run_id, cursor=request.args.get("after", "")),
         word=CONFIRM_WORD,
         wrong_word=wrong_word,
+        nobody=nobody,
+        ticked=ticked,
     )
 
 

@@ -55,6 +55,7 @@ PERSON_STATES: Mapping[str, str] = {
     "ready": N_("Not synced"),
     "conflict": N_("Conflict"),
     "left": N_("Left"),
+    "leaving": N_("Leaving, held"),
     "held-out": N_("Held out"),
 }
 
@@ -172,6 +173,7 @@ ACTIONS: Mapping[str, str] = {
     "members": N_("Change members"),
     "role": N_("Change role"),
     "restore": N_("Restore"),
+    "keep": N_("Left out"),
 }
 FIELDS: Mapping[str, str] = {
     "username": N_("Username"),
@@ -185,6 +187,7 @@ FIELDS: Mapping[str, str] = {
     "role": N_("Role"),
     "name": N_("Name"),
     "members": N_("Members"),
+    "kept_from": N_("Left out of"),
     "departments": N_("Departments"),
     "reserved_until": N_("Number kept until"),
     "scope": N_("What AD owns"),

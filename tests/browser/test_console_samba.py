@@ -258,10 +258,10 @@ def test_a_held_run_is_confirmed_only_with_the_word(
         page.reload()
     held.first.click()
     picture(page, "run-held")
-    page.get_by_role("button", name="Confirm: 1 person").click()  # the browser asks for the word
-    expect(page.get_by_label("To apply all of it, type CONFIRM")).to_be_focused()
-    page.get_by_label("To apply all of it, type CONFIRM").fill("confirm")
-    page.get_by_role("button", name="Confirm: 1 person").click()
+    page.get_by_role("button", name="Confirm those ticked").click()  # the browser asks for the word
+    expect(page.get_by_label("To apply what is ticked, type CONFIRM")).to_be_focused()
+    page.get_by_label("To apply what is ticked, type CONFIRM").fill("confirm")
+    page.get_by_role("button", name="Confirm those ticked").click()
     expect(page.locator("#request")).to_contain_text("1 deactivated", timeout=SLOW)
 
 

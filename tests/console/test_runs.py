@@ -49,10 +49,43 @@ class TestRuns:
                    leaver | {"guid": guid(2), "reason": "out_of_scope"}]  # fmt: skip
         run_id = site.run(status="held", plan={"actions": actions, "digest": "d"}, finished=None)
         page = site.client().get(f"/console/runs/{run_id}").text
-        expired, unknown = page.split("Nils Berg")[1:]
+        expired, unknown = page.split(">Nils Berg<")[1:]
         assert "Expired in AD, since" in expired
         assert 'datetime="2026-11-20T08:00' in expired
         assert "No longer found in AD below the search DNs" in unknown
+
+    def test_some_of_a_held_run_are_ticked(self, site: ConsoleSite) -> None:
+        """All are ticked at first; the sync service is told whom to leave out."""
+        site.connected()
+        who = [{"action": "deactivate", "guid": guid(n), "name": f"Nils {n}", "changes": {}}
+               for n in (1, 2)]  # fmt: skip
+        sales = {"action": "update", "guid": guid(9), "name": "Sales", "remove": 2}
+        plan = {"actions": who, "departments": [sales], "digest": "d"}
+        run_id = site.run(status="held", plan=plan, finished=None)
+        client = site.client()
+        page = client.get(f"/console/runs/{run_id}").text
+        boxes = page.split('<input type="checkbox" form="confirm" name="ticked"')[1:]
+        assert [" checked>" in box.partition("\n")[0] for box in boxes] == [True] * 3
+        assert 'aria-label="Confirm Nils 1"' in page
+        assert "Whoever you untick is held again at the next run" in page
+        path = f"/console/runs/{run_id}/confirm"
+        form = {"digest": "d", "choice": "1", "typed": "CONFIRM"}
+        nobody = client.post(path, data=form)
+        assert (nobody.status_code, asked(site)) == (422, [])
+        assert "Nobody is ticked." in nobody.text
+        wrong = client.post(path, data=form | {"ticked": [guid(2)], "typed": "no"})
+        boxes = wrong.text.split('form="confirm" name="ticked"')[1:]
+        assert ["checked>" in box.partition("\n")[0] for box in boxes] == [False, True, False]
+        client.post(path, data=form | {"ticked": [guid(1), guid(9)]})
+        assert asked(site) == [("confirm", {"run": run_id, "digest": "d", "keep": [guid(2)]})]
+        client.post(path, data=form | {"ticked": [guid(1), guid(2), guid(9)]})
+        assert asked(site)[-1] == ("confirm", {"run": run_id, "digest": "d"})
+
+    def test_a_preview_has_no_ticks(self, site: ConsoleSite) -> None:
+        site.connected()
+        actions = [{"action": "create", "guid": guid(1), "name": "Nils", "changes": {}}]
+        run_id = site.run(status="planned", plan={"actions": actions, "digest": "d"}, finished=None)
+        assert 'name="ticked"' not in site.client().get(f"/console/runs/{run_id}").text
 
     def test_changes_before_and_after_and_undo(self, site: ConsoleSite) -> None:
         site.connected()

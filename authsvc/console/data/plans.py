@@ -55,6 +55,7 @@ class PlannedDepartment:
     """What would happen to one department."""
 
     action: str
+    guid: str
     name: str
     number: str
     renamed_from: str
@@ -82,6 +83,12 @@ class PlanView:
     def actions(self) -> int:
         """How many people it would change."""
         return sum(group.count for group in self.groups)
+
+    @property
+    def listed(self) -> frozenset[str]:
+        """The identities of all people and departments that a page lists, each with a tick."""
+        people = (one.guid for group in self.groups for one in group.first)
+        return frozenset([*people, *(one.guid for one in self.departments)])
 
     @property
     def deactivations(self) -> int:
@@ -173,6 +180,7 @@ def _after(changes: Mapping[str, Any], field: str) -> object:
 def _department(action: Mapping[str, Any]) -> PlannedDepartment:
     return PlannedDepartment(
         action=str(action.get("action", "")),
+        guid=str(action.get("guid", "")),
         name=str(action.get("name", "")),
         number=str(action.get("number") or ""),
         renamed_from=str(action.get("renamed_from") or ""),

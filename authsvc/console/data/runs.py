@@ -21,7 +21,9 @@ FINISHED = frozenset(
     {"applied", "unchanged", "held", "failed", "discarded", "expired", "undone", "planned"}
 )
 COUNTED = ("created", "linked", "updated", "deactivated", "reactivated", "conflicts")
-_INNER = frozenset({"username_key", "email_key", "principal_key", "account_key", "members_digest"})
+_INNER = frozenset(
+    {"mark", "username_key", "email_key", "principal_key", "account_key", "members_digest"}
+)
 """Journalled so that an undo can restore them; nobody wants to read them."""
 
 _UNDOABLE = frozenset({"applied"})

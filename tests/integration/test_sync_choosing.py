@@ -1,0 +1,203 @@
+"""An administrator confirms some people of a held run; the others stay as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dirclient.model import AccountState
+from kerauno import directories, runs
+from kerauno.db import Database
+from kerauno.errors import InvalidValue
+from kerauno.tables import Audit, Run, RunChange
+from syncsvc import departments, requests, review
+from syncsvc.choosing import Choice
+from syncsvc.engine import Ask
+from syncsvc.plan import Mode
+from tests.sync_engine import Sync
+
+CLI = Ask("cli", wait=0.0, by="ada")
+
+
+@pytest.fixture
+def sync(database: Database, tmp_path: Path) -> Sync:
+    return Sync(database, tmp_path)
+
+
+def _inactive(sync: Sync) -> set[str]:
+    return {name for name, user in sync.users().items() if not user["active"]}
+
+
+def test_some_are_confirmed_and_the_rest_is_held_again(sync: Sync) -> None:
+    """Named by GUID, email and username; below the threshold too the rest is not applied."""
+    people = sync.people(60)
+    sync.build()
+    for person in people[:8]:
+        sync.fake.set_scope(person.guid, False)
+    held = sync.run()
+    names = {str(people[0].guid), "P2.Q2@company.com", "p3.q3"}
+    email = sync.users()["p2.q2"]["email"]
+    choice = Choice(only=frozenset(names - {"P2.Q2@company.com"} | {email.upper()}))
+    done = review.confirm(sync.engine, held["run"], CLI, choice=choice)
+    assert (done["run"], done["status"], done["deactivated"]) == (held["run"], "applied", 3)
+    assert set(done["confirmed"]) == {str(p.guid) for p in people[:3]}
+    assert set(done["kept"]) == {str(p.guid) for p in people[3:8]}
+    assert _inactive(sync) == {"p1.q1", "p2.q2", "p3.q3"}
+    assert {row["guid"] for row in sync.rows(RunChange) if row["action"] == "keep"} == {
+        str(p.guid) for p in people[3:8]
+    }
+    noted = [row for row in sync.rows(Audit) if row["event"] == "run-confirmed"]
+    assert [(row["actor"], row["outcome"]) for row in noted] == [("ada", "applied")]
+    assert noted[0]["detail"]["people"] == ["p1.q1", "p2.q2", "p3.q3"]
+    assert noted[0]["detail"]["left_out"] == [f"p{n}.q{n}" for n in range(4, 9)]
+    for trigger in ("timer", "change", "cli", "console"):
+        again = sync.run(trigger=trigger)
+        assert again["status"] == "held"
+        assert again["run"] != held["run"]
+        assert again["held_because"] == (
+            "5 changes were left out by an administrator and would be made now."
+        )
+    assert _inactive(sync) == {"p1.q1", "p2.q2", "p3.q3"}
+    review.confirm(sync.engine, again["run"], CLI)
+    assert len(_inactive(sync)) == 8
+
+
+def test_confirmed_people_do_not_count_toward_the_hour(sync: Sync) -> None:
+    people = sync.people(60)
+    sync.build()
+    for person in people[:8]:
+        sync.fake.set_scope(person.guid, False)
+    held = sync.run()
+    only = frozenset(str(p.guid) for p in people[:7])
+    review.confirm(sync.engine, held["run"], CLI, choice=Choice(only=only))
+    sync.fake.set_scope(people[7].guid, True)
+    statuses = []
+    for person in people[8:14]:
+        sync.fake.set_scope(person.guid, False)
+        statuses.append(sync.run(trigger="change")["status"])
+    assert statuses == ["applied"] * 5 + ["held"]
+
+
+def test_whoever_was_kept_and_is_back_holds_nothing(sync: Sync) -> None:
+    people = sync.people(12)
+    sync.build()
+    for person in people[:7]:
+        sync.fake.set_scope(person.guid, False)
+    held = sync.run()
+    kept = frozenset(str(p.guid) for p in people[1:7])
+    review.confirm(sync.engine, held["run"], CLI, choice=Choice(keep=kept))
+    for person in people[1:7]:
+        sync.fake.set_scope(person.guid, True)
+    assert sync.run(trigger="timer")["status"] == "unchanged"
+    sync.fake.change_person(people[1].guid, last_name="Married")
+    assert sync.run(trigger="timer")["status"] == "applied"
+
+
+def test_a_department_that_would_be_emptied_is_kept_while_the_rest_is_confirmed(
+    sync: Sync,
+) -> None:
+    people = sync.people(12)
+    sales = sync.fake.add_department("Sales", [people[0].guid])
+    staff = sync.fake.add_department("Staff", [people[1].guid])
+    sync.build()
+    departments.import_department(sync.engine, CLI, sales.dn, "600")
+    departments.import_department(sync.engine, CLI, staff.dn, "601")
+    sync.fake.change_department(sales.guid, members=[])
+    sync.fake.change_department(staff.guid, members=[])
+    sync.fake.change_person(people[2].guid, last_name="Married")
+    held = sync.run()
+    assert held["status"] == "held"
+    choice = Choice(keep=frozenset({str(sales.guid)}))
+    done = review.confirm(sync.engine, held["run"], CLI, choice=choice)
+    assert (done["status"], done["updated"]) == ("applied", 1)
+    assert (sync.members("Sales"), sync.members("Staff")) == ({"p1.q1"}, set())
+    again = sync.run(trigger="timer")
+    assert again["status"] == "held"
+    review.confirm(sync.engine, again["run"], CLI, choice=Choice(only=frozenset({"Sales"})))
+    assert sync.members("Sales") == set()
+
+
+def test_a_kept_leaver_stays_in_the_department_and_the_mirror(sync: Sync) -> None:
+    people = sync.people(12)
+    sales = sync.fake.add_department("Sales", [people[0].guid, people[1].guid, people[9].guid])
+    sync.build()
+    departments.import_department(sync.engine, CLI, sales.dn, "600")
+    for person in people[:7]:
+        sync.fake.change_person(person.guid, state=AccountState.DISABLED)
+    held = sync.run()
+    choice = Choice(keep=frozenset({str(people[0].guid)}))
+    review.confirm(sync.engine, held["run"], CLI, choice=choice)
+    assert sync.members("Sales") == {"p1.q1", "p10.q10"}
+    states = {row["guid"]: row["state"] for row in sync.mirror()["seen_person"]}
+    assert states[str(people[0].guid)] == "leaving"
+    assert states[str(people[1].guid)] == "left"
+
+
+def test_who_would_take_the_name_of_a_kept_leaver_gets_a_conflict(sync: Sync) -> None:
+    people = sync.people(12)
+    sync.build()
+    for person in people[:7]:
+        sync.fake.set_scope(person.guid, False)
+    heir = sync.fake.add_person("p1.q1x", login=people[0].login, extension="1999")
+    held = sync.run(Mode.BUILD)
+    choice = Choice(only=frozenset({str(heir.guid), str(people[1].guid)}))
+    done = review.confirm(sync.engine, held["run"], CLI, choice=choice)
+    assert (done["created"], done["deactivated"], done["conflicts"]) == (0, 1, 1)
+    assert sync.users()["p1.q1"]["active"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        (Choice(only=frozenset({"nobody@x"})), "nobody@x: not in this run's plan."),
+        (Choice(keep=frozenset({"p1.q1", "p2.q2", "p3.q3", "p4.q4", "p5.q5", "p6.q6", "p7.q7"})),
+         "Nobody was chosen."),
+    ],
+)  # fmt: skip
+def test_a_choice_that_does_not_fit_leaves_the_run_waiting(
+    sync: Sync, choice: Choice, words: str
+) -> None:
+    people = sync.people(12)
+    sync.build()
+    for person in people[:7]:
+        sync.fake.set_scope(person.guid, False)
+    held = sync.run()
+    with pytest.raises(InvalidValue, match=words):
+        review.confirm(sync.engine, held["run"], CLI, choice=choice)
+    assert not _inactive(sync)
+    assert sync.rows(Run)[-1]["status"] == "held"
+
+
+def test_a_preview_is_applied_as_a_whole(sync: Sync) -> None:
+    sync.people(2)
+    planned = review.plan_for_review(sync.engine, Ask("cli", mode=Mode.BUILD, wait=0.0))
+    with pytest.raises(InvalidValue, match="preview"):
+        review.confirm(sync.engine, planned["run"], CLI, choice=Choice(only=frozenset({"p1.q1"})))
+
+
+def test_the_part_that_was_applied_can_be_undone(sync: Sync) -> None:
+    people = sync.people(12)
+    sync.build()
+    for person in people[:7]:
+        sync.fake.set_scope(person.guid, False)
+    held = sync.run()
+    choice = Choice(only=frozenset({str(people[0].guid)}))
+    review.confirm(sync.engine, held["run"], CLI, choice=choice)
+    _, could_not = review.undo(sync.engine, held["run"], CLI)
+    assert (could_not, _inactive(sync)) == ([], set())
+
+
+def test_the_console_asks_for_those_to_keep(sync: Sync) -> None:
+    people = sync.people(12)
+    sync.build()
+    for person in people[:7]:
+        sync.fake.set_scope(person.guid, False)
+    held = sync.run()
+    with sync.db.write() as s:
+        directory = directories.load(s)
+        assert directory is not None
+        payload = {"run": held["run"], "keep": [str(people[0].guid)]}
+        runs.request(s, directory.id, "confirm", now=sync.clock(), by="ada", payload=payload)
+    assert requests.take_up(sync.engine)
+    assert _inactive(sync) == {f"p{n}.q{n}" for n in range(2, 8)}
