@@ -4,6 +4,7 @@
 # make test-fresh  the same in a minimal Debian made for it (RELEASE=trixie or bookworm; root)
 # make check   the fast part: lint, types, import contracts, unit tests; no servers
 # make fuzz    search for what breaks a property: at random, on all cores (MINUTES=10)
+# make chaos   every act and every fault in random order: AD must stay followed (MINUTES=10, SEED=)
 # make texts   write anew the catalogue of every message, for translators
 # make bench   the benchmarks (several minutes); bench-signin, bench-sync, bench-sso alone
 # make clean   back to a fresh checkout
@@ -22,7 +23,7 @@ KERBEROS := .venv/.stamp-kerberos
 CODE := authsvc syncsvc kerauno dirclient demo tests benchmarks config $(wildcard wsgi.py)
 
 .NOTPARALLEL:
-.PHONY: setup demo test ready test-fresh check fuzz texts bench clean lint packages
+.PHONY: setup demo test ready test-fresh check fuzz chaos texts bench clean lint packages
 
 setup: $(BASE)
 
@@ -54,6 +55,10 @@ lint: $(DEV)
 fuzz: packages
 	@$(MAKE) --no-print-directory $(DEV)
 	.venv/bin/python -m tests.search --minutes $(MINUTES)
+
+chaos: packages
+	@$(MAKE) --no-print-directory $(DEV)
+	.venv/bin/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 texts: $(DEV)
 	.venv/bin/python -m tests.texts.catalogue

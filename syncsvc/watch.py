@@ -14,9 +14,11 @@ from syncsvc.engine import Client
 from syncsvc.running import Clock
 
 RING_EVERY = 1.0
-RING_AT_LEAST_EVERY = 20.0
-"""Seconds between two looks at the doorbell: usually, and at the most. One answer that was long in
-coming must not hide what happens after it."""
+RING_AT_LEAST_EVERY = 6.0
+LOOK_AT_LEAST_EVERY = 20.0
+"""Seconds between two looks at the doorbell: usually; at the most after answers that were long in
+coming, since what delayed them may be over and changes are to be seen within ten seconds; and at
+the most after many requests."""
 
 SWEEP_EVERY = 30.0
 SWEEP_AT_LEAST_EVERY = 55.0
@@ -28,9 +30,9 @@ time alone, and no server counts that as a change."""
 
 SHARE_OF_TIME = 0.05
 OPERATIONS_A_SECOND = 5.0
-"""The ceiling of what watching costs a domain controller: a twentieth of one connection's time,
-and so many requests a second on average. After an expensive look the next one waits longer;
-after one that failed it does not, for then the loop itself waits."""
+"""What watching may cost a domain controller: a twentieth of one connection's time, as far as the
+limits above allow, and so many requests a second on average. After an expensive look the next one
+waits longer; after one that failed it does not, for then the loop itself waits."""
 
 _RELEVANT = attrgetter(
     *(name for name in Person.__dataclass_fields__ if name not in ("changed", "usn"))
@@ -107,13 +109,14 @@ class Watch:
         """The next look is as far away as this one was dear."""
         ended = self.clock()
         asked = self.client.operations - operations
-        rest = max((ended - began) / SHARE_OF_TIME, asked / OPERATIONS_A_SECOND)
+        by_time, by_number = (ended - began) / SHARE_OF_TIME, asked / OPERATIONS_A_SECOND
         if sweeping:
-            pause = min(max(SWEEP_EVERY, rest), SWEEP_AT_LEAST_EVERY)
+            pause = min(max(SWEEP_EVERY, by_time, by_number), SWEEP_AT_LEAST_EVERY)
             self.next_sweep = ended + pause
             self.next_ring = max(self.next_ring, ended)
         else:
-            self.next_ring = max(ended, began + max(RING_EVERY, min(rest, RING_AT_LEAST_EVERY)))
+            slow, busy = min(by_time, RING_AT_LEAST_EVERY), min(by_number, LOOK_AT_LEAST_EVERY)
+            self.next_ring = max(ended, began + max(RING_EVERY, slow, busy))
 
 
 def differ(before: Snapshot, after: Snapshot) -> bool:

@@ -428,8 +428,25 @@ def test_on_a_busy_domain_it_looks_less_often(loop: Turned) -> None:
         sync.fake.change_person(people[0].guid)
         loop.turn()
     spent = (sync.fake.operations - operations) * 0.5
-    assert spent <= 0.06 * (loop.seconds - began)
+    assert spent <= 1.1 / watch.RING_AT_LEAST_EVERY * (loop.seconds - began)
     assert spent > 0
+
+
+def test_many_requests_make_it_look_less_often(loop: Turned) -> None:
+    sync = loop.sync
+    people = sync.people(3)
+    loop.turn()
+
+    def many(_operation: str) -> None:
+        sync.fake.operations += 250  # twice in a look
+
+    sync.fake.on_operation = many
+    began, operations = loop.seconds, sync.fake.operations
+    while loop.seconds < began + 200.0:
+        sync.fake.change_person(people[0].guid)
+        loop.turn()
+    looks = (sync.fake.operations - operations) / 500
+    assert 1 <= looks <= 1 + 200 / watch.LOOK_AT_LEAST_EVERY
 
 
 def test_one_slow_answer_does_not_keep_it_from_looking(loop: Turned) -> None:
@@ -447,6 +464,26 @@ def test_one_slow_answer_does_not_keep_it_from_looking(loop: Turned) -> None:
     sync.fake.change_person(people[0].guid, state=AccountState.DISABLED)
     loop.turn(watch.RING_AT_LEAST_EVERY)
     assert not sync.users()["p1.q1"]["active"]
+
+
+def test_what_was_slow_is_followed_within_ten_seconds_of_being_fast_again(loop: Turned) -> None:
+    """A network that delayed everything, or a server that was stopped for two seconds."""
+    sync = loop.sync
+    people = sync.people(3)
+    loop.turn()
+
+    def slow(_operation: str) -> None:
+        loop.seconds += 2.4
+
+    sync.fake.on_operation = slow
+    for _ in range(20):
+        loop.turn()
+    loop.turn(watch.RING_AT_LEAST_EVERY)  # one more slow look
+    sync.fake.on_operation = None
+    sync.fake.change_person(people[0].guid, last_name="Married")
+    for _ in range(9):
+        loop.turn()
+    assert sync.users()["p1.q1"]["last_name"] == "Married"
 
 
 def test_an_outage_is_no_reason_to_look_less_often(loop: Turned) -> None:
