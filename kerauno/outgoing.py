@@ -10,7 +10,10 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +23,7 @@ from kerauno.outgoing_addresses import AddressRefused, Policy, literal, refusal,
 def post(
     url: str, body: bytes, headers: Mapping[str, str], *, policy: Policy, seconds: float
 ) -> int:
-    """Post; return the status of the answer.
+    """Post; return the status of the answer, which has to be there within so many seconds.
 
     Raises AddressRefused, OSError, http.client.HTTPException. Nothing is sent to an address that is
     refused.
@@ -34,10 +37,36 @@ def post(
     connection.policy = policy
     target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
     try:
-        connection.request("POST", target, body, dict(headers))
-        return connection.getresponse().status
+        with _within(seconds, connection):
+            connection.request("POST", target, body, dict(headers))
+            return connection.getresponse().status
     finally:
         connection.close()
+
+
+@contextmanager
+def _within(seconds: float, connection: _Plain) -> Iterator[None]:
+    """End the connection when the time is over: a timeout of a socket counts each octet anew."""
+    over = threading.Event()
+
+    def end() -> None:
+        over.set()
+        if connection.sock is not None:
+            with suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (OSError, http.client.HTTPException):
+        if not over.is_set():
+            raise
+    finally:
+        timer.cancel()
+    if over.is_set():  # also where the half of an answer looked like a whole one
+        raise TimeoutError(f"No answer within {seconds:g} s.")
 
 
 class _Plain(http.client.HTTPConnection):
@@ -46,7 +75,7 @@ class _Plain(http.client.HTTPConnection):
 
     def connect(self) -> None:
         """Connect to an address that was judged."""
-        self.sock = connected(self.host, self.port, self.timeout, self.policy)
+        self.sock = connected(self.host, self.port, self.timeout or 0.0, self.policy)
 
 
 class _Encrypted(_Plain):
@@ -57,21 +86,25 @@ class _Encrypted(_Plain):
         super().connect()
         context = ssl.create_default_context()
         name = self.host.removesuffix(".")
-        self.sock = context.wrap_socket(self.sock, server_hostname=name)
+        secured = self.sock = context.wrap_socket(
+            self.sock, server_hostname=name, do_handshake_on_connect=False
+        )
+        secured.do_handshake()  # with `sock` set, so that its time can end, too
 
 
-def connected(host: str, port: int, seconds: float | None, policy: Policy) -> socket.socket:
-    """Return a connection to the first address of the host that may be called and answers.
+def connected(host: str, port: int, seconds: float, policy: Policy) -> socket.socket:
+    """Return a connection to the first address of the host that may be called and answers in time.
 
     Raises AddressRefused where none of them may; OSError.
     """
+    end = time.monotonic() + seconds
     address = literal(host)
     name = host.removesuffix(".") if address is None else str(address)
     error: Exception = OSError(f"{host} has no address.")
     for family, kind, protocol, _, where in socket.getaddrinfo(name, port, 0, socket.SOCK_STREAM):
         try:
             _judge(name, str(where[0]), policy)
-            return _connected(family, kind, protocol, where, seconds)
+            return _connected(family, kind, protocol, where, end)
         except (AddressRefused, OSError) as refused:
             error = refused
     raise error
@@ -84,12 +117,13 @@ def _judge(name: str, address: str, policy: Policy) -> None:
         raise AddressRefused(f"{name} leads to {address}, {reason}.")
 
 
-def _connected(
-    family: int, kind: int, protocol: int, where: Any, seconds: float | None
-) -> socket.socket:
+def _connected(family: int, kind: int, protocol: int, where: Any, end: float) -> socket.socket:
+    left = end - time.monotonic()
+    if left <= 0:
+        raise TimeoutError(f"{where[0]} was not tried any more.")
     made = socket.socket(family, kind, protocol)
     try:
-        made.settimeout(seconds)
+        made.settimeout(left)
         made.connect(where)
     except BaseException:
         made.close()

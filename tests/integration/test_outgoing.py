@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,36 @@ def test_no_proxy_of_the_environment_is_asked(
         monkeypatch.setenv(name, f"http://{proxy.host}:{proxy.port}")
     assert post(server, host=server.host) == 204
     assert proxy.received == []
+
+
+@pytest.mark.parametrize("first", [b"HTTP/1.1 204 x\r\nX: ", b"\x16\x03\x03\x40\x00"])
+def test_a_server_that_answers_an_octet_at_a_time_is_given_up(first: bytes) -> None:
+    """Each octet comes within a socket's timeout, and the answer never to its end."""
+    scheme = "http" if first.startswith(b"H") else "https"
+    with socket.create_server((loopback(), 0)) as listening:
+        host, port = listening.getsockname()[:2]
+        over = threading.Event()
+        dripping = threading.Thread(target=_drip, args=(listening, first, over))
+        dripping.start()
+        begun = time.monotonic()
+        try:
+            with pytest.raises(TimeoutError, match=r"No answer within 0\.5 s"):
+                outgoing.post(
+                    f"{scheme}://{host}:{port}/", b"x=1", {}, policy=BACK_CHANNEL, seconds=0.5
+                )
+            assert time.monotonic() - begun < 5
+        finally:
+            over.set()
+            dripping.join()
+
+
+def _drip(listening: socket.socket, first: bytes, over: threading.Event) -> None:
+    """Begin an answer, and go on with an octet every twentieth of a second."""
+    connection, _ = listening.accept()
+    with connection, suppress(OSError):
+        connection.sendall(first)
+        while not over.wait(0.05):
+            connection.sendall(b"x")
 
 
 def test_a_server_that_is_away_is_told_in_words(
