@@ -56,7 +56,8 @@ class Settled(enum.Enum):
 
     RIGHT = "right"  # the password was right, which forgives wrong ones before it
     BARRED = "barred"  # it was right and opened nothing: AD forgives nothing for that
-    WRONG = "wrong"  # it was wrong, or nobody knows
+    WRONG = "wrong"
+    LOST = "lost"  # a directory was asked, and alone knows
     NOT_ASKED = "not asked"  # no directory was asked
 
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from authsvc.directories import OpenDirectory
@@ -55,7 +55,7 @@ from kerauno.errors import KeyProblem, Throttled
 from kerauno.keys import lookup_key
 from kerauno.passwords import password_is
 from kerauno.signin import SignInUser
-from kerauno.throttle import Slot, hollow_key, name_key, person_key
+from kerauno.throttle import Slot, guid_of, hollow_key, name_key, person_key
 
 
 class _Case(NamedTuple):
@@ -216,18 +216,34 @@ class SignIn:
         known = user is not None and self._records.is_known(attempt, user)
         if known:
             budget = budget.with_reserve()
-        try:
-            slot = self._records.take(account, person, attempt.address, budget, known=known)
-            return case.under_way(slot)
-        except Throttled as full:
-            if full.scope != "person":
-                raise _Full(case, full) from full
-            self._records.note_throttled(attempt, full, user=user)
+        for settled in (False, True):
+            try:
+                slot = self._records.take(account, person, attempt.address, budget, known=known)
+                return case.under_way(slot)
+            except Throttled as full:
+                if full.scope != "person":
+                    raise _Full(case, full) from full
+                if not settled and self._settle(case, person, full.window):
+                    continue
+                self._records.note_throttled(attempt, full, user=user)
+                break
         try:
             slot = self._records.take(account, "", attempt.address, budget, known=known)
         except Throttled as full:
             raise _Full(case, full) from full
         raise _UsedUp(case.under_way(slot))
+
+    def _settle(self, case: _Case, person: str, window: timedelta) -> bool:
+        """Have the directory say how attempts of this person ended of which nobody else knows."""
+        if case.directory is None or not self._records.is_unsettled(person):
+            return False
+        guid = guid_of(person)
+        try:
+            wrong = case.directory.client.wrong_passwords(Guid(guid), window)
+        except errors.DirectoryError:
+            return False  # they count as wrong until it can be asked
+        self._records.settle(person, wrong)
+        return True
 
     # -- the ways to prove a password
 
@@ -358,9 +374,8 @@ class SignIn:
         return NotLetIn(reason, self._note(case, reason, settled, guid=guid, note=note), local)
 
     def _cannot_ask(self, case: _Case, why: errors.DirectoryError | str) -> CannotAsk:
-        """Nobody knows whether a server that broke off had counted the password: then it counts."""
         broke_off = isinstance(why, errors.Unavailable) and why.asked
-        settled = Settled.WRONG if broke_off else Settled.NOT_ASKED
+        settled = Settled.LOST if broke_off else Settled.NOT_ASKED
         reason = Reason.UNAVAILABLE
         if isinstance(why, (str, errors.Misconfigured)):
             reason = Reason.MISCONFIGURED

@@ -54,6 +54,12 @@ class Records(Protocol):
     def give_back(self, slot: Slot) -> None:
         """Nothing was asked: the attempt does not count."""
 
+    def is_unsettled(self, person: str) -> bool:
+        """Whether only the directory knows how some attempts of this person ended."""
+
+    def settle(self, person: str, wrong: int) -> None:
+        """The directory has counted so many wrong passwords."""
+
     def note_throttled(self, attempt: Attempt, error: Throttled, *, user: SignInUser | None) -> str:
         """Note that an attempt was not let through; gives the code to be read out."""
 

@@ -111,6 +111,16 @@ class SignInRecords:
         with self.database.fast_write() as hot:
             throttle.give_back(hot, slot)
 
+    def is_unsettled(self, person: str) -> bool:
+        """See `Records`."""
+        with self.database.fast() as hot:
+            return throttle.is_unsettled(hot, person, self.now())
+
+    def settle(self, person: str, wrong: int) -> None:
+        """See `Records`."""
+        with self.database.fast_write() as hot:
+            throttle.settle(hot, person, wrong, self.now())
+
     def note_throttled(self, attempt: Attempt, error: Throttled, *, user: SignInUser | None) -> str:
         """See `Records`."""
         label = user.email if user else masked(attempt.name)
@@ -254,6 +264,8 @@ class SignInRecords:
             throttle.succeed(hot, slot)
         elif settled is Settled.WRONG:
             throttle.fail(hot, slot, self.now())
+        elif settled is Settled.LOST:
+            throttle.lose(hot, slot, self.now())
         else:
             throttle.give_back(hot, slot)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from dirclient.assess import Judge, assess
 from dirclient.authenticate import LdapAuthenticator
@@ -104,6 +104,11 @@ class DirectoryClient:
         """See `Policies`. Takes no longer than a sign-in may."""
         with self.time_limit():
             return self._policies.lockout_policy(guid)
+
+    def wrong_passwords(self, guid: Guid, window: timedelta) -> int:
+        """See `Policies`. Takes no longer than a sign-in may."""
+        with self.time_limit():
+            return self._policies.wrong_passwords(guid, window)
 
     # -- reading
 

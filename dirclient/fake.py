@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 from dirclient import dn as dns
 from dirclient.assess import Judge, assess
@@ -91,7 +92,7 @@ class FakeDirectory(FakeStore):
         if refusal is not None and not issubclass(refusal, PasswordWasRight):
             raise refusal()
         if account.password != password:
-            account.wrong += 1
+            account.wrong, account.wrong_at = account.wrong + 1, self._now()
             raise BadCredentials(subcode="52e")
         person = account.person
         if person.state is AccountState.DISABLED:
@@ -179,6 +180,15 @@ class FakeDirectory(FakeStore):
                 return self.policy
             own = (account.policy for account in self._accounts.values())
             return strictest((self.policy, *filter(None, own)))
+
+    def wrong_passwords(self, guid: Guid, window: timedelta) -> int:
+        """See `Policies`."""
+        self._operation("search")
+        with self._lock:
+            account = self._accounts.get(guid)
+        if account is None:
+            raise NotFound("No account matches.")
+        return account.wrong if self._now() - account.wrong_at < window else 0
 
     # -- Reader, Watcher
 

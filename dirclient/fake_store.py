@@ -34,6 +34,7 @@ class Account:
     in_scope: bool
     refusal: type[Refused] | None = None
     wrong: int = 0
+    wrong_at: datetime = datetime(1601, 1, 1, tzinfo=UTC)
     policy: LockoutPolicy | None = None
 
     @property
@@ -141,6 +142,12 @@ class FakeStore:
         """A fine-grained lockout policy for one person."""
         with self._lock:
             self._accounts[guid].policy = policy
+
+    def count_wrong(self, guid: Guid, times: int) -> None:
+        """Count wrong passwords of a person that were tried elsewhere, or not answered."""
+        with self._lock:
+            account = self._accounts[guid]
+            account.wrong, account.wrong_at = account.wrong + times, self._now()
 
     def unlock(self, guid: Guid) -> None:
         """Let a person try again."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 
 from dirclient import adcodes, presets
-from dirclient.errors import Incomplete
+from dirclient.errors import Incomplete, NotFound
 from dirclient.filters import EVERYTHING, eq
 from dirclient.model import Guid, LockoutPolicy
+from dirclient.people import filetime, generalized_time
 from dirclient.pool import Pool
 from dirclient.profile import Profile
 from dirclient.rootdse import RootDse, Roots
@@ -17,6 +19,7 @@ FOREVER = 0x7FFFFFFF
 """Seconds that stand for "until an administrator unlocks" or "until a good sign-in"."""
 
 _PSO = ("msDS-LockoutThreshold", "msDS-LockoutObservationWindow", "msDS-LockoutDuration")
+_BAD_PASSWORDS = ("badPwdCount", "badPasswordTime")
 _DOMAIN = ("lockoutThreshold", "lockOutObservationWindow", "lockoutDuration")
 _PPOLICY = ("pwdMaxFailure", "pwdFailureCountInterval", "pwdLockoutDuration", "pwdLockout")
 
@@ -39,6 +42,18 @@ class LdapPolicies:
             return _of_openldap(connection, root, guid, self._preset)
 
         return self._pool.ask(ask)
+
+    def wrong_passwords(self, guid: Guid, window: timedelta) -> int:
+        """See `Policies`."""
+
+        def ask(connection: Connection) -> int:
+            since = datetime.now(UTC) - window
+            if self._preset.is_ad:
+                return _wrong_in_ad(connection, guid, since)
+            root = self._roots.look(connection)
+            return _wrong_in_openldap(connection, root, guid, since, self._preset)
+
+        return max(self._pool.ask_each(ask))
 
 
 def strictest(policies: Iterable[LockoutPolicy]) -> LockoutPolicy:
@@ -146,6 +161,32 @@ def _of_openldap(
             )
             policies += [_ppolicy(one) for one in found.entries]
     return strictest(policies)
+
+
+def _wrong_in_ad(connection: Connection, guid: Guid, since: datetime) -> int:
+    """badPwdCount starts anew when the window has passed (MS-ADTS 3.1.1.5.2): then none counts."""
+    found = connection.search(
+        f"<GUID={guid}>", EVERYTHING, _BAD_PASSWORDS, scope="base", expecting=adcodes.HIDDEN
+    )
+    count = found.entries[0].text("badPwdCount") if found.entries else None
+    if count is None:
+        raise NotFound("The account's count of wrong passwords cannot be read.")
+    last = filetime(found.entries[0].integer("badPasswordTime"))
+    return int(count) if last > since else 0
+
+
+def _wrong_in_openldap(
+    connection: Connection, root: RootDse, guid: Guid, since: datetime, preset: presets.Preset
+) -> int:
+    """slapo-ppolicy keeps the moment of each wrong password."""
+    for context in root.contexts:
+        found = connection.search(
+            context, preset.by_guid(guid), ("pwdFailureTime",), expecting=adcodes.HIDDEN
+        )
+        if found.entries:
+            moments = map(generalized_time, found.entries[0].texts("pwdFailureTime"))
+            return sum(moment is not None and moment > since for moment in moments)
+    raise NotFound("The account cannot be read.")
 
 
 def _ppolicy(entry: Entry) -> LockoutPolicy:

@@ -156,6 +156,19 @@ class Pool:
                 turns.answered()
                 return answer
 
+    def ask_each(self, question: Callable[[Connection], T]) -> list[T]:
+        """Put a question to every server, each on a connection of its own.
+
+        Raises `Unavailable` where one of them cannot be asked.
+        """
+        answers = []
+        for rank in range(len(self._health.servers)):
+            others = {other: Unavailable("") for other in range(len(self._health.servers))}
+            others.pop(rank)
+            with _Loan(self, None, self._service, others) as connection:
+                answers.append(question(connection))
+        return answers
+
     def prove(self, bind: Callable[[Connection], T], *, private: bool = False) -> T:
         """Have one server judge a password, and the next one where a server says it cannot.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from dirclient.assess import Judge, assess
@@ -79,6 +80,13 @@ class Policies(Protocol):
 
     def lockout_policy(self, guid: Guid | None = None) -> LockoutPolicy:
         """The strictest policy that may hold for this account; for anybody when guid is None."""
+
+    def wrong_passwords(self, guid: Guid, window: timedelta) -> int:
+        """How many wrong passwords of this account count, the last one within the window.
+
+        Each server counts for itself (MS-ADTS 3.1.1.5.2, badPwdCount): the most that any counts.
+        Raises `Unavailable` unless all of them answer, `NotFound` where it may not be read.
+        """
 
 
 class Servers(Protocol):

@@ -18,6 +18,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -57,6 +58,7 @@ class Database:
     def _engine(self) -> Engine:
         if self.sqlite:
             assert self.url.database
+            Path(self.url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             engine = create_engine(
                 self.url,
                 pool_size=8,

@@ -321,6 +321,9 @@ class Attempt(Base):
     that parallel guesses cannot pass together. `counted_from` is where the window begins: an
     account's last attempt (as AD counts), an address's first. `generation` grows whenever
     `failures` starts anew, so that a late success cannot forgive what came after it.
+
+    `taken_at` is when one was let through last: who has not answered long after that never will.
+    Of the failures, `doubtful` are those of which only the directory knows whether it counted them.
     """
 
     __tablename__ = "attempt"
@@ -331,6 +334,8 @@ class Attempt(Base):
     pending: Mapped[int] = mapped_column(default=0)
     generation: Mapped[int] = mapped_column(default=0)
     counted_from: Mapped[datetime]
+    doubtful: Mapped[int] = mapped_column(default=0, server_default="0")
+    taken_at: Mapped[datetime] = mapped_column(server_default="2000-01-01 00:00:00")
 
 
 class Throttle(Base):

@@ -4,6 +4,10 @@ An attempt takes a slot *before* the password is tried, in a transaction that co
 however many guesses arrive together, no more are let through than the budget holds. Then it is
 settled as a success, a failure, or given back when nothing was asked.
 
+An attempt may end without anybody knowing how: the server broke off, the worker was killed, the
+database failed. Of a name and an address such an attempt lapses after a minute. Of a person in a
+directory it counts until the directory has said how many wrong passwords it counted (`settle`).
+
 An attempt counts for the name as it was typed, for the person whom the name means, and for the
 address. All spellings of a name have one key, whether somebody has that name or not, so that the
 throttle does not tell who exists. A person may have several names; their own key keeps the total
@@ -55,6 +59,9 @@ _MOST_RESERVED = 3
 
 KEPT = timedelta(days=2)
 """How long counts are kept: longer than any window."""
+
+LAPSES_AFTER = timedelta(minutes=1)
+"""How long after the last attempt was let through one that is not settled never will be."""
 
 _MARGIN = timedelta(minutes=1)  # between this clock and the domain's, and a slow bind's answer
 
@@ -141,7 +148,12 @@ def hollow_key(key: str) -> str:
 
 def person_key(*, guid: str | None = None, user_id: int | None = None) -> str:
     """Under which a person is counted: their GUID in the directory, else their user."""
-    return f"guid:{guid}" if guid else f"user:{user_id}"
+    return f"{_IN_DIRECTORY}{guid}" if guid else f"user:{user_id}"
+
+
+def guid_of(person: str) -> str:
+    """The GUID of a person's key; only for a person in a directory."""
+    return person.removeprefix(_IN_DIRECTORY)
 
 
 def address_key(address: str) -> str:
@@ -150,6 +162,8 @@ def address_key(address: str) -> str:
 
 
 _NOW = bindparam("now", type_=UtcDateTime())
+_LONG_AGO = bindparam("long_ago", type_=UtcDateTime())
+_IN_DIRECTORY = "guid:"
 _SCOPES = ("account", "address", "person")
 """The keys of an attempt, in the order in which they are locked and in which the one that is over
 is named: the person's last, since an attempt may go on without it (see `authsvc.signin`)."""
@@ -176,11 +190,15 @@ def _taking_each(
                 "pending": literal(1),
                 "generation": literal(0),
                 "counted_from": _NOW,
+                "doubtful": literal(0),
+                "taken_at": _NOW,
             }
             for scope in scopes
         ]
     )
     over = Attempt.counted_from <= _by_scope("since", UtcDateTime(), scopes)
+    lapsed = (Attempt.taken_at <= _LONG_AGO) & _by_scope("lapses", Boolean(), scopes)
+    pending = case((lapsed, 0), else_=Attempt.pending)
     rolling = _by_scope("rolling", Boolean(), scopes)
     limit = _by_scope("limit", Integer(), scopes)
     return Statement(
@@ -188,22 +206,25 @@ def _taking_each(
             index_elements=[Attempt.key],
             set_={
                 "failures": case((over, 0), else_=Attempt.failures),
-                "pending": case((over, 1), else_=Attempt.pending + 1),
+                "pending": case((over, 1), else_=pending + 1),
+                "doubtful": case((over, 0), else_=Attempt.doubtful),
+                "taken_at": _NOW,
                 "generation": case((over, Attempt.generation + 1), else_=Attempt.generation),
                 "counted_from": case((over | rolling, _NOW), else_=Attempt.counted_from),
             },
-            where=over | (Attempt.failures + Attempt.pending < limit),
+            where=over | (Attempt.failures + pending < limit),
         ).returning(Attempt.key, Attempt.failures, Attempt.generation)
     )
 
 
-def _wanted(name: str) -> Select[str, datetime, int, bool]:
+def _wanted(name: str) -> Select[str, datetime, int, bool, bool]:
     """One key and its budget, in a row: a window that is still open began after `since`."""
     return select(
         bindparam(name, type_=String()).label("key"),
         bindparam(f"{name}_since", type_=UtcDateTime()).label("since"),
         bindparam(f"{name}_limit", type_=Integer()).label("limit"),
         bindparam(f"{name}_rolling", type_=Boolean()).label("rolling"),
+        bindparam(f"{name}_lapses", type_=Boolean()).label("lapses"),
     )
 
 
@@ -218,22 +239,31 @@ def _taking_all(scopes: Sequence[str]) -> Statement:
         select(asked.c.key)
         .join(other, other.key == asked.c.key)
         .where(other.counted_from > asked.c.since)
-        .where(other.failures + other.pending >= asked.c.limit)
+        .where(
+            other.failures
+            + case(((other.taken_at <= _LONG_AGO) & asked.c.lapses, 0), else_=other.pending)
+            >= asked.c.limit
+        )
     )
     still_open = old.counted_from > wanted.c.since
+    lapsed = (old.taken_at <= _LONG_AGO) & wanted.c.lapses
     taken = (
         select(
             wanted.c.key,
             case((still_open, old.failures), else_=0),
-            case((still_open, old.pending + 1), else_=1),
+            case((still_open & ~lapsed, old.pending + 1), else_=1),
             case((still_open, old.generation), else_=func.coalesce(old.generation + 1, 0)),
             case((still_open & ~wanted.c.rolling, old.counted_from), else_=_NOW),
+            case((still_open, old.doubtful), else_=0),
+            _NOW,
         )
         .select_from(wanted)
         .outerjoin(old, old.key == wanted.c.key)
         .where(~full.exists())
     )
-    columns = ["key", "failures", "pending", "generation", "counted_from"]
+    columns = [
+        *("key", "failures", "pending", "generation", "counted_from", "doubtful", "taken_at"),
+    ]
     new = sqlite.insert(Attempt).from_select(columns, taken)
     return Statement(
         new.on_conflict_do_update(
@@ -278,6 +308,7 @@ def _forgiving(scopes: Sequence[str]) -> dict[str, Statement]:
     return _settling(
         scopes,
         failures=case(*failures, else_=Attempt.failures),
+        doubtful=0,
         generation=case((_IS_ADDRESS, Attempt.generation), else_=Attempt.generation + 1),
     )
 
@@ -291,8 +322,42 @@ _FAIL = {
     )
     for scopes in _VARIANTS
 }
+_IS_PERSON = Attempt.key == bindparam("person")
+_LOSE = {
+    scopes: _settling(
+        scopes,
+        failures=Attempt.failures + case((_IS_PERSON, 1), else_=0),
+        doubtful=Attempt.doubtful + case((_IS_PERSON, 1), else_=0),
+        counted_from=case((_IS_PERSON, _NOW), else_=Attempt.counted_from),
+    )
+    for scopes in _VARIANTS
+}
 _GIVE_BACK = {scopes: _settling(scopes) for scopes in _VARIANTS}
 _FORGIVE = {scopes: _forgiving(scopes) for scopes in _VARIANTS}
+_LEFT = case((Attempt.taken_at <= _LONG_AGO, Attempt.pending), else_=0)
+"""Pending attempts that nobody will settle any more."""
+
+_UNSETTLED = (Attempt.key == bindparam("of")) & ((Attempt.doubtful > 0) | (_LEFT > 0))
+_IS_UNSETTLED = Statement(select(Attempt.key).where(_UNSETTLED))
+
+
+def _settled_by_directory() -> Statement:
+    """What is doubtful becomes what the directory counted, within what it can have counted."""
+    wrong = bindparam("wrong", type_=Integer())
+    least, most = Attempt.failures - Attempt.doubtful, Attempt.failures + _LEFT
+    return Statement(
+        update(Attempt)
+        .where(_UNSETTLED)
+        .values(
+            failures=case((wrong < least, least), (wrong > most, most), else_=wrong),
+            pending=Attempt.pending - _LEFT,
+            doubtful=0,
+            generation=Attempt.generation + 1,
+        )
+    )
+
+
+_SETTLE_BY_DIRECTORY = _settled_by_directory()
 _PRUNE = Statement(delete(Attempt).where(Attempt.counted_from <= bindparam("before")))
 
 
@@ -313,11 +378,12 @@ def take(
     scopes = _VARIANTS[bool(person)]
     keys = dict(zip(scopes, (account, address, person), strict=False))
     budgets = {"account": budget, "address": by_address, "person": budget}
-    values: dict[str, Any] = {"now": now, **keys}
+    values: dict[str, Any] = {"now": now, "long_ago": now - LAPSES_AFTER, **keys}
     for scope in scopes:
         values[f"{scope}_since"] = now - budgets[scope].window
         values[f"{scope}_limit"] = budgets[scope].limit
         values[f"{scope}_rolling"] = budgets[scope].rolling
+        values[f"{scope}_lapses"] = not keys[scope].startswith(_IN_DIRECTORY)
     rows = db.fast_single(_TAKE_ALL[scopes], **values) if db.sqlite else []
     if not rows:  # on SQLite, to see which is over
         with db.fast_write() as hot:
@@ -346,8 +412,25 @@ def succeed(s: Session | Hot, slot: Slot) -> None:
 
 
 def fail(s: Session | Hot, slot: Slot, now: datetime) -> None:
-    """The password was wrong, or nobody knows whether the directory counted it."""
+    """The password was wrong."""
     _settle(of(s), _FAIL, slot, {"address": slot.address, "now": now})
+
+
+def lose(s: Session | Hot, slot: Slot, now: datetime) -> None:
+    """The directory was asked and never answered: it alone knows whether it counted a password."""
+    _settle(of(s), _LOSE, slot, {"person": slot.person, "now": now})
+
+
+def is_unsettled(s: Session | Hot, person: str, now: datetime) -> bool:
+    """Whether the directory may know better than we how many wrong passwords a person has."""
+    in_directory = person.startswith(_IN_DIRECTORY)
+    row = of(s).one(_IS_UNSETTLED, of=person, long_ago=now - LAPSES_AFTER) if in_directory else None
+    return row is not None
+
+
+def settle(s: Session | Hot, person: str, wrong: int, now: datetime) -> None:
+    """The directory has counted so many wrong passwords of the person by now."""
+    of(s).run(_SETTLE_BY_DIRECTORY, of=person, wrong=wrong, long_ago=now - LAPSES_AFTER)
 
 
 def give_back(s: Session | Hot, slot: Slot) -> None:

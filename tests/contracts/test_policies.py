@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from dirclient.client import DirectoryClient
+from dirclient.errors import BadCredentials, NotFound
 from dirclient.fake import FakeDirectory
 from dirclient.model import Guid, LockoutPolicy
 from dirclient.policies import FOREVER, strictest
+from dirclient.ports import Identity
 from dirclient.profile import Profile
 from tests.contracts.backends import Backend
 from tests.servers.samba import SambaDC
+
+HALF_HOUR = timedelta(minutes=30)
 
 
 def test_a_directory_that_never_locks_says_threshold_nought(backend: Backend) -> None:
@@ -40,6 +46,25 @@ def test_the_fake_tells_a_persons_own_policy() -> None:
     assert fake.lockout_policy() == LockoutPolicy(3, 1800, 300, "managers")
 
 
+def test_nobody_s_wrong_passwords_cannot_be_told(backend: Backend) -> None:
+    with pytest.raises(NotFound):
+        backend.client.wrong_passwords(Identity.nobody().guid, HALF_HOUR)
+
+
+def test_an_account_without_wrong_passwords_has_none(backend: Backend) -> None:
+    assert backend.client.wrong_passwords(backend.add("john").guid, HALF_HOUR) == 0
+
+
+def test_the_fake_counts_within_the_window() -> None:
+    moment = datetime(2026, 11, 27, tzinfo=UTC)
+    fake = FakeDirectory(policy=LockoutPolicy(5, 1800, 60), now=lambda: moment)
+    john = fake.add_person("john")
+    fake.count_wrong(john.guid, 2)
+    assert fake.wrong_passwords(john.guid, HALF_HOUR) == 2
+    moment += HALF_HOUR
+    assert fake.wrong_passwords(john.guid, HALF_HOUR) == 0
+
+
 @pytest.fixture
 def domain(samba_fresh: SambaDC) -> SambaDC:
     """A domain of one's own that locks after five."""
@@ -54,6 +79,21 @@ def policy(dc: SambaDC, guid: str = "", *, administrator: bool = False) -> Locko
     found = client.lockout_policy(Guid(guid) if guid else None)
     client.close()
     return found
+
+
+@pytest.mark.samba
+def test_wrong_passwords_are_counted_by_the_domain(domain: SambaDC) -> None:
+    dn = domain.add_user("guess.me", domain.users_dn)
+    identity = Identity(Guid(domain.guid(dn)), dn)
+    client = DirectoryClient(Profile.model_validate(domain.profile()))
+    for _ in range(3):
+        with pytest.raises(BadCredentials):
+            client.authenticate(identity, "wrong")
+    before = client.operations
+    assert client.wrong_passwords(identity.guid, HALF_HOUR) == 3
+    assert client.operations - before == 2  # a bind and a search of its own
+    assert client.wrong_passwords(identity.guid, timedelta(0)) == 0
+    client.close()
 
 
 @pytest.mark.samba

@@ -72,6 +72,8 @@ _NEW_ATTEMPT = Statement(
         pending=0,
         generation=0,
         counted_from=bindparam("now"),
+        doubtful=0,
+        taken_at=bindparam("now"),
     )
 )
 
@@ -272,7 +274,7 @@ def test_connections_that_a_restarted_server_dropped(postgres_url: str) -> None:
 def test_connections_that_idled_are_tried_before_use(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "_PING_AFTER", 0.0)
+    monkeypatch.setattr("kerauno.postgresql._PING_AFTER", 0.0)
     test_connections = Database(postgres_url)
     with test_connections.fast() as hot:
         hot.one(COUNT)

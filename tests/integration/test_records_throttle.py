@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import multiprocessing
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -217,7 +219,9 @@ def test_parallel_processes_share_the_limit(database: Database, database_url: st
 
 
 _EVENTS = st.lists(
-    st.tuples(st.sampled_from(["start", "wrong", "right", "lost", "wait"]), st.integers(0, 3)),
+    st.tuples(
+        st.sampled_from(["start", "wrong", "right", "lost", "killed", "wait"]), st.integers(0, 3)
+    ),
     max_size=40,
 )
 
@@ -233,6 +237,19 @@ def test_the_directory_never_counts_to_its_threshold(
     now = NOW
     counted, counted_at = 0, NOW
     under_way: list[Slot] = []
+    person = person_key(guid=str(case))
+
+    def start(name: int, known: int) -> Slot:
+        return throttle.take(
+            module_database,
+            f"case:{case} {name}",
+            "addr:1",
+            budget.with_reserve() if known else budget,
+            address_budget(10_000, timedelta(minutes=10)),
+            now,
+            person=person,
+        )
+
     for event, pick in events:
         if event == "wait":
             if not under_way:  # a bind ends within seconds, not within half a window
@@ -241,18 +258,14 @@ def test_the_directory_never_counts_to_its_threshold(
         if event == "start":
             name, known = divmod(pick, 2)  # two names, in a known browser or another
             try:
-                slot = throttle.take(
-                    module_database,
-                    f"case:{case} {name}",
-                    "addr:1",
-                    budget.with_reserve() if known else budget,
-                    address_budget(10_000, timedelta(minutes=10)),
-                    now,
-                    person=f"case:{case}",
-                )
-            except Throttled:
-                continue
-            under_way.append(slot)
+                under_way.append(start(name, known))
+            except Throttled as full:
+                if full.scope == "person":
+                    settle(
+                        module_database, person, counted if now - counted_at < window else 0, now
+                    )
+                    with suppress(Throttled):
+                        under_way.append(start(name, known))
             continue
         if not under_way:
             continue
@@ -265,7 +278,117 @@ def test_the_directory_never_counts_to_its_threshold(
             counted_at = now
             if event == "wrong":
                 fail(module_database, slot, now)
+            elif event == "lost":
+                lose(module_database, slot, now)
         assert counted < threshold
+
+
+def lose(database: Database, slot: Slot, now: datetime = NOW) -> None:
+    with database.fast_write() as hot:
+        throttle.lose(hot, slot, now)
+
+
+def settle(database: Database, person: str, wrong: int, now: datetime) -> bool:
+    """What a sign-in does whose person is throttled. Return whether anything was unsettled."""
+    with database.fast() as hot:
+        unsettled = throttle.is_unsettled(hot, person, now)
+    with database.fast_write() as hot:
+        throttle.settle(hot, person, wrong, now)
+    return unsettled
+
+
+PERSON = person_key(guid="8f6b4b6c-0000-4000-8000-000000000001")
+
+
+def try_person(database: Database, now: datetime = NOW) -> Slot:
+    """An attempt under another name each time, so that the person's key alone decides."""
+    name = f"name:{next(_names)}"
+    return throttle.take(database, name, "addr:1", ACCOUNT, ADDRESS, now, person=PERSON)
+
+
+_names = itertools.count()
+
+
+def test_of_a_name_what_nobody_settled_lapses_after_a_minute(database: Database) -> None:
+    for _ in range(3):
+        take(database)
+    assert refused(lambda: take(database, NOW + 59 * SECOND)).scope == "account"
+    later = NOW + 60 * SECOND
+    for _ in range(3):
+        fail(database, take(database, later), later)
+    assert refused(lambda: take(database, later)).scope == "account"
+
+
+def test_of_an_address_what_nobody_settled_lapses_after_a_minute(database: Database) -> None:
+    two = address_budget(2, timedelta(minutes=10))
+
+    def from_there(name: str, now: datetime) -> Slot:
+        return throttle.take(database, name, "addr:2", ACCOUNT, two, now)
+
+    for name in ("user:1", "user:2"):
+        from_there(name, NOW)
+    assert refused(lambda: from_there("user:3", NOW)).scope == "address"
+    from_there("user:3", NOW + 60 * SECOND)
+
+
+@pytest.mark.parametrize(("wrong", "left"), [(0, 3), (1, 2), (2, 1), (3, 0), (9, 0)])
+def test_the_directory_says_how_lost_attempts_ended(
+    database: Database, wrong: int, left: int
+) -> None:
+    for _ in range(3):
+        lose(database, try_person(database))
+    assert refused(lambda: try_person(database)).scope == "person"
+    assert settle(database, PERSON, wrong, NOW)
+    for _ in range(left):
+        fail(database, try_person(database))
+    assert refused(lambda: try_person(database)).scope == "person"
+    assert not settle(database, PERSON, 0, NOW)  # nothing is doubtful any more
+    refused(lambda: try_person(database))
+
+
+def test_what_is_known_to_be_wrong_stays_so_whatever_the_directory_says(
+    database: Database,
+) -> None:
+    """Another server counted it; this one knows of nothing."""
+    for _ in range(2):
+        fail(database, try_person(database))
+    lose(database, try_person(database))
+    settle(database, PERSON, 0, NOW)
+    fail(database, try_person(database))
+    refused(lambda: try_person(database))
+
+
+def test_a_killed_worker_s_attempts_are_settled_by_the_directory(database: Database) -> None:
+    for _ in range(3):
+        try_person(database)
+    assert not settle(database, PERSON, 0, NOW + 59 * SECOND)  # they may still be answered
+    refused(lambda: try_person(database, NOW + 59 * SECOND))
+    later = NOW + 60 * SECOND
+    refused(lambda: try_person(database, later))  # of a person nothing lapses by itself
+    assert settle(database, PERSON, 1, later)
+    for _ in range(2):
+        fail(database, try_person(database, later), later)
+    refused(lambda: try_person(database, later))
+
+
+def test_a_late_answer_forgives_nothing_that_the_directory_has_settled(database: Database) -> None:
+    late = try_person(database)
+    for _ in range(2):
+        lose(database, try_person(database))
+    settle(database, PERSON, 2, NOW)
+    succeed(database, late)  # saw no failures before it
+    fail(database, try_person(database))
+    refused(lambda: try_person(database))
+
+
+def test_a_right_password_ends_all_doubt(database: Database) -> None:
+    for _ in range(2):
+        lose(database, try_person(database))
+    succeed(database, try_person(database))
+    assert not settle(database, PERSON, 9, NOW)
+    for _ in range(3):
+        fail(database, try_person(database))
+    refused(lambda: try_person(database))
 
 
 @pytest.fixture(name="module_database", scope="module")

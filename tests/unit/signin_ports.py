@@ -56,6 +56,7 @@ class MemoryRecords:
     throttled: list[tuple[str, str]] = field(default_factory=list)
     open: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
+    doubtful: Counter[str] = field(default_factory=Counter)
 
     def find(self, login: Login) -> SignInUser | None:
         if login.form is LoginForm.EMAIL:
@@ -80,7 +81,7 @@ class MemoryRecords:
         keys = {"account": account, "person": person} if person else {"account": account}
         for scope, key in keys.items():
             if self.failures[key] + self.open[key] >= budget.limit:
-                raise Throttled(60, scope=scope)
+                raise Throttled(60, scope=scope, window=budget.window)
         for key in keys.values():
             self.open[key] += 1
         return Slot(account, address, self.failures[account], 0, person)
@@ -88,6 +89,13 @@ class MemoryRecords:
     def give_back(self, slot: Slot) -> None:
         for key in _counted(slot):
             self.open[key] -= 1
+
+    def is_unsettled(self, person: str) -> bool:
+        return self.doubtful[person] > 0
+
+    def settle(self, person: str, wrong: int) -> None:
+        certain = self.failures[person] - self.doubtful.pop(person)
+        self.failures[person] = min(max(wrong, certain), self.failures[person])
 
     def note_throttled(self, attempt: Attempt, error: Throttled, *, user: SignInUser | None) -> str:
         self.throttled.append((error.scope, user.username if user else ""))
@@ -110,6 +118,9 @@ class MemoryRecords:
             self.give_back(slot)
             for key in _counted(slot):
                 self.failures[key] += settled is Settled.WRONG
+            if settled is Settled.LOST and slot.person:
+                self.failures[slot.person] += 1
+                self.doubtful[slot.person] += 1
         return "CODE"
 
     def password_changed(self, user_id: int, guid: Guid, when: datetime | None) -> None:

@@ -425,7 +425,37 @@ def test_a_server_that_never_answers_may_have_counted_the_password(here: Situati
     here.linked(here.person())
     here.directory.hung = True
     assert isinstance(here.try_("john.doe@company.com"), CannotAsk)
-    assert here.records.settled == [(Reason.UNAVAILABLE, Settled.WRONG)]
+    assert here.records.settled == [(Reason.UNAVAILABLE, Settled.LOST)]
+
+
+def test_the_right_password_is_not_kept_out_by_answers_that_were_lost(here: Situation) -> None:
+    here.linked(here.person())
+    here.directory.hung = True
+    for _ in range(here.limit):
+        assert isinstance(here.try_("john.doe@company.com"), CannotAsk)
+    here.directory.hung = False
+    assert isinstance(here.try_("john.doe@company.com"), Right)
+
+
+def test_wrong_passwords_whose_answers_were_lost_count(here: Situation) -> None:
+    """The directory counted them before it broke off, and says so."""
+    person = here.person()
+    here.linked(person)
+    here.directory.hung = True
+    for _ in range(here.limit):
+        here.try_("john.doe@company.com", "wrong")
+    here.directory.hung = False
+    here.directory.count_wrong(person.guid, here.limit)
+    assert isinstance(here.try_("john.doe@company.com"), NotLetIn)
+    assert here.reasons[-1] == Reason.USED_UP
+
+
+def test_a_directory_that_cannot_say_how_they_ended_leaves_them_counted(here: Situation) -> None:
+    here.linked(here.person())
+    here.directory.hung = True
+    for _ in range(here.limit + 1):
+        assert isinstance(here.try_("john.doe@company.com"), CannotAsk)
+    assert here.still_open == 0
 
 
 def test_settings_that_cannot_be_used_are_not_the_persons_fault(here: Situation) -> None:
