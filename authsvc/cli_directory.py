@@ -13,7 +13,7 @@ from authsvc.command import Commands
 from dirclient.model import Step
 from dirclient.pem import NoCertificates, read_certificates
 from dirclient.profile import Encryption, Fault, PresetName, Profile
-from kerauno import audit, directories
+from kerauno import audit, directories, runs
 from kerauno.clock import utc_now
 from kerauno.command import (
     Failed,
@@ -118,7 +118,10 @@ def show(tools: Tools, as_json: bool) -> None:
 @json_option_or(lambda message: {"ok": False, "steps": [], "error": message})
 @pass_tools
 def test(tools: Tools, as_json: bool) -> None:
-    """Test it step by step; exits 0 when every step passes, else 1."""
+    """Test it step by step; exits 0 when every step passes, else 1.
+
+    After a success, a sync service that was refused tries again at once.
+    """
     from authsvc.assessing import judge
     from dirclient.client import DirectoryClient  # heavy, and only wanted here
 
@@ -137,6 +140,10 @@ def test(tools: Tools, as_json: bool) -> None:
     if not good:
         failed = next((step for step in steps if not step.ok), None)
         raise Failed(f"{failed.summary} {failed.remedy}".strip() if failed else "Nothing answered.")
+    with tools.database.write() as s:
+        saved = directories.load(s)
+        if saved is not None:
+            runs.request_after_test(s, saved.id, now=utc_now(), by=ACTOR)
 
 
 def saved_profile(tools: Tools) -> Profile:

@@ -237,6 +237,22 @@ def request(
     return row.id
 
 
+def request_after_test(s: Session, directory_id: int, *, now: datetime, by: str) -> None:
+    """Let the sync service try at once: the stored settings were tested with success.
+
+    It may be waiting since its service account was refused. Told once while nobody takes it up.
+    """
+    told = s.scalars(
+        select(RunRequest.payload).where(
+            RunRequest.directory_id == directory_id,
+            RunRequest.kind == "keep",
+            RunRequest.taken_at.is_(None),
+        )
+    )
+    if not any(payload.get("tested") for payload in told):
+        request(s, directory_id, "keep", now=now, by=by, payload={"tested": True})
+
+
 _WAITING = Statement(select(func.count()).where(RunRequest.taken_at.is_(None)))
 
 

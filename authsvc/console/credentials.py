@@ -27,7 +27,7 @@ from dirclient.errors import DirectoryError, Misconfigured, Unavailable
 from dirclient.model import Step
 from dirclient.presets import of as preset_of
 from dirclient.profile import Profile
-from kerauno import directories
+from kerauno import directories, runs
 from kerauno.errors import InvalidValue, KeyProblem, Stale
 from kerauno.tables import Department, Directory, Link, SeenDepartment
 from kerauno.visible import folded
@@ -262,9 +262,7 @@ def _audited(steps: Iterator[Step], profile: Profile) -> Iterator[Step]:
         directory = site.directory_or_none(s)
         stored = directory is not None and profile.stored() == directory.profile
         if outcome == "ok" and directory is not None and stored and not typed_password:
-            # The sync service may be waiting since it was refused: now it need not.
-            asked = {"tested": True}
-            requests.ask(s, directory, "keep", asked, by=me().email, now=site.now())
+            runs.request_after_test(s, directory.id, now=site.now(), by=me().email)
 
 
 def _review(s: Session, request_id: int) -> requests.Followed:

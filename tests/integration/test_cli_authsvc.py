@@ -318,6 +318,13 @@ def test_the_password_is_nowhere_but_sealed(installation: Installation) -> None:
         assert SECRET not in "\n".join(connection.iterdump())
 
 
+def waiting_requests(installation: Installation) -> list[tuple[str, str]]:
+    """Kind and payload of what the sync service is asked for."""
+    path = installation.database_url.removeprefix("sqlite:///")
+    with sqlite3.connect(path) as connection:
+        return connection.execute("SELECT kind, payload FROM run_request").fetchall()
+
+
 def test_no_encryption_is_a_warning(installation: Installation) -> None:
     configured(installation)
     done = installation.run(*SET, "--encryption", "none")
@@ -334,6 +341,7 @@ def test_a_test_that_fails_says_at_which_step(installation: Installation) -> Non
     assert (done.returncode, document["ok"]) == (1, False)
     last = document["steps"][-1]
     assert (last["name"], last["ok"], bool(last["remedy"])) == ("tcp", False, True)
+    assert waiting_requests(installation) == []
 
 
 @pytest.mark.samba
@@ -356,6 +364,9 @@ def test_a_script_sets_up_tests_and_uses_a_real_directory(
     configure_directory(installation, samba_dc.profile(), "--login-without-domain", "yes")
     tested = installation.json("authsvc", "directory", "test")
     assert tested["ok"] is True
+    assert installation.json("authsvc", "directory", "test")["ok"] is True
+    # The sync service, which may be waiting since it was refused, need not wait: told once.
+    assert waiting_requests(installation) == [("keep", '{"tested": true}')]
     assert {"resolve", "tcp", "tls", "bind"} <= {step["name"] for step in tested["steps"]}
     assert installation.run("authsvc", "check").returncode == 0
     installation.must(*ADD, "john.doe@company.com", "--extension", "1001")
