@@ -24,6 +24,7 @@ class _Form(HTMLParser):
         self.fields: dict[str, str] = {}
         self._action = action
         self._inside = False
+        self._id = ""  # what stands elsewhere on the page may belong to the form by its id
         self._select = self._area = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -32,7 +33,8 @@ class _Form(HTMLParser):
         name = values.get("name", "")
         if tag == "form":
             self._inside = values.get("action") == self._action
-        if not self._inside:
+            self._id = values.get("id", "") if self._inside else self._id
+        if not self._inside and (not self._id or values.get("form") != self._id):
             return
         if tag == "input" and name and values.get("type") != "file":
             if values.get("type") not in ("checkbox", "radio") or "checked" in values:
