@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 
@@ -10,8 +10,19 @@ from dirclient.assess import Judge, assess
 from dirclient.authenticate import LdapAuthenticator
 from dirclient.changes import follow
 from dirclient.deadline import time_limit
+from dirclient.locate import LdapLocator
 from dirclient.lookup import LdapFinder
-from dirclient.model import Cursor, Guid, LockoutPolicy, Login, Person, ServerState, Snapshot, Step
+from dirclient.model import (
+    Cursor,
+    Guid,
+    LockoutPolicy,
+    Login,
+    Person,
+    ServerState,
+    Snapshot,
+    Step,
+    Whereabouts,
+)
 from dirclient.policies import LdapPolicies
 from dirclient.pool import Pool
 from dirclient.ports import Doorbell, Identity, Progress
@@ -46,6 +57,7 @@ class DirectoryClient:
         self._finder = LdapFinder(profile, self.pool, roots, self._resolver, now=now)
         self._policies = LdapPolicies(profile, self.pool, roots)
         self._reader = DirectoryReader(profile, self.pool, roots, self._resolver, follow, clock=now)
+        self._locator = LdapLocator(profile, self.pool, roots)
         self._watcher = DirectoryWatcher(profile, self.pool, roots, self._resolver, clock=now)
 
     @property
@@ -127,6 +139,10 @@ class DirectoryClient:
     def sweep(self, snapshot: Snapshot) -> Snapshot:
         """See `Watcher`."""
         return self._watcher.sweep(snapshot)
+
+    def locate(self, guids: Collection[Guid]) -> Mapping[Guid, Whereabouts]:
+        """See `Locator`."""
+        return self._locator.locate(guids)
 
     # -- configuring
 

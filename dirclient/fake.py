@@ -6,7 +6,7 @@ servers alike, and has switches for what real servers do on bad days. No network
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -43,6 +43,7 @@ from dirclient.model import (
     ServerState,
     Snapshot,
     Step,
+    Whereabouts,
 )
 from dirclient.policies import strictest
 from dirclient.ports import Doorbell, Identity, Progress
@@ -267,6 +268,20 @@ class FakeDirectory(FakeStore):
         if len(people) == len(snapshot.people) and len(departments) == len(snapshot.departments):
             return snapshot
         return replace(snapshot, people=people, departments=departments)
+
+    # -- Locator
+
+    def locate(self, guids: Collection[Guid]) -> Mapping[Guid, Whereabouts]:
+        """See `Locator`. Deleted people leave a tombstone where deletions are visible."""
+        self._operation("search")
+        with self._lock:
+            return {guid: self._whereabouts(guid) for guid in guids}
+
+    def _whereabouts(self, guid: Guid) -> Whereabouts:
+        account = self._accounts.get(guid)
+        if account is not None:
+            return Whereabouts(False, account.person.changed, account.expires)
+        return Whereabouts(True, self._deleted.get(guid) if self.deletions_visible else None)
 
     # -- Resolver, Prober
 

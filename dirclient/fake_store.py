@@ -13,6 +13,7 @@ from dirclient import dn as dns
 from dirclient.conflicts import in_conflict
 from dirclient.errors import Refused, Unavailable
 from dirclient.model import (
+    AccountState,
     DepartmentKind,
     DirectoryDepartment,
     Guid,
@@ -36,6 +37,7 @@ class Account:
     wrong: int = 0
     wrong_at: datetime = datetime(1601, 1, 1, tzinfo=UTC)
     policy: LockoutPolicy | None = None
+    expires: datetime | None = None
 
     @property
     def recognized(self) -> bool:
@@ -70,6 +72,7 @@ class FakeStore:
         self._now = now
         self._accounts: dict[Guid, Account] = {}
         self._departments: dict[Guid, DirectoryDepartment] = {}
+        self._deleted: dict[Guid, datetime] = {}
         self._lock = threading.RLock()
 
     # -- what an administrator of the directory does
@@ -149,6 +152,12 @@ class FakeStore:
             account = self._accounts[guid]
             account.wrong, account.wrong_at = account.wrong + times, self._now()
 
+    def expire(self, guid: Guid, at: datetime) -> None:
+        """Let an account have expired at a time."""
+        with self._lock:
+            self._accounts[guid].expires = at
+        self.change_person(guid, state=AccountState.EXPIRED)
+
     def unlock(self, guid: Guid) -> None:
         """Let a person try again."""
         with self._lock:
@@ -158,6 +167,7 @@ class FakeStore:
         """Delete a person."""
         with self._lock:
             del self._accounts[guid]
+            self._deleted[guid] = self._now()
             for key, department in self._departments.items():
                 self._departments[key] = replace(department, members=department.members - {guid})
             self._tick()

@@ -80,6 +80,19 @@ class Person:
     usn: int = 0  # uSNChanged of the server that answered; 0 where there is none
 
 
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """What became of an account that is not found any more.
+
+    `deleted`: the domain has no such identity, or only its tombstone; `changed` is then when that
+    was made. Of an account that is there, `expires` is when it ends or has ended.
+    """
+
+    deleted: bool
+    changed: datetime | None = None
+    expires: datetime | None = None
+
+
 class DepartmentKind(enum.StrEnum):
     """What a directory department is."""
 

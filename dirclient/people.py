@@ -170,6 +170,18 @@ def ad_state(entry: Entry, now: datetime) -> tuple[AccountState, bool, bool]:
     return state, locked, must_change
 
 
+def expires_at(entry: Entry, preset: presets.Preset) -> datetime | None:
+    """When the account ends or has ended by itself; None: never, or not to be read."""
+    if preset.is_ad:
+        value = entry.integer("accountexpires")
+        return filetime(value) if value not in _NEVER and value > 0 else None
+    ends = generalized_time(entry.text("pwdendtime"))
+    days = entry.integer("shadowexpire", -1)
+    if ends is None and days >= 0:
+        return datetime.fromtimestamp(0, UTC) + timedelta(days=min(days, 2_000_000))
+    return ends
+
+
 def ldap_state(entry: Entry, now: datetime) -> tuple[AccountState, bool, bool]:
     """State, locked, must change of a POSIX or ppolicy account (slapo-ppolicy(5))."""
     if entry.attributes.keys().isdisjoint(_LDAP_STATE):  # most accounts

@@ -7,7 +7,7 @@ Every method may raise `Unavailable` and `Misconfigured`; what else it raises st
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -22,6 +22,7 @@ from dirclient.model import (
     ServerState,
     Snapshot,
     Step,
+    Whereabouts,
 )
 
 
@@ -145,6 +146,16 @@ class Watcher(Protocol):
 
     def sweep(self, snapshot: Snapshot) -> Snapshot:
         """Identities alone: the snapshot without those that are gone. Raises `Incomplete`."""
+
+
+class Locator(Protocol):
+    """Tells what became of people who are no longer in a snapshot."""
+
+    def locate(self, guids: Collection[Guid]) -> Mapping[Guid, Whereabouts]:
+        """Who is still in the domain and who is not; who is left out, of them nothing is known.
+
+        Costs one request for each hundred of them, and one more the first time.
+        """
 
 
 class Resolver(Protocol):

@@ -6,7 +6,8 @@ import enum
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from dirclient.model import Guid
@@ -96,7 +97,8 @@ class PersonAction:
     joins: tuple[int, ...] = ()
     leaves: tuple[int, ...] = ()
     takes_from: tuple[Guid, ...] = ()
-    reason: str = ""  # of a leaver: disabled, expired, out_of_scope
+    reason: str = ""  # of a leaver: disabled, expired, deleted, out_of_scope
+    since: datetime | None = None  # of a leaver, by the directory's own time
     gives_up: bool = False
 
     @property
@@ -146,7 +148,11 @@ class PersonAction:
             "extension": shown.extension,
             "changes": self.changes,
         }
-        return document | {"reason": self.reason} if self.reason else document
+        if self.reason:
+            document["reason"] = self.reason
+        if self.since is not None:
+            document |= {"since": self.since.isoformat(timespec="seconds"), "since_by": "ad"}
+        return document
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +246,9 @@ class Plan:
         }
 
     def digest(self) -> str:
-        """Equal for plans that would do the same; conflicts and counts aside."""
+        """Equal for plans that would do the same; conflicts, counts and times aside."""
         return _digest(
-            [action.as_json() for action in self.actions],
+            [replace(action, since=None).as_json() for action in self.actions],
             [action.as_json() for action in self.departments],
         )
 

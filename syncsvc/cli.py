@@ -302,6 +302,7 @@ def _leaving(action: dict[str, Any]) -> str:
     """Return a line for one person of a held run: why they would leave, and since when."""
     reason = f", {action['reason'].replace('_', ' ')}" if "reason" in action else ""
     since = f" since {action['since']}" if "since" in action else ""
+    since += " (first seen)" if action.get("since_by") == "sync" else ""
     return f"{action['action']}: {action['username']}{reason}{since}"
 
 

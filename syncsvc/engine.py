@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from dirclient.errors import DirectoryError
 from dirclient.model import Guid, Snapshot
-from dirclient.ports import Finder, Progress, Reader, Resolver, Watcher
+from dirclient.ports import Finder, Locator, Progress, Reader, Resolver, Watcher
 from dirclient.profile import Profile
 from kerauno import directories, lease, runs
 from kerauno.bulk import RowRefused
@@ -32,6 +32,7 @@ from syncsvc.actions import ActionKind, Plan
 from syncsvc.apply import Applied, apply_plan
 from syncsvc.choosing import kept_before
 from syncsvc.guard import HELD_FOR, deactivated_lately, fingerprint, reasons_to_hold
+from syncsvc.leavers import explained, note_first_seen
 from syncsvc.mirror import Mirror
 from syncsvc.outcome import counts_of, keep_house, no_counts, remarks, status_of
 from syncsvc.password_changes import follow_passwords, note_first_passwords
@@ -49,7 +50,7 @@ _UNTIL_BACK = (0.25, 0.5, 1.0, 2.0, 4.0, 0.0)
 AUTOMATIC = frozenset({"timer", "change"})
 
 
-class Client(Reader, Watcher, Finder, Resolver, Protocol):
+class Client(Reader, Watcher, Finder, Locator, Resolver, Protocol):
     """What the sync service asks of a directory."""
 
     @property
@@ -209,7 +210,8 @@ class Engine:
         if draft is None:
             return self.planned(configured, self.client(configured.profile).read(progress), mode)
         with self.trial_client(configured.profile) as client:
-            return self.planned(configured, client.read(progress).whole(), mode)
+            snapshot = client.read(progress).whole()
+            return self.planned(configured, snapshot, mode, directory=client)
 
     def planned(
         self,
@@ -218,8 +220,12 @@ class Engine:
         mode: Mode,
         only: frozenset[str] | None = None,
         fence: Callable[[Session], None] | None = None,
+        directory: Client | None = None,
     ) -> Planned:
-        """Plan on the records of this moment. A run hands over its `fence`, and follows people."""
+        """Plan on the records of this moment. A run hands over its `fence`, and follows people.
+
+        `directory` is the one that was read, where that is not the kept one.
+        """
         with self.db.read() as s:
             records = load(s, configured.id, snapshot.people)
         if fence is not None:
@@ -231,7 +237,11 @@ class Engine:
             numbers=configured.numbers if configured.auto_sync else None,
             role_groups=configured.role_groups,
         )
-        plan = make_plan(snapshot, records, rules)
+        directory = directory or self.client(configured.profile)
+        before = directory.operations
+        plan = explained(make_plan(snapshot, records, rules), snapshot, directory)
+        operations = snapshot.operations + directory.operations - before
+        snapshot = replace(snapshot, operations=operations)
         return Planned(configured, snapshot, records, plan, rules)
 
     # Running
@@ -424,10 +434,10 @@ class Engine:
         """Keep the plan for an administrator. The same plan held before stays the one held."""
         with self.db.read() as s:
             since = refused_since(s, planned.configured.id)
+            waiting = [run.plan or {} for run in runs.held(s, planned.configured.id)]
         stored = {**planned.plan.stored(), "reasons": list(reasons)}
-        for action in stored["actions"]:
-            if action.get("reason") and action["guid"] in since:
-                action["since"] = since[action["guid"]].isoformat(timespec="seconds")
+        before = [action for plan in waiting for action in plan.get("actions", ())]
+        note_first_seen(stored["actions"], since, before, self.now())
         print_ = fingerprint(planned.plan, planned.records)
         with self.db.write() as s:
             for earlier in runs.held(s, planned.configured.id):

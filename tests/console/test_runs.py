@@ -45,12 +45,13 @@ class TestRuns:
                   "username": "nils.berg", "email": "nils.berg@company.com",
                   "changes": {"active": {"before": True, "after": False}}}  # fmt: skip
         since = "2026-11-20T08:00:00+00:00"
-        actions = [leaver | {"reason": "expired", "since": since},
+        actions = [leaver | {"reason": "expired", "since": since, "since_by": "ad"},
                    leaver | {"guid": guid(2), "reason": "out_of_scope"}]  # fmt: skip
         run_id = site.run(status="held", plan={"actions": actions, "digest": "d"}, finished=None)
         page = site.client().get(f"/console/runs/{run_id}").text
         expired, unknown = page.split(">Nils Berg<")[1:]
         assert "Expired in AD, since" in expired
+        assert "(by AD’s own time)" in expired
         assert 'datetime="2026-11-20T08:00' in expired
         assert "No longer found in AD below the search DNs" in unknown
 

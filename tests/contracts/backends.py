@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import ldap3
@@ -165,7 +166,7 @@ class FakeBackend(Backend):
         if "disabled" in state:
             self.directory.change_person(guid, state=AccountState.DISABLED)
         elif state == "expired":
-            self.directory.change_person(guid, state=AccountState.EXPIRED)
+            self.directory.expire(guid, datetime.now(UTC) - timedelta(days=1))
         elif state == "must change":
             self.directory.change_person(guid, must_change_password=True)
         elif state == "locked":

@@ -134,7 +134,9 @@ def test_a_held_run_keeps_nobody_signed_in_whom_the_directory_refuses(
     assert sorted(action["reason"] for action in held["actions"]) == (
         [state.value] * 7 + ["out_of_scope"]
     )
-    assert sum("since" in action for action in held["actions"]) == 7
+    by = {action["reason"]: action["since_by"] for action in held["actions"]}
+    disabled = state is AccountState.DISABLED
+    assert by == {state.value: "ad" if disabled else "sync", "out_of_scope": "sync"}
     assert len(sync.rows(WebSession)) == 5  # out of scope waits with the rest
     assert may_sign_in() == [False] * 7 + [True] * 5
     assert _inactive(sync) == 0

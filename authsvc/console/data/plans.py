@@ -39,6 +39,7 @@ class PlannedAction:
     changes: tuple[FieldChange, ...]
     reason: str = ""
     since: datetime | None = None
+    since_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,7 @@ def _action(action: Mapping[str, Any]) -> PlannedAction:
         ),
         reason=str(action.get("reason") or ""),
         since=datetime.fromisoformat(str(action["since"])) if action.get("since") else None,
+        since_by=str(action.get("since_by") or ""),
     )
 
 

@@ -1,0 +1,75 @@
+"""What became of people who are no longer found: deleted, or elsewhere in the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from dirclient import adcodes, presets
+from dirclient.filters import any_of
+from dirclient.model import Guid, Whereabouts
+from dirclient.people import expires_at, generalized_time
+from dirclient.pool import Pool
+from dirclient.profile import Profile
+from dirclient.rootdse import Roots
+from dirclient.transport import Connection
+from dirclient.wire import SHOW_DELETED, Control
+
+_AT_ONCE = 100  # identities in one search
+MOST = 1000
+"""Identities that are asked for; of the others nothing is said."""
+
+_SHOW_DELETED = Control(SHOW_DELETED)  # not critical: whoever does not know it leaves them out
+_NO_ANSWERS = frozenset(
+    (
+        adcodes.NO_SUCH_OBJECT,
+        adcodes.SIZE_LIMIT,
+        adcodes.INSUFFICIENT_ACCESS,
+        adcodes.REFERRAL,
+    )
+)
+"""Result codes after which nothing is known of who was not found."""
+
+
+class LdapLocator:
+    """`Locator` over LDAP: one search below the domain for each hundred people."""
+
+    def __init__(self, profile: Profile, pool: Pool, roots: Roots) -> None:
+        self._preset = presets.of(profile)
+        self._pool = pool
+        self._roots = roots
+        self._domain = ""
+
+    def locate(self, guids: Collection[Guid]) -> Mapping[Guid, Whereabouts]:
+        """See `Locator`."""
+        asked = sorted(guids)[:MOST]
+        located: dict[Guid, Whereabouts] = {}
+        for start in range(0, len(asked), _AT_ONCE):
+            located |= self._locate(asked[start : start + _AT_ONCE])
+        return located
+
+    def _locate(self, guids: Sequence[Guid]) -> dict[Guid, Whereabouts]:
+        preset = self._preset
+        attributes = tuple(
+            filter(None, (preset.identity_attribute, preset.changed, *preset.state, "isdeleted"))
+        )
+        controls = (_SHOW_DELETED,) if preset.is_ad else ()
+        anybody = any_of(preset.by_guid(guid) for guid in guids)
+
+        def ask(connection: Connection) -> dict[Guid, Whereabouts]:
+            if not self._domain:
+                self._domain = self._roots.look(connection).domain
+            answer = connection.search(
+                self._domain, anybody, attributes, controls=controls, expecting=_NO_ANSWERS
+            )
+            if answer.code != adcodes.SUCCESS:
+                return {}
+            located = dict.fromkeys(guids, Whereabouts(deleted=True))
+            for entry in answer.entries:
+                guid = preset.guid(entry)
+                if guid is not None:
+                    deleted = (entry.text("isdeleted") or "").upper() == "TRUE"
+                    changed = generalized_time(entry.text(preset.changed))
+                    located[guid] = Whereabouts(deleted, changed, expires_at(entry, preset))
+            return located
+
+        return self._pool.ask(ask)
