@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from authsvc import pages, texts
-from kerauno.visible import visible
+from kerauno.visible import visible, visible_lines
 from tests.browser.test_console_pages import PAGES, fill
 from tests.servers.console import ConsoleSite
 from tests.servers.sso import CHALLENGE
@@ -79,6 +80,24 @@ def test_no_page_leaks_a_sign(site: ConsoleSite) -> None:
     assert left == {}
     marked = [answer.request.path for answer in answers if visible(SIGNS) in answer.text]
     assert len(marked) > len(PAGES) * 3 // 2, "the names are shown"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/phonebook.csv", "/phonebook.vcf", "/console/audit.csv", "/api/v1/me", "/auth/verify"],
+)
+def test_no_file_document_or_header_leaks_a_sign(site: ConsoleSite, path: str) -> None:
+    found = fill(site)
+    _spoil(site)
+    answer = site.client(found["user"]).get(path)
+    if answer.status_code == 403:
+        answer = site.client().get(path)
+    assert answer.status_code == 200
+    body = answer.text.removeprefix("\ufeff").replace("\r\n ", "")
+    said = body + "".join(value.encode("latin-1").decode() for _, value in answer.headers)
+    assert visible_lines(said) == said
+    shown = json.dumps(SIGNS)[1:-1] if answer.is_json else visible(SIGNS)
+    assert shown in said
 
 
 def _spoil(site: ConsoleSite) -> None:
