@@ -16,12 +16,26 @@ from authsvc import credentials, metrics
 from authsvc.errors import problem
 from authsvc.services import Services, services
 from dirclient.errors import DirectoryError, Misconfigured
-from kerauno import directories, migrations
+from kerauno import directories, migrations, write_probe
 from kerauno.config import Settings, read_token
-from kerauno.errors import DatabaseUnavailable, KeyProblem, SchemaOutdated
+from kerauno.errors import (
+    DatabaseFull,
+    DatabaseReadOnly,
+    DatabaseUnavailable,
+    KeyProblem,
+    SchemaOutdated,
+)
 from kerauno.tables import DirectoryState
 
 _BELIEVED = 5.0  # seconds for which the directory is not asked again
+
+
+_DATABASE_WORDS: dict[type[DatabaseUnavailable], str] = {
+    SchemaOutdated: "outdated",
+    DatabaseFull: "full",
+    DatabaseReadOnly: "read-only",
+}
+"""What readiness says of a database that cannot be used."""
 
 
 def setup_health(app: Flask, settings: Settings) -> None:
@@ -38,10 +52,11 @@ class _Seen:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._state: TTLCache[None, str] = TTLCache(1, _BELIEVED)
+        self._written: TTLCache[None, bool] = TTLCache(1, _BELIEVED)
         self._tables_known = False
 
     def database(self, held: Services) -> None:
-        """Raises DatabaseUnavailable, SchemaOutdated.
+        """Read, and write every few seconds. Raises DatabaseUnavailable and what is below it.
 
         `authsvc serve` starts without a database that is away: whether its tables are this
         version's is found out here, once.
@@ -51,6 +66,9 @@ class _Seen:
             self._tables_known = True
         with held.database.read() as s:
             directories.load(s)
+        if None not in self._written:
+            write_probe.probe(held.database, held.now())
+            self._written[None] = True
 
     def directory(self, held: Services) -> str:
         """ok, unreachable, misconfigured, departments-unread or none."""
@@ -88,10 +106,8 @@ def _ready(seen: _Seen, token: str) -> ResponseReturnValue:
         seen.database(held)
         database = "ok"
         directory = seen.directory(held)
-    except SchemaOutdated:
-        database, directory = "outdated", "unknown"
-    except DatabaseUnavailable:
-        database, directory = "unavailable", "unknown"
+    except DatabaseUnavailable as error:
+        database, directory = _DATABASE_WORDS.get(type(error), "unavailable"), "unknown"
     good = database == "ok"
     status = "ready" if good and directory in ("ok", "none") else "degraded"
     body: dict[str, object] = {"status": status if good else "unavailable"}

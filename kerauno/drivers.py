@@ -10,10 +10,11 @@ import sqlite3
 import sys
 from typing import Any
 
-from kerauno.errors import DatabaseUnavailable, SchemaOutdated
+from kerauno.errors import DatabaseFull, DatabaseReadOnly, DatabaseUnavailable, SchemaOutdated
 
 _OUTDATED = "The database is on another version's tables. Run: authsvc db upgrade"
 
+_FULL = "The database's disk is full. Free some space: nothing is lost, and all goes on by itself."
 _READ_ONLY = (
     "The database is read-only: it is a standby, or was set so. "
     "Name the primary in KERAUNO_DATABASE_URL, or all hosts: postgresql://A,B/database."
@@ -32,8 +33,15 @@ def translate(error: BaseException) -> DatabaseUnavailable | None:
         text = str(error)
         if text.startswith(("no such table", "no such column")) or "has no column" in text:
             return SchemaOutdated(_OUTDATED)
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_ERROR and text.startswith("no such savepoint"):
+            return _before(error)  # SQLite rolled back all when that happened
+        if code == sqlite3.SQLITE_ERROR:
             return None  # our statement is at fault, not the database
+        if code == sqlite3.SQLITE_FULL:
+            return DatabaseFull(_FULL)
+        if code == sqlite3.SQLITE_READONLY:
+            return DatabaseReadOnly("The database file may not be written by this user.")
         return DatabaseUnavailable(f"The database cannot be used now: {text}.")
     if type(error) is sqlite3.DatabaseError:  # not a database, or malformed
         return DatabaseUnavailable(f"The database file cannot be read: {error}.")
@@ -43,12 +51,25 @@ def translate(error: BaseException) -> DatabaseUnavailable | None:
     if isinstance(error, (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)):
         return SchemaOutdated(_OUTDATED)
     if read_only(error):
-        return DatabaseUnavailable(_READ_ONLY)
+        return DatabaseReadOnly(_READ_ONLY)
+    if isinstance(error, psycopg.errors.DiskFull):
+        return DatabaseFull(_FULL)
     if lost_statement(error):
         return DatabaseUnavailable("The database's pooler gave another session. Try again.")
     if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
         first = (str(error).strip().splitlines() or ["no answer"])[0]
         return DatabaseUnavailable(f"The database cannot be used now: {first}.")
+    return None
+
+
+def _before(error: BaseException) -> DatabaseUnavailable | None:
+    """What the error means during whose handling this one was raised."""
+    earlier = error.__context__
+    while earlier is not None:
+        cause = getattr(earlier, "orig", earlier)
+        if isinstance(cause, sqlite3.Error) and (translated := translate(cause)) is not None:
+            return translated
+        earlier = earlier.__context__
     return None
 
 

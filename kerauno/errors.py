@@ -12,6 +12,8 @@
     Throttled                      too many attempts; says how long to wait
     KeyProblem                     the secret key file is missing, unreadable or another one
     DatabaseUnavailable            locked, gone or not answering; try later
+    ├── DatabaseFull               its disk takes no more
+    ├── DatabaseReadOnly           a standby, or made so
     └── SchemaOutdated             run `authsvc db upgrade`
     ConfigurationError             every fault of the settings at once
 
@@ -130,6 +132,14 @@ class KeyProblem(Exception):
 
 class DatabaseUnavailable(Exception):
     """The database cannot be asked now: locked, gone, full or not answering. Try later."""
+
+
+class DatabaseFull(DatabaseUnavailable):
+    """The database's disk is full. It still answers, and writes nothing."""
+
+
+class DatabaseReadOnly(DatabaseUnavailable):
+    """The database takes no writes: it is a standby, or was made read-only."""
 
 
 class SchemaOutdated(DatabaseUnavailable):

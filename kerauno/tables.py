@@ -55,6 +55,7 @@ __all__ = [
     "User",
     "UtcDateTime",
     "WebSession",
+    "WriteProbe",
 ]
 
 
@@ -336,6 +337,15 @@ class Attempt(Base):
     counted_from: Mapped[datetime]
     doubtful: Mapped[int] = mapped_column(default=0, server_default="0")
     taken_at: Mapped[datetime] = mapped_column(server_default="2000-01-01 00:00:00")
+
+
+class WriteProbe(Base):
+    """The one row that is written to see that the database takes writes."""
+
+    __tablename__ = "write_probe"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    written_at: Mapped[datetime]
 
 
 class Throttle(Base):
