@@ -1,6 +1,7 @@
 # make setup   .venv with the locked requirements and the product's two commands
 # make demo    a whole company on this machine: directory, web, sync (PORT=8000)
 # make test    everything: system packages, lint, types, import contracts, every test
+# make test-faults  a directory's bad days by the usual clock (2 minutes), not in test
 # make test-fresh  the same in a minimal Debian made for it (RELEASE=trixie or bookworm; root)
 # make check   the fast part: lint, types, import contracts, unit tests; no servers
 # make fuzz    search for what breaks a property: at random, on all cores (MINUTES=10)
@@ -23,7 +24,7 @@ KERBEROS := .venv/.stamp-kerberos
 CODE := authsvc syncsvc kerauno dirclient demo tests benchmarks config $(wildcard wsgi.py)
 
 .NOTPARALLEL:
-.PHONY: setup demo test ready test-fresh check fuzz chaos texts bench clean lint packages
+.PHONY: setup demo test ready test-faults test-fresh check fuzz chaos texts bench clean lint packages
 
 setup: $(BASE)
 
@@ -39,6 +40,9 @@ test: ready
 # All that the tests need, and all that is fetched from package mirrors before them.
 ready: packages
 	@$(MAKE) --no-print-directory $(DEV) $(KERBEROS)
+
+test-faults: ready
+	.venv/bin/python -m pytest -q -m long tests/integration/test_faults_directory.py
 
 test-fresh:
 	@sh tests/fresh.sh $(RELEASE) make test

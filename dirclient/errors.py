@@ -19,6 +19,9 @@
             └── LogonTypeDenied
     PasswordRejected (a Refused)   a new password was not accepted; says why when AD does
 
+What a single server did, and so whether another one may be asked, is told by the kinds of
+`Unavailable` in `dirclient.outages`.
+
 Never a bool, never None, never a message to parse: who catches one of these knows what to do.
 The sub-codes are those of MS-ADTS 5.1.1.1 as `data XXX` in the diagnostic message of result 49.
 """

@@ -18,7 +18,15 @@ from typing import TypeVar
 from dirclient import tls
 from dirclient.deadline import remaining
 from dirclient.dial import open_connection
-from dirclient.errors import DirectoryError, Incomplete, Misconfigured, Unavailable
+from dirclient.errors import (
+    Ambiguous,
+    DirectoryError,
+    Incomplete,
+    Misconfigured,
+    NotFound,
+    Refused,
+    Unavailable,
+)
 from dirclient.examine import examine
 from dirclient.health import Health, Operation, Server
 from dirclient.lending import Side, Waiter
@@ -365,8 +373,8 @@ class Pool:
             return
         cause = outage(fault)
         if cause is None:
-            good = fault is None or not isinstance(fault, (Unavailable, Misconfigured, Incomplete))
-            if server.failed and good and server.operation is operation:
+            answered = fault is None or isinstance(fault, Refused | NotFound | Ambiguous)
+            if server.failed and answered and server.operation is operation:
                 self._health.recovered(rank)
         elif isinstance(cause, TimedOut):
             if self._is_enough(cause.seconds):

@@ -43,13 +43,14 @@ class Identity:
 
 
 class Authenticator(Protocol):
-    """Proves a password by exactly one bind."""
+    """Proves a password by one bind."""
 
     def authenticate(self, identity: Identity, password: str) -> None:
         """Return when the directory accepted the password; raise `Refused` when it said no.
 
-        Costs the directory exactly one bind and nothing else. Never a second bind after an
-        answer; repeated only when provably nothing was sent. An empty, blank-only or
+        Costs the directory exactly one bind and nothing else. Never a second bind after a server
+        judged or may have judged the password; repeated only when provably nothing was sent, or
+        where a server answered that it could not judge. An empty, blank-only or
         NUL-bearing password raises `BadCredentials` without asking (RFC 4513 5.1.2).
         """
 

@@ -21,11 +21,13 @@ class Turns:
     def go_on(self, connection: Connection, why: DirectoryError, *, repeatable: bool) -> bool:
         """Whether it may be put once more: on another connection, or to another server."""
         rank, cause = connection.rank, outage(why)
-        if isinstance(cause, (TimedOut, Unsuited)) or cause is None:
+        if cause is None or isinstance(cause, (TimedOut, Unsuited)):
             return False
-        if isinstance(cause, Torn) and not (repeatable and cause is why):
-            return False  # a long read is not begun again at once
-        if rank not in self._asked_twice and not _is_an_answer(cause):
+        if isinstance(cause, Torn) and not repeatable:
+            return False
+        # A long read that broke does not begin again at the same server.
+        in_the_middle = isinstance(cause, Torn) and cause is not why
+        if rank not in self._asked_twice and not (in_the_middle or _is_an_answer(cause)):
             self._asked_twice.add(rank)
             if connection.epoch == self._health.servers[rank].epoch:
                 self._health.renew(rank)

@@ -34,6 +34,10 @@ class Broken(Exception):
         self.data = data
 
 
+class Silent(Exception):
+    """Say nothing to this request, and go on."""
+
+
 def entry(number: int, dn: str, attributes: dict[str, list[bytes]]) -> bytes:
     """A search result entry as it stands on the wire."""
     listed = b"".join(
@@ -69,6 +73,15 @@ class Quirk:
         self.searches = 0
         self.paged = False  # whether the search under way asked for a page
         self.subtree = False  # or at least for everything below a place
+
+    def arrival(self) -> None:
+        """A client has connected. Raise `Broken` to hang up."""
+
+    def instead(self, connection: int, data: bytes, found: Message) -> bytes | None:
+        """What is answered in the server's place, which then hears nothing; None: ask it.
+
+        Raise `Broken` to hang up, `Silent` to say nothing.
+        """
 
     def request(self, data: bytes, found: Message) -> bytes:
         """A request on its way to the server."""
@@ -248,7 +261,10 @@ class CutsMembers(Quirk):
 
 
 class QuirkyServer:
-    """The proxy. `quirk` can be exchanged at any time; `stop()` ends it."""
+    """The proxy. `quirk` can be exchanged at any time; `stop()` ends it, `restart()` begins anew.
+
+    `accepted` counts connections, which are numbered by it.
+    """
 
     port = 389
 
@@ -258,9 +274,9 @@ class QuirkyServer:
         self._upstream = (host, tls_port)
         self._context = ssl.create_default_context(cafile=ca_file)
         self._tls_name = tls_name
-        self._listener = socket.create_server((self.host, self.port), backlog=64)
+        self.accepted = 0
         self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.restart()
 
     def profile(self, honest: dict[str, Any]) -> dict[str, Any]:
         """The honest server's profile, through this proxy."""
@@ -271,36 +287,58 @@ class QuirkyServer:
             "plaintext_accepted": True,
         }
 
+    def restart(self) -> None:
+        """Listen (again) on the port."""
+        self._listener = socket.create_server((self.host, self.port), backlog=64)
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
     def stop(self) -> None:
         """Close everything; the port answers no more."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for one in self._open:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+        self.cut()
 
-    def _accept(self) -> None:
+    def cut(self, farewell: bytes = b"") -> None:
+        """Close every connection, after these last words."""
+        while self._open:
+            client = self._open.pop()
+            with contextlib.suppress(OSError):
+                client.sendall(farewell)
+                client.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
-                client, _ = self._listener.accept()
+                client, _ = listener.accept()
+                self.accepted += 1
                 self._open.append(client)
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+                threading.Thread(
+                    target=self._serve, args=(client, self.accepted), daemon=True
+                ).start()
 
-    def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError, StopIteration), client:
+    def _serve(self, client: socket.socket, number: int) -> None:
+        with contextlib.suppress(OSError, StopIteration, Broken), client:
+            self.quirk.arrival()
             plain = socket.create_connection(self._upstream, 10)
             for one in (client, plain):  # else small messages wait for the other side's word
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._context.wrap_socket(plain, server_hostname=self._tls_name) as server:
-                self._converse(client, server)
+                self._converse(client, server, number)
 
-    def _converse(self, client: socket.socket, server: socket.socket) -> None:
+    def _converse(self, client: socket.socket, server: socket.socket, number: int) -> None:
         requests, answers = _messages(client), _messages(server)
         while True:
             data, found = next(requests)
             if found.operation == UNBIND:
                 return
+            try:
+                own = self.quirk.instead(number, data, found)
+            except Silent:
+                continue
+            if own is not None:
+                client.sendall(own)
+                continue
             server.sendall(self.quirk.request(data, found))
             while True:
                 data, found = next(answers)

@@ -190,6 +190,18 @@ def test_a_server_that_hangs_up_at_every_search_is_set_aside(directories: Direct
     assert searches(directory) == [2, 3]
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_long_read_that_breaks_begins_again_at_another_server_alone(
+    directories: Directories, count: int
+) -> None:
+    directory = directories(count)
+    directory.script(lambda r: CLOSE if r.kind == SEARCH else polite(r))
+    with pytest.raises(Incomplete, match="cut short"):
+        directory.pool.ask(lambda connection: list(paged(connection, "DC=x", EVERYTHING)))
+    assert searches(directory) == [1] * count
+    assert not any(server.failed for server in directory.pool.servers)
+
+
 @pytest.mark.parametrize("code", [2, 12, 16, 34, 50, 53])
 def test_no_other_result_code_is_taken_for_an_empty_answer(directory: Directory, code: int) -> None:
     directory.script(answers(code, "no"))
@@ -198,6 +210,59 @@ def test_no_other_result_code_is_taken_for_an_empty_answer(directory: Directory,
     assert searches(directory) == [1]
     expecting = directory.pool.ask(lambda c: c.search("DC=x", expecting={code}))
     assert (expecting.code, expecting.message) == (code, "no")
+
+
+# -- changes
+
+
+def change(connection: Connection) -> int:
+    """Something that must not be done twice."""
+    return connection.modify("CN=x", [("replace", "a", [b"1"])]).code
+
+
+def changes(directory: Directory) -> list[int]:
+    """How many changes each server was asked for."""
+    return [[r.kind for r in peer.requests].count(MODIFY) for peer in directory.peers]
+
+
+@pytest.mark.parametrize("code", [1, 10, 51, 52])
+def test_a_change_that_a_server_did_not_make_is_made_at_the_next(
+    directories: Directories, code: int
+) -> None:
+    directory = directories(2)
+    directory.peers[0].script = answers(code, "", MODIFY)
+    assert directory.pool.ask(change, repeatable=False) == 0
+    assert changes(directory) == [1, 1]
+    # A read-only domain controller refers; it serves all the same.
+    assert directory.pool.servers[0].failed is (code != 10)
+
+
+@pytest.mark.parametrize("code", [3, 11, 19, 50, 53, 80])
+def test_a_change_of_which_that_is_not_known_is_made_nowhere_else(
+    directories: Directories, code: int
+) -> None:
+    directory = directories(2)
+    directory.peers[0].script = answers(code, "", MODIFY)
+    assert directory.pool.ask(change, repeatable=False) == code
+    assert changes(directory) == [1, 0]
+
+
+def test_a_change_that_was_not_answered_is_not_repeated(directories: Directories) -> None:
+    directory = directories(2)
+    directory.peers[0].script = lambda r: CLOSE if r.kind == MODIFY else polite(r)
+    with pytest.raises(Unavailable):
+        directory.pool.ask(change, repeatable=False)
+    assert changes(directory) == [1, 0]
+
+
+def test_a_change_on_a_connection_that_lost_its_bind_is_made_on_another(
+    directory: Directory,
+) -> None:
+    (peer,) = directory.peers
+    lost = answers(1, LOST, MODIFY)
+    peer.script = lambda r: lost(r) if r.connection == 1 else polite(r)
+    assert directory.pool.ask(change, repeatable=False) == 0
+    assert [r.kind for r in peer.requests] == [BIND, MODIFY, BIND, MODIFY]
 
 
 # -- binds that got lost
