@@ -12,6 +12,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -93,7 +94,6 @@ class Worker:
         """One turn of the loop; whatever fails in it is noted and tried again."""
         self._turned = self.clock()
         self._wait = 0.0
-        self._tell_if_deaf()
         if self._turned >= self._next_measure:
             self._next_measure = self._turned + _MEASURE_EVERY
             self.measure_clock()
@@ -268,17 +268,19 @@ class Worker:
     def _pulse(self) -> None:
         """Heartbeats, for as long as the loop turns or a run makes progress."""
         while not self.engine.stop.wait(HEARTBEAT_EVERY):
-            version = self._version
-            if self.clock() - self._turned > SILENT_FOR:
-                continue
-            systemd.notify("WATCHDOG=1")
-            if version is None:
-                continue
-            try:
-                with self.engine.db.fast_write() as hot:
-                    directories.heartbeat(hot, version[0], self.engine.now(), self._last_look())
-            except DatabaseUnavailable:
-                continue
+            self.beat()
+
+    def beat(self) -> None:
+        """Say that the loop turns; where it is stuck, say what that means."""
+        self._tell_if_deaf()
+        version = self._version
+        if self.clock() - self._turned > SILENT_FOR:
+            return
+        systemd.notify("WATCHDOG=1")
+        if version is None:
+            return
+        with suppress(DatabaseUnavailable), self.engine.db.fast_write() as hot:
+            directories.heartbeat(hot, version[0], self.engine.now(), self._last_look())
 
     def _note_look(self) -> None:
         """Note that the directory was looked at with success."""

@@ -275,17 +275,39 @@ def test_a_minute_without_a_look_is_told_with_its_reason(loop: Turned) -> None:
     with structlog.testing.capture_logs() as logs:
         for _ in range(30):
             loop.turn(2.0)
+            loop.worker.beat()
         assert not [each for each in logs if "not seen" in each["event"]]
         sync.fake.down = True
         for _ in range(60):
             loop.turn(2.0)
+            loop.worker.beat()
         told = [each for each in logs if "not seen" in each["event"]]
         assert [each["reason"] for each in told] == ["No directory server can be reached."]
         assert 60 < told[0]["seconds"] < 66
         sync.fake.down = False
         for _ in range(5):
             loop.turn(2.0)
+            loop.worker.beat()
     assert [each["event"] for each in logs].count("changes in the directory are seen again") == 1
+
+
+def test_a_turn_that_is_stuck_is_told_of_before_it_ends(loop: Turned) -> None:
+    sync = loop.sync
+    people = sync.people(1)
+    loop.turn()
+    told: list[list[dict[str, Any]]] = []
+    with structlog.testing.capture_logs() as logs:
+
+        def sticks(_operation: str) -> None:
+            loop.seconds += 61.0
+            loop.worker.beat()
+            told.append([each for each in logs if "not seen" in each["event"]])
+
+        sync.fake.on_operation = sticks
+        sync.fake.change_person(people[0].guid)
+        loop.turn()
+    assert [each["seconds"] for each in told[0]] == [62]
+    assert len(told[-1]) == 1  # once, however long it takes
 
 
 def test_a_look_is_noted_apart_from_the_heartbeat(loop: Turned) -> None:
