@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tests.chaos.acts import ACTS
+from tests.chaos.acts import ACTS, ELSEWHERE
 from tests.chaos.walk import STEPS, Walk
 
 ONE_WALK = 15.0  # minutes, at most
@@ -35,6 +35,7 @@ def _summary(walks: Sequence[Walk]) -> str:
             lines.append(f"{name:<30}{len(delays):>6}{row}")
     lines.append(f"seeds: {', '.join(str(walk.seed) for walk in walks)}")
     lines += [f"{step.name}: {step.because}" for step in ACTS if step.because]
+    lines += ELSEWHERE
     failed = [walk for walk in walks if walk.failure]
     lines += [
         f"seed {walk.seed} failed after {walk.walked[-1:]}: {walk.failure}" for walk in failed

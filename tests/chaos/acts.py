@@ -239,6 +239,13 @@ def step(
     return Step(name, do, lasts or deafens, deafens, because, only)
 
 
+ELSEWHERE = (
+    "The service account may see deleted objects: for one that may not, deletions are found by a "
+    "sweep, within a minute.",
+    "PostgreSQL's own clock is not moved: it stands for another host.",
+)
+"""What the ten seconds are not asked of, besides each step's `because`."""
+
 ACTS = (
     *map(step, (look_and_leave, look_at_pages, try_draft, try_stored, try_by_command)),
     *map(step, (save_the_same, save_changed, plan, once, build_some, run_now, failed_import)),
