@@ -295,7 +295,7 @@ def test_a_turn_that_is_stuck_is_told_of_before_it_ends(loop: Turned) -> None:
     sync = loop.sync
     people = sync.people(1)
     loop.turn()
-    told: list[list[dict[str, Any]]] = []
+    told: list[list[Any]] = []
     with structlog.testing.capture_logs() as logs:
 
         def sticks(_operation: str) -> None:
