@@ -21,8 +21,9 @@ from authsvc.posted import posted
 from authsvc.security import is_cross_site, safe_next
 from authsvc.services import Services
 from authsvc.signin_records import Admitted
-from kerauno.errors import InvalidValue, NotFound
+from kerauno.errors import AccessEnded, InvalidValue, NotFound
 from kerauno.known_browsers import LASTS
+from kerauno.throttle import Slot
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -112,20 +113,28 @@ def come_in(held: Services, attempt: Attempt, outcome: Outcome) -> Admitted | No
         return outcome
     try:
         made = held.records.admit(attempt, outcome)
+    except AccessEnded:
+        return _not_let_in(held, attempt, outcome, Reason.INACTIVE, outcome.slot, Settled.RIGHT)
     except (InvalidValue, NotFound):
         # The account or the user was linked to somebody else in this very moment.
-        code = held.records.refuse(
-            attempt,
-            Reason.NO_MATCH,
-            None,
-            Settled.NOT_ASKED,
-            user=outcome.user,
-            guid=None,
-            note="the link could not be made",
-        )
-        return NotLetIn(Reason.NO_MATCH, code)
+        return _not_let_in(held, attempt, outcome, Reason.NO_MATCH, None, Settled.NOT_ASKED)
     assert made is not None
     return made
+
+
+def _not_let_in(
+    held: Services,
+    attempt: Attempt,
+    outcome: Right,
+    reason: Reason,
+    slot: Slot | None,
+    settled: Settled,
+) -> NotLetIn:
+    note = "access ended meanwhile" if reason is Reason.INACTIVE else "the link could not be made"
+    code = held.records.refuse(
+        attempt, reason, slot, settled, user=outcome.user, guid=outcome.user.guid, note=note
+    )
+    return NotLetIn(reason, code)
 
 
 def cookie_field(name: str, token: str, *, secure: bool) -> str:

@@ -27,7 +27,7 @@ from authsvc.sessions import cookie_name, give_cookies, known_cookie
 from authsvc.signin_records import Admitted
 from kerauno import audit, sessions, signin
 from kerauno.config import Settings
-from kerauno.errors import ConfigurationError, SettingFault
+from kerauno.errors import AccessEnded, ConfigurationError, SettingFault
 from kerauno.signin import SignInUser
 
 SILENT_PATH = "/login/silent"
@@ -137,7 +137,11 @@ class Silent:
         except (NotAccepted, ValueError) as error:
             _log.info("silent sign-in", refused=str(error))
             return _to_form()
-        return _come_in(user, accepted)
+        try:
+            return _come_in(user, accepted)
+        except AccessEnded as error:
+            _log.info("silent sign-in", refused=str(error))
+            return _to_form()
 
     def _ask(self, form: Callable[[], ResponseReturnValue]) -> ResponseReturnValue:
         response = current_app.make_response(form())

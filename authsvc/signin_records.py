@@ -199,7 +199,8 @@ class SignInRecords:
         """Act on a proven password in one transaction: settle, link where due, open the session.
 
         Raises InvalidValue or NotFound when the link cannot be made any more; then the attempt
-        is given back and nobody is signed in.
+        is given back and nobody is signed in. Raises AccessEnded, with nothing done, when the
+        directory's refusal was read since the password was proven.
         """
         now = self.now()
         if right.link is not None:
@@ -242,6 +243,7 @@ class SignInRecords:
         )
         if not session:
             return None
+        known = self.remember(hot, attempt.known, right.user)  # locks user, then link
         made = sessions.create(
             hot,
             right.user.user_id,
@@ -252,7 +254,7 @@ class SignInRecords:
             user_agent=attempt.user_agent,
             instead_of=attempt.cookie,
         )
-        return Admitted(made, self.remember(hot, attempt.known, right.user))
+        return Admitted(made, known)
 
     def remember(self, hot: Hot, cookie: str, user: SignInUser) -> str:
         """Return the cookie by which this browser is known for this user from now on."""

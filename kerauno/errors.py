@@ -34,6 +34,10 @@ class NotFound(RecordError):
     """There is no such record."""
 
 
+class AccessEnded(RecordError):
+    """The person's access ended while they were being let in."""
+
+
 class InvalidValue(RecordError):
     """A value cannot be stored. `field` names it, `remedy` says in one sentence what to do."""
 

@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import String, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    String,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -17,9 +27,9 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from kerauno.app_access import end_for_session
 from kerauno.db import Database
-from kerauno.errors import DatabaseUnavailable
+from kerauno.errors import AccessEnded, DatabaseUnavailable
 from kerauno.hot import Hot, Statement, of
-from kerauno.tables import Department, Membership, User, WebSession
+from kerauno.tables import Department, Link, Membership, User, WebSession
 
 TOUCH = timedelta(minutes=1)
 """`seen_at` is written at most this often."""
@@ -100,9 +110,27 @@ def digest(cookie: str) -> str:
     return hashlib.sha256(cookie.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+_COLUMNS = list(WebSession.__table__.columns)
+_LINK = Link.user_id == bindparam("user_id", type_=Link.user_id.type)
+_ADMITTED = (
+    select(Link.user_id).where(_LINK, Link.refused_since.is_(None)).with_for_update(read=True)
+).cte("admitted")
 _INSERT = Statement(
-    insert(WebSession).values({c.name: bindparam(c.name) for c in WebSession.__table__.columns})
+    insert(WebSession)
+    .from_select(
+        [column.name for column in _COLUMNS],
+        select(*(bindparam(column.name, type_=column.type) for column in _COLUMNS)).where(
+            or_(exists().select_from(_ADMITTED), ~exists(select(Link.user_id).where(_LINK)))
+        ),
+    )
+    .returning(WebSession.id)
 )
+"""A session, unless the directory refuses the linked person.
+
+The link is locked for that (FOR SHARE): a refusal that is being written is waited for and then
+seen, and one that comes later waits for the session, sees it and ends it. SQLite has one writer.
+"""
+_LOCK = Statement(select(Link.user_id).where(_LINK).with_for_update(read=True))
 
 
 def create(
@@ -121,12 +149,17 @@ def create(
     `instead_of` is the cookie that the browser had: it is worth nothing from now on. Whoever signs
     in anew keeps what apps hold by their session, so that signing out reaches those apps; of
     somebody else's session nothing is left.
+
+    Raises AccessEnded for a linked person whom the directory refuses: they may have been let in
+    a moment before that was read.
     """
     hot = of(s)
+    if instead_of:
+        hot.one(_LOCK, user_id=user_id)  # before the old session, as whoever ends access does
     handle = (instead_of and _taken_over(hot, instead_of, user_id, now)) or secrets.token_hex(16)
     cookie = secrets.token_urlsafe(32)
     new = NewSession(cookie, digest(cookie), handle, lifetime.end(now, now))
-    hot.run(
+    made = hot.one(
         _INSERT,
         id=new.id,
         handle=new.handle,
@@ -138,6 +171,8 @@ def create(
         address=address[:64],
         user_agent=user_agent[:255].replace("\0", ""),
     )
+    if made is None:
+        raise AccessEnded("The directory says that this account is disabled or expired.")
     return new
 
 
