@@ -50,6 +50,8 @@ def faults(environ: Mapping[str, str]) -> list[str]:
         when = f"since {state.looked_at:%Y-%m-%d %H:%M:%S} UTC" if state.looked_at else "so far"
         reason = state.error or "See the log of syncsvc serve, and whether it runs."
         found.append(f"sync service: it has not looked at the directory {when}. {reason}")
+    if state is not None and state.lagging:
+        found.append(f"servers: {state.lagging}")
     return found
 
 

@@ -15,6 +15,7 @@ from dirclient.lookup import LdapFinder
 from dirclient.model import (
     Cursor,
     Guid,
+    Knowledge,
     LockoutPolicy,
     Login,
     Person,
@@ -124,9 +125,9 @@ class DirectoryClient:
 
     # -- reading
 
-    def read(self, progress: Progress | None = None) -> Snapshot:
+    def read(self, progress: Progress | None = None, after: Collection[str] = ()) -> Snapshot:
         """See `Reader`."""
-        return self._reader.read(progress)
+        return self._reader.read(progress, after)
 
     def ring(self, cursor: Cursor) -> Doorbell:
         """See `Watcher`."""
@@ -135,6 +136,10 @@ class DirectoryClient:
     def catch_up(self, snapshot: Snapshot) -> Snapshot | None:
         """See `Watcher`."""
         return self._watcher.catch_up(snapshot)
+
+    def knowledge(self) -> Knowledge:
+        """See `Watcher`."""
+        return self._watcher.knowledge()
 
     def sweep(self, snapshot: Snapshot) -> Snapshot:
         """See `Watcher`."""

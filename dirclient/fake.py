@@ -36,6 +36,7 @@ from dirclient.model import (
     Cursor,
     DirectoryDepartment,
     Guid,
+    Knowledge,
     LockoutPolicy,
     Login,
     LoginForm,
@@ -193,7 +194,7 @@ class FakeDirectory(FakeStore):
 
     # -- Reader, Watcher
 
-    def read(self, progress: Progress | None = None) -> Snapshot:
+    def read(self, progress: Progress | None = None, after: Collection[str] = ()) -> Snapshot:
         """See `Reader`."""
         self._operation("search")
         if self.incomplete:
@@ -212,6 +213,8 @@ class FakeDirectory(FakeStore):
                 read_at=self._now(),
                 operations=1,
                 deletions_visible=self.deletions_visible,
+                server=self.server.address,
+                vector=dict(self.vector) if {*after} - {self.server_id} else {},
             )
         if progress is not None:
             progress("people", len(people), len(people))
@@ -255,6 +258,13 @@ class FakeDirectory(FakeStore):
         return replace(
             fresh, people={**gone, **fresh.people}, departments={**lost, **fresh.departments}
         )
+
+    def knowledge(self) -> Knowledge:
+        """See `Watcher`."""
+        self._operation("search")
+        with self._lock:
+            cursor = Cursor(self.server_id, self.usn)
+            return Knowledge(cursor, dict(self.vector), self.server.address)
 
     def sweep(self, snapshot: Snapshot) -> Snapshot:
         """See `Watcher`."""

@@ -64,6 +64,7 @@ class FakeStore:
         self.server = ServerState("dc.goodcompany.local", True)
         self.server_id = str(uuid.uuid4())
         self.usn = 1000
+        self.vector: dict[str, int] = {}  # how far other servers were followed
         self.binds = 0
         self.operations = 0
         self.on_operation: Callable[[str], None] | None = None
@@ -218,9 +219,19 @@ class FakeStore:
             self._tick()
 
     def restore_database(self) -> None:
-        """What follows a restore of the server: another invocationId."""
+        """What follows a restore of the server: another invocationId, after the old one."""
         with self._lock:
+            self.vector[self.server_id] = self.usn
             self.server_id = str(uuid.uuid4())
+
+    def replicate(self, source: FakeStore) -> None:
+        """Take over all that another server of the domain has, as a replication cycle does."""
+        with self._lock, source._lock:
+            self._accounts = {guid: replace(a) for guid, a in source._accounts.items()}
+            self._departments = dict(source._departments)
+            self.vector |= source.vector | {source.server_id: source.usn}
+            self.vector.pop(self.server_id, None)
+            self._tick()
 
     def tell_of_server(self, state: ServerState) -> None:
         """Let the one server be set aside, or come back."""

@@ -135,6 +135,19 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
+class Knowledge:
+    """How far a server has come: with its own changes, and with those of the others.
+
+    `server` is its address, for people. `vector` maps the `server_id` of others to the `usn` up to
+    which their changes are here; see `dirclient.uptodate`.
+    """
+
+    cursor: Cursor
+    vector: Mapping[str, int]
+    server: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Unread:
     """A part of the directory that was not read, because its search DN is gone.
 
@@ -163,6 +176,9 @@ class Snapshot:
     account see: nobody may conclude that they left. `memory` is what a Watcher needs to bring the
     snapshot up to date; it is opaque and lives no longer than the process.
 
+    `server` is the address of who answered, and `vector` how far it had followed other servers when
+    the read began, as in `Knowledge`; empty where that was not asked for or is not told.
+
     `unread` is set while the Department Search DN is gone. People are complete all the same, but
     `departments` is empty, and nothing may be concluded about departments or their members.
     """
@@ -177,7 +193,14 @@ class Snapshot:
     deletions_visible: bool = False
     hidden: frozenset[Guid] = frozenset()
     unread: Unread | None = None
+    server: str = ""
+    vector: Mapping[str, int] = dataclass_field(default_factory=dict)
     memory: object = dataclass_field(default=None, compare=False, repr=False)
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """How far the server had come that this was read from."""
+        return Knowledge(self.cursor, self.vector, self.server)
 
     def whole(self) -> Self:
         """Return this snapshot. Raises `Misconfigured` where departments were not read."""

@@ -16,6 +16,7 @@ from dirclient.assess import Judge, assess
 from dirclient.model import (
     Cursor,
     Guid,
+    Knowledge,
     LockoutPolicy,
     Login,
     Person,
@@ -119,8 +120,12 @@ Progress = Callable[[str, int, int], None]
 class Reader(Protocol):
     """Reads everything, completely, or raises `Incomplete`."""
 
-    def read(self, progress: Progress | None = None) -> Snapshot:
-        """A complete snapshot. LDAP operations do not grow with people except for pages."""
+    def read(self, progress: Progress | None = None, after: Collection[str] = ()) -> Snapshot:
+        """A complete snapshot. LDAP operations do not grow with people except for pages.
+
+        `after`: the ids of the servers whose word was acted on. Where another one answers, one
+        search more tells how far it had followed them (`Snapshot.vector`).
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,9 @@ class Watcher(Protocol):
         None when that cannot be known from changes alone (another server, a restored database,
         a moved OU that is too large): the caller then does a complete read. Raises `Incomplete`.
         """
+
+    def knowledge(self) -> Knowledge:
+        """How far the server has come that answers now. Two base reads."""
 
     def sweep(self, snapshot: Snapshot) -> Snapshot:
         """Identities alone: the snapshot without those that are gone. Raises `Incomplete`."""

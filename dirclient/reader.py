@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 
 from dirclient import adcodes, presets, wire
@@ -27,6 +27,7 @@ from dirclient.resolve import Base, BaseKind, DirectoryResolver
 from dirclient.rootdse import RootDse, Roots
 from dirclient.scan import Scan
 from dirclient.transport import Connection
+from dirclient.uptodate import read_vector
 from dirclient.wire import Control
 
 SHOW_DELETED = Control(wire.SHOW_DELETED, None, critical=True)
@@ -66,14 +67,17 @@ class DirectoryReader:
         self._settle = settle
         self._clock = clock
 
-    def read(self, progress: Progress | None = None) -> Snapshot:
+    def read(self, progress: Progress | None = None, after: Collection[str] = ()) -> Snapshot:
         """See `dirclient.ports.Reader`. Raises `Incomplete`, `Misconfigured`, `Unavailable`."""
         with _without_collector():
-            return self._pool.ask(lambda connection: self._read(connection, progress))
+            return self._pool.ask(lambda connection: self._read(connection, progress, after))
 
-    def _read(self, connection: Connection, progress: Progress | None) -> Snapshot:
+    def _read(
+        self, connection: Connection, progress: Progress | None, after: Collection[str]
+    ) -> Snapshot:
         reading = self.begin(connection, progress)
         try:
+            reading.compare(after)
             reading.people()
             reading.departments()
             return reading.finish()
@@ -118,7 +122,13 @@ class Reading:
         self.root = roots.look(connection)
         self._scan = Scan(profile, connection, self.root, now)
         self._back_links: set[Guid] = set()
+        self._vector: Mapping[str, int] = {}
         self.picture: Picture
+
+    def compare(self, after: Collection[str]) -> None:
+        """Learn how far this server has followed others: first, to claim no more than is read."""
+        if self._preset.is_ad and any(other != self.root.server_id for other in after):
+            self._vector = read_vector(self._connection, self.root.domain)
 
     def people(self) -> Picture:
         """Everyone recognized."""
@@ -176,6 +186,8 @@ class Reading:
             warnings=_warnings(scan, picture, connection.referrals - self._referrals),
             hidden=picture.hidden,
             unread=picture.unread,
+            server=connection.server,
+            vector=self._vector,
             memory=picture,
         )
 

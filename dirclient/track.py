@@ -11,7 +11,7 @@ from dirclient.changes import follow
 from dirclient.deadline import answer_limit, time_limit
 from dirclient.errors import Incomplete
 from dirclient.filters import any_of
-from dirclient.model import Cursor, Guid, Snapshot
+from dirclient.model import Cursor, Guid, Knowledge, Snapshot
 from dirclient.picture import Picture
 from dirclient.pool import Pool
 from dirclient.ports import Doorbell
@@ -21,6 +21,7 @@ from dirclient.resolve import BaseKind, DirectoryResolver
 from dirclient.rootdse import RootDse, Roots
 from dirclient.scan import Scan
 from dirclient.transport import Connection
+from dirclient.uptodate import read_vector
 
 RING_SECONDS = 5.0
 """How long the doorbell may take: one that is silent longer is no reason to wait, but to look for
@@ -59,6 +60,16 @@ class DirectoryWatcher:
         age = self._clock().timestamp() - cursor.usn
         changed = seen.server_id != cursor.server_id or age >= UNCOUNTED_EVERY
         return Doorbell(changed, seen.server_id, cursor.usn)
+
+    def knowledge(self) -> Knowledge:
+        """See `dirclient.ports.Watcher`."""
+        with time_limit(RING_SECONDS):
+            return self._pool.ask(self._knowledge)
+
+    def _knowledge(self, connection: Connection) -> Knowledge:
+        root = self._roots.look(connection)
+        vector = read_vector(connection, root.domain) if self._preset.is_ad else {}
+        return Knowledge(root.cursor_at(self._clock()), vector, connection.server)
 
     def catch_up(self, snapshot: Snapshot) -> Snapshot | None:
         """See `dirclient.ports.Watcher`."""

@@ -105,7 +105,15 @@ def save(
 def state(s: Session, directory_id: int) -> DirectoryState:
     """What the sync service last knew; an empty state where it never ran."""
     return s.get(DirectoryState, directory_id) or DirectoryState(
-        directory_id=directory_id, server_id="", usn=0, cookie=b"", people=0, error="", unread=""
+        directory_id=directory_id,
+        server_id="",
+        usn=0,
+        cookie=b"",
+        people=0,
+        error="",
+        unread="",
+        acted_on={},
+        lagging="",
     )
 
 

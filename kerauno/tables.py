@@ -103,6 +103,10 @@ class DirectoryState(Base):
     looked_at: Mapped[datetime | None]  # its last look at the directory that succeeded
     error: Mapped[str] = mapped_column(Text, default="")  # why the last read failed, else empty
     unread: Mapped[str] = mapped_column(Text, server_default="")  # why departments wait, or empty
+    # server_id -> how far it was when its word was last acted on, and its address
+    acted_on: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    lagging: Mapped[str] = mapped_column(Text, server_default="")  # what waits for whom, or empty
+    lagging_since: Mapped[datetime | None]
     lockout_threshold: Mapped[int | None]  # strictest the domain applies; None: not read yet
     lockout_window: Mapped[int | None]  # seconds
     lockout_read_at: Mapped[datetime | None]

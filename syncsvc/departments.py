@@ -75,7 +75,7 @@ def import_department(engine: Engine, ask: Ask, which: str, number: str) -> Repo
             outcome,
         ),
     ):
-        snapshot = engine.read(running, configured)
+        snapshot = engine.snapshot(configured, running.report)
         with engine.db.read() as s:
             records = load(s, configured.id)
         engine.follow_people(configured, snapshot, records, running.fence)

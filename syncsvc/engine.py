@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -32,8 +33,9 @@ from syncsvc.actions import ActionKind, Plan
 from syncsvc.apply import Applied, apply_plan
 from syncsvc.choosing import kept_before
 from syncsvc.guard import HELD_FOR, deactivated_lately, fingerprint, reasons_to_hold
+from syncsvc.lagging import REMEDY, Lag, end_waiting, lag_of, note, servers_of
 from syncsvc.leavers import explained, note_first_seen
-from syncsvc.mirror import Mirror
+from syncsvc.mirror import Mirror, seen_before
 from syncsvc.outcome import counts_of, keep_house, no_counts, remarks, status_of
 from syncsvc.password_changes import follow_passwords, note_first_passwords
 from syncsvc.people_sql import Target
@@ -43,6 +45,8 @@ from syncsvc.refusals import follow_refusals, refused_since
 from syncsvc.running import Clock, Running, Stopped, leased, uncollected
 from syncsvc.settings import Configured
 from syncsvc.undo import undone_lately
+
+_log = structlog.get_logger(__name__)
 
 _UNTIL_BACK = (0.25, 0.5, 1.0, 2.0, 4.0, 0.0)
 """Seconds to wait for a database whose connection was cut, again and again."""
@@ -87,13 +91,24 @@ class Ask:
 
 @dataclass(slots=True)
 class Planned:
-    """A plan with what it was made of."""
+    """A plan with what it was made of.
+
+    `lag`: the snapshot may be older than what was acted on. The plan then adds people only, or is
+    `forced`: it holds everything, for an administrator to confirm.
+    """
 
     configured: Configured
     snapshot: Snapshot
     records: Records
     plan: Plan
     rules: Rules
+    lag: Lag | None = None
+    forced: bool = False
+
+    @property
+    def adding_only(self) -> bool:
+        """Whether the plan adds people and nothing else, for the snapshot may be old."""
+        return self.lag is not None and not self.forced
 
     @property
     def user_ids(self) -> dict[str, int]:
@@ -103,13 +118,17 @@ class Planned:
 
 @dataclass(slots=True)
 class Engine:
-    """Runs syncs on one database. Not for several threads at once."""
+    """Runs syncs on one database. Not for several threads at once.
+
+    `lag` is that of what was acted on last; see `syncsvc.lagging`.
+    """
 
     db: Database
     sealer: Sealer
     connect: Connect
     now: Clock = utc_now
     stop: threading.Event = field(default_factory=threading.Event)
+    lag: Lag | None = None
     _latest: Snapshot | None = None
     _client: tuple[Profile, Client] | None = None
 
@@ -208,10 +227,10 @@ class Engine:
                 else settings.load(s, self.sealer)
             )
         if draft is None:
-            return self.planned(configured, self.client(configured.profile).read(progress), mode)
+            return self.planned(configured, self.snapshot(configured, progress), mode)
         with self.trial_client(configured.profile) as client:
             snapshot = client.read(progress).whole()
-            return self.planned(configured, snapshot, mode, directory=client)
+            return self.planned(configured, snapshot, mode, directory=client, force=True)
 
     def planned(
         self,
@@ -221,28 +240,35 @@ class Engine:
         only: frozenset[str] | None = None,
         fence: Callable[[Session], None] | None = None,
         directory: Client | None = None,
+        *,
+        force: bool = False,
     ) -> Planned:
         """Plan on the records of this moment. A run hands over its `fence`, and follows people.
 
-        `directory` is the one that was read, where that is not the kept one.
+        `directory` is the one that was read, where that is not the kept one. With `force` the
+        snapshot is planned on as it is, although it may be old.
         """
         with self.db.read() as s:
             records = load(s, configured.id, snapshot.people)
+            lag = lag_of(directories.state(s, configured.id), snapshot.knowledge, self.now())
+            known = None if lag is None or force else seen_before(s, configured.id)
         if fence is not None:
-            self.follow_people(configured, snapshot, records, fence)
+            self.follow_people(configured, snapshot, records, fence, lag)
         rules = Rules(
             mode,
             self.now(),
             only=only,
             numbers=configured.numbers if configured.auto_sync else None,
             role_groups=configured.role_groups,
+            known=known,
         )
         directory = directory or self.client(configured.profile)
         before = directory.operations
         plan = explained(make_plan(snapshot, records, rules), snapshot, directory)
         operations = snapshot.operations + directory.operations - before
         snapshot = replace(snapshot, operations=operations)
-        return Planned(configured, snapshot, records, plan, rules)
+        forced = lag is not None and force
+        return Planned(configured, snapshot, records, plan, rules, lag, forced)
 
     # Running
 
@@ -285,9 +311,11 @@ class Engine:
                 ask.mode or configured.mode,
                 fence=lambda s: lease.fence(s, held),
             )
-            if planned.plan.empty and not planned.plan.holds_ended:
+            nothing = planned.plan.empty and not planned.plan.holds_ended
+            if nothing and self._waiting(planned, ask) is None:
                 mirror = Mirror(self.db, configured.id, lambda s: lease.fence(s, held))
-                mirror.update(ask.snapshot, planned.plan, planned.user_ids)
+                adding_only = planned.adding_only
+                mirror.update(ask.snapshot, planned.plan, planned.user_ids, adding_only=adding_only)
                 return None
             return self.run_leased(held, configured, ask)
 
@@ -295,19 +323,41 @@ class Engine:
         """`run` for who holds the lease already."""
         mode = ask.mode or configured.mode
         running = self.start(held, configured, mode.value, ask)
+        added: Planned | None = None
         with self.failing(running, configured) as (_, outcome):
-            snapshot = ask.snapshot or self.read(running, configured)
+            snapshot = ask.snapshot or self.snapshot(configured, running.report)
             running.report("planning", 0, 0)
             planned = self.planned(configured, snapshot, mode, ask.only, running.fence)
+            if planned.plan.empty and (waiting := self._waiting(planned, ask)) is not None:
+                planned = waiting
             reasons = self._reasons(planned, ask)
             if reasons:
                 outcome.update(self._hold(running, planned, reasons))
             else:
                 self.check_settings(configured)
                 outcome.update(self.carry_out(running, planned, ask.quiet_since))
+                added = planned if planned.adding_only else None
             if ask.snapshot is None and ask.only is None:
                 self._latest = snapshot
+        if added is not None and (waiting := self._waiting(added, ask)) is not None:
+            self._hold_waiting(held, waiting, ask)
         return outcome
+
+    def _waiting(self, planned: Planned, ask: Ask) -> Planned | None:
+        """Return what waits for a server to catch up, beyond what may be done; None: nothing."""
+        if not planned.adding_only or ask.only is not None:
+            return None
+        mode = ask.mode or planned.configured.mode
+        whole = self.planned(planned.configured, planned.snapshot, mode, force=True)
+        return None if whole.plan.empty else whole
+
+    def _hold_waiting(self, held: lease.Held, waiting: Planned, ask: Ask) -> None:
+        """Keep what waits as a run of its own, for an administrator."""
+        alone = replace(ask, request=None)
+        mode = ask.mode or waiting.configured.mode
+        running = self.start(held, waiting.configured, mode.value, alone)
+        with self.failing(running, waiting.configured):
+            self._hold(running, waiting, self._reasons(waiting, ask))
 
     def follow_people(
         self,
@@ -315,18 +365,61 @@ class Engine:
         snapshot: Snapshot,
         records: Records,
         fence: Callable[[Session], None],
+        lag: Lag | None = None,
     ) -> None:
         """Act on what the directory says of single people, before a plan that may fail or be held.
 
         Disabled and expired people lose their access; what was signed in with an old password ends.
+        On whose word that is done is noted, and told when it lags behind.
         """
         linked, now = records.by_guid, self.now()
-        follow_refusals(self.db, configured.id, snapshot, linked, fence=fence, now=now)
+        self._note(configured, snapshot, lag, fence)
+        ended = follow_refusals(
+            self.db,
+            configured.id,
+            snapshot,
+            linked,
+            fence=fence,
+            now=now,
+            readmit=lag is None,
+        )
+        if lag is not None and ended:
+            self._note(configured, snapshot, lag, fence, acted=True)
         follow_passwords(self.db, snapshot, linked, fence=fence, now=now)
 
-    def read(self, running: Running, configured: Configured) -> Snapshot:
+    def _note(
+        self,
+        configured: Configured,
+        snapshot: Snapshot,
+        lag: Lag | None,
+        fence: Callable[[Session], None],
+        *,
+        acted: bool = False,
+    ) -> None:
+        """Note on whose word the records rest, and say it once when that lags or no longer does."""
+        with self.db.write() as s:
+            fence(s)
+            waited = directories.state(s, configured.id).lagging
+            note(s, configured.id, snapshot.knowledge, lag, acted=acted)
+            if waited and lag is None:
+                end_waiting(s, configured.id, self.now())
+        if lag is not None and self.lag is None:
+            _log.warning("a server lags behind", error=lag.words)
+        elif lag is None and waited:
+            _log.info("no server lags behind any more", before=waited)
+        self.lag = lag
+
+    def snapshot(self, configured: Configured, progress: Progress | None = None) -> Snapshot:
         """A complete read with progress. Raises DirectoryError."""
-        return self.client(configured.profile).read(running.report)
+        with self.db.read() as s:
+            servers = servers_of(directories.state(s, configured.id))
+        return self.client(configured.profile).read(progress, servers)
+
+    def has_caught_up(self, configured: Configured) -> bool:
+        """Return whether the server that lagged no longer does. Raises DirectoryError."""
+        if self.lag is None:
+            return False
+        return self.lag.ended(self.client(configured.profile).knowledge(), self.now())
 
     def take_latest(self) -> Snapshot | None:
         """Return, once, what the last run read and acted upon as a whole: a watcher goes on there.
@@ -356,6 +449,8 @@ class Engine:
     ) -> Report:
         """Apply the plan, update the mirror, finish the run. `kept` people stay as they are."""
         configured, plan, snapshot = planned.configured, planned.plan, planned.snapshot
+        if planned.forced:
+            self.follow_people(configured, snapshot, planned.records, running.fence)
         now = self.now()
         until = now + timedelta(days=configured.reserve_days)
         target = Target(configured.id, running.id, now, until)
@@ -375,6 +470,8 @@ class Engine:
                 visible=visible,
             )
             self._note_read(s, planned)
+            if planned.adding_only and applied.any:
+                note(s, configured.id, snapshot.knowledge, planned.lag, acted=True)
             return running.finish(
                 s,
                 status_of(plan, applied),
@@ -383,7 +480,7 @@ class Engine:
                 counts=counts_of(plan, applied),
                 ldap_operations=snapshot.operations,
                 delay_seconds=waited if applied.any else None,
-                error=remarks(snapshot, applied),
+                error=remarks(snapshot, applied, planned.lag if planned.adding_only else None),
                 phase="",
             )
 
@@ -400,7 +497,10 @@ class Engine:
         user_ids.update(target.user_ids)
         mirror = Mirror(self.db, planned.configured.id, running.fence)
         snapshot = replace(planned.snapshot, hidden=planned.snapshot.hidden | kept)
-        return mirror.update(snapshot, planned.plan, user_ids, applied.failed)
+        adding_only = planned.adding_only
+        return mirror.update(
+            snapshot, planned.plan, user_ids, applied.failed, adding_only=adding_only
+        )
 
     # The ways it can end
 
@@ -423,6 +523,8 @@ class Engine:
 
     def _reasons(self, planned: Planned, ask: Ask) -> tuple[str, ...]:
         reasons = self.reasons_to_hold(planned)
+        if planned.forced and planned.lag is not None:
+            return (f"{planned.lag.words} {REMEDY}", *reasons)
         if reasons or ask.trigger not in AUTOMATIC or planned.plan.empty:
             return reasons
         with self.db.read() as s:
@@ -435,7 +537,7 @@ class Engine:
         with self.db.read() as s:
             since = refused_since(s, planned.configured.id)
             waiting = [run.plan or {} for run in runs.held(s, planned.configured.id)]
-        stored = {**planned.plan.stored(), "reasons": list(reasons)}
+        stored = {**planned.plan.stored(), "reasons": list(reasons), "lagging": planned.forced}
         before = [action for plan in waiting for action in plan.get("actions", ())]
         note_first_seen(stored["actions"], since, before, self.now())
         print_ = fingerprint(planned.plan, planned.records)

@@ -65,6 +65,13 @@ Row = tuple[Any, ...]
 T = TypeVar("T")
 
 
+def seen_before(s: Session, directory_id: int) -> frozenset[str]:
+    """Return the identities of everyone whom the mirror holds."""
+    return frozenset(
+        s.scalars(select(SeenPerson.guid).where(SeenPerson.directory_id == directory_id))
+    )
+
+
 class _People(NamedTuple):
     """Who is new to the mirror, who differs from it, and who is in it alone."""
 
@@ -87,11 +94,14 @@ class Mirror:
         plan: Plan,
         user_ids: Mapping[str, int],
         failed: Iterable[Guid] = (),
+        *,
+        adding_only: bool = False,
     ) -> bool:
         """Write what differs; gives whether anything did. `user_ids` maps people to their users.
 
         People in `failed` were not brought to where the plan wanted them: they are left out
-        until a run succeeds.
+        until a run succeeds. `adding_only`: the snapshot may be older than the mirror, and only
+        who is new is taken from it.
         """
 
         def digest(person: Person) -> str:
@@ -107,6 +117,9 @@ class Mirror:
         with self._db.read() as s:
             people = self._compared(s, snapshot, digest, frozenset(failed))
             known = dict(self._known(s, SeenDepartment))
+        if adding_only:
+            new = [one for one in people.new if plan.standing[one.guid][0] != "left"]
+            return self._write_people(_People(new, [], []), row)
         wrote = self._write_people(people, row)
         if snapshot.unread is not None:
             return wrote

@@ -12,6 +12,7 @@ from kerauno.db import Database
 from kerauno.tables import HeldOut, LinkProposal
 from syncsvc.actions import ActionKind, Plan
 from syncsvc.apply import Applied
+from syncsvc.lagging import Lag
 from syncsvc.records import Records
 from syncsvc.running import Running
 
@@ -45,9 +46,9 @@ def status_of(plan: Plan, applied: Applied) -> str:
     return "unchanged" if plan.empty else "failed"
 
 
-def remarks(snapshot: Snapshot, applied: Applied) -> str:
+def remarks(snapshot: Snapshot, applied: Applied, lag: Lag | None = None) -> str:
     """What an administrator should know of a run that went through."""
-    found = []
+    found = [] if lag is None else [lag.words]
     if applied.failed:
         first = next(iter(applied.failed.values()))
         found.append(f"{len(applied.failed)} could not be changed; the first: {first}")

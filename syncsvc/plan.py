@@ -62,6 +62,9 @@ class Rules:
 
     `numbers` is the range for departments that import themselves, first and last inclusive.
     `role_groups` maps the identity of a directory group to a role. `imports` goes with IMPORT.
+
+    `known` is set where the snapshot may be older than what was acted on before: it holds the
+    people who were seen before, and only who is new may be added. Nobody else is touched.
     """
 
     mode: Mode
@@ -70,11 +73,17 @@ class Rules:
     numbers: tuple[str, str] | None = None
     role_groups: Mapping[str, str] = field(default_factory=dict)
     imports: Import | None = None
+    known: frozenset[str] | None = None
 
     @property
     def whole(self) -> bool:
         """Whether the run is about everyone, so that it may conclude who is no longer there."""
-        return self.mode is not Mode.IMPORT and self.only is None
+        return self.mode is not Mode.IMPORT and self.only is None and not self.adding_only
+
+    @property
+    def adding_only(self) -> bool:
+        """Whether the run may add new people and nothing else."""
+        return self.known is not None
 
 
 def make_plan(snapshot: Snapshot, records: Records, rules: Rules) -> Plan:
@@ -96,11 +105,12 @@ class _Planner:
         self.claims: dict[Guid, Claim] = {}
         self.new: list[Claim] = []
         self.conflicts: dict[Guid, tuple[Conflict, ...]] = {}
-        self.proposals: dict[str, int] = {}
+        self.proposals: dict[str, int] = dict(records.proposals) if rules.adding_only else {}
         self.leavers = {
             user.id: Guid(guid)
             for guid, user in records.by_guid.items()
             if user.role != "admin"
+            and not rules.adding_only
             and (rules.whole or not user.active)
             and self._has_left(Guid(guid))
         }
@@ -129,6 +139,10 @@ class _Planner:
         guid = person.guid
         user = self.records.by_guid.get(guid)
         held_out = user is None and guid in self.records.held_out
+        if self.rules.known is not None and (user is not None or guid in self.rules.known):
+            left = user is not None and not user.active
+            self.standing[guid] = _LEFT if left else _READY if user is None else _SYNCED
+            return
         if user is not None and person.state is not AccountState.ACTIVE:
             self.standing[guid] = _LEFT  # nothing to mend: the directory's own word
             return
@@ -308,7 +322,7 @@ class _Planner:
             people = People(self.records, self.actions)
             plan.actions.append(importing(department, self.rules.imports.number, people))
             return plan
-        if self.only is not None:
+        if self.only is not None or self.rules.adding_only:
             return self._joins_alone()
         plan = plan_department_updates(self.snapshot, self.records, self.actions)
         building = self.rules.mode is Mode.BUILD and self.snapshot.unread is None
@@ -325,7 +339,7 @@ class _Planner:
         return plan
 
     def _joins_alone(self) -> DepartmentPlan:
-        """Selected people enter their departments; nobody else's membership is touched."""
+        """Who comes enters their departments; nobody else's membership is touched."""
         whole = plan_department_updates(self.snapshot, self.records, self.actions)
         return DepartmentPlan(joins=whole.joins)
 

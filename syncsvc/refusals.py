@@ -32,8 +32,13 @@ def follow_refusals(
     *,
     fence: Callable[[Session], None],
     now: datetime,
-) -> None:
-    """End the access of linked people who are disabled or expired, and let in who is active."""
+    readmit: bool = True,
+) -> int:
+    """End the access of linked people who are disabled or expired; return how many they are.
+
+    Let in who is active again, with `readmit`: a server that may be older than the refusal cannot
+    lift it.
+    """
     with db.read() as s:
         refused = dict(
             s.execute(
@@ -45,7 +50,7 @@ def follow_refusals(
     leavers, returned = [], []
     for guid, person in snapshot.people.items():
         active = person.state is AccountState.ACTIVE
-        if active and guid in refused:
+        if active and guid in refused and readmit:
             returned.append(refused[guid])
         elif not active and guid in linked and guid not in refused:
             leavers.append(linked[guid].id)
@@ -60,6 +65,7 @@ def follow_refusals(
             _refuse(s, part, None)
     if leavers or returned:
         _log.info("access follows the directory", ended=len(leavers), returned=len(returned))
+    return len(leavers)
 
 
 def refused_since(s: Session, directory_id: int) -> dict[str, datetime]:

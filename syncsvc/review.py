@@ -33,7 +33,7 @@ def plan_for_review(engine: Engine, ask: Ask) -> Report:
             outcome,
         ),
     ):
-        snapshot = engine.read(running, configured)
+        snapshot = engine.snapshot(configured, running.report)
         planned = engine.planned(configured, snapshot, mode, ask.only, running.fence)
         stored = planned.plan.stored()
         if ask.only is not None:
@@ -84,9 +84,16 @@ def confirm(
         if digest is not None and digest != stored.get("digest"):
             raise Stale(f"Run {run_id} has another plan than the one you saw.")
         running = Running(engine.db, held, run_id, engine.now, engine.stop, ask.progress)
-        snapshot = engine.client(configured.profile).read(running.report)
+        snapshot = engine.snapshot(configured, running.report)
         only = frozenset(stored["only"]) if "only" in stored else None
-        planned = engine.planned(configured, snapshot, Mode(run.kind), only, running.fence)
+        planned = engine.planned(
+            configured,
+            snapshot,
+            Mode(run.kind),
+            only,
+            running.fence,
+            force=bool(stored.get("lagging")),
+        )
         now = (planned.plan.digest(), fingerprint(planned.plan, planned.records))
         if now != (stored.get("digest"), run.fingerprint):
             with engine.db.write() as s:

@@ -214,6 +214,8 @@ class Worker:
         if found is None:
             _log.info("changes alone do not tell; reading everything")
             self._complete_read(configured, "change")
+        elif self.engine.has_caught_up(configured):
+            self._complete_read(configured, "change")
         elif found is not before and found is not watch.snapshot:
             self._run_change(found)
 

@@ -262,6 +262,18 @@ class TestWhenThingsAreAway:
         assert "Nobody was changed or removed" in page
         assert "Anna Berg" in page
 
+    def test_a_server_that_lags_is_told(self, site: ConsoleSite) -> None:
+        directory_id = site.connected()
+        words = (
+            "dc2 has not caught up with dc1 since 2026-11-23 09:00 UTC: "
+            "changes that would take something away wait."
+        )
+        client = site.client()
+        assert "has not caught up" not in client.get("/console").text
+        with site.database.write() as s:
+            directories.set_state(s, directory_id, lagging=words)
+        assert words in client.get("/console").text
+
 
 def test_a_server_that_is_set_aside_shows_why(site: ConsoleSite, reading: Reading) -> None:
     """It may be reachable all the same."""

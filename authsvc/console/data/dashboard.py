@@ -151,6 +151,13 @@ def _of_the_service(service: requests.Service) -> Iterator[Waiting]:
             "/console/directory/credentials",
             _("Open AD Credentials"),
         )
+    if service.lagging:
+        yield Waiting(
+            _("A directory server has not caught up"),
+            retold(service.lagging),
+            "/console/runs",
+            _("Open Runs"),
+        )
 
 
 def _held_runs(s: Session) -> Iterator[Waiting]:

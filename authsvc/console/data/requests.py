@@ -31,6 +31,7 @@ class Service:
     """Whether the sync service runs, as far as its heartbeat tells.
 
     `error`: why the last read failed; `unread`: why departments alone could not be read;
+    `lagging`: for which server changes wait;
     `looked_at`: its last look at the directory that succeeded; `deaf`: that is too long ago.
     """
 
@@ -42,6 +43,7 @@ class Service:
     unread: str = ""
     looked_at: datetime | None = None
     deaf: bool = False
+    lagging: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ def service(s: Session, directory_id: int, now: datetime) -> Service:
         state.unread,
         state.looked_at,
         deaf=directories.is_deaf(state, now),
+        lagging=state.lagging,
     )
 
 
