@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -90,9 +90,10 @@ class Health:
             if server.failed and now >= server.believed_until
         ]
 
-    def is_best(self, rank: int) -> bool:
-        """Whether no better server is in health."""
-        return not rank or all(server.failed for server in self.servers[:rank])
+    def is_best(self, rank: int, slow: Collection[int] = ()) -> bool:
+        """Whether no better server is in health, but for those that are slow."""
+        better = enumerate(self.servers[:rank])
+        return not rank or all(server.failed or other in slow for other, server in better)
 
     def watch(self, told: Callable[[ServerState], None]) -> None:
         """Tell each time, from now on, that a server is set aside or comes back."""

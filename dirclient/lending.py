@@ -31,12 +31,17 @@ class Waiter:
 
 @dataclass(eq=False, slots=True)
 class Side:
-    """The idle connections of one kind, the last used last; how many are lent or being opened;
-    and who waits, in the order in which they came."""
+    """The idle connections of one kind, the last used last; those that are `out`; how many are
+    lent or being opened; and who waits, in the order in which they came."""
 
     idle: list[Connection] = field(default_factory=list)
+    out: set[Connection] = field(default_factory=set)
     lent: int = 0
     waiting: deque[Waiter] = field(default_factory=deque)
+
+    def late(self, since: float) -> list[int]:
+        """The ranks of servers that owe an answer since then, one for each connection."""
+        return [one.rank for one in self.out if one.busy and one.began < since]
 
     def grant(self, connection: Connection | None) -> bool:
         """Hand a connection, or a free place, to who waits longest. False when nobody does."""

@@ -8,30 +8,24 @@ may keep the old identity after a failed bind. Each is lent to one borrower at a
 from __future__ import annotations
 
 import os
-import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from dirclient import tls
 from dirclient.deadline import remaining
 from dirclient.dial import open_connection
 from dirclient.errors import (
-    Ambiguous,
     DirectoryError,
     Incomplete,
-    Misconfigured,
-    NotFound,
-    Refused,
     Unavailable,
 )
-from dirclient.examine import examine
-from dirclient.health import Health, Operation, Server
+from dirclient.health import Operation, Server
 from dirclient.lending import Side, Waiter
 from dirclient.model import ServerState
-from dirclient.outages import Declined, NotSent, TimedOut, Torn, Unsuited, is_late, outage
+from dirclient.opening import Opener, Opening
+from dirclient.outages import Declined, NotSent, Unsuited
 from dirclient.profile import Profile
 from dirclient.service_account import ServiceAccount
 from dirclient.transport import Connection
@@ -41,6 +35,8 @@ T = TypeVar("T")
 
 IDLE_LIMIT = 240.0
 """Seconds a connection may lie idle: below the five minutes after which firewalls forget it."""
+SLOW = 0.5
+"""Seconds after which an answer is late enough for others to be asked elsewhere meanwhile."""
 AGE_LIMIT = 3600.0
 """Seconds a connection may live, so that certificates, DNS and permissions are seen anew."""
 
@@ -73,7 +69,7 @@ class _Loan:
     def __exit__(self, kind: object, fault: BaseException | None, _: object) -> None:
         assert self.connection is not None
         operation = Operation.BIND if self._account is None else Operation.SEARCH
-        self._pool.judge(self.connection, operation, fault)
+        self._pool._opening.judge(self.connection, operation, fault)
         self._pool.give_back(self._side, self.connection)
 
 
@@ -87,19 +83,17 @@ class Pool:
         self,
         profile: Profile,
         *,
-        opener: Callable[[Profile, str, ssl.SSLContext | None], Connection] = open_connection,
+        opener: Opener = open_connection,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.profile = profile
         self.operations = 0
-        self._opener = opener
         self._clock = clock
-        self._context: ssl.SSLContext | None = None
-        self._context_lock = threading.Lock()
         self._lock = threading.Lock()
         self._searching, self._verifying = Side(), Side()
-        self._health = Health(profile.servers, self._examine, clock)
-        self._service = ServiceAccount(profile, clock)
+        self._opening = Opening(profile, opener, clock)
+        self._health = self._opening.health
+        self._service = self._opening.service
         self._closed = False
         self._pid = os.getpid()
 
@@ -118,14 +112,8 @@ class Pool:
         self._health.watch(told)
 
     def examine(self) -> None:
-        """Ask each server now for all that it is there for; set aside those that do not do it."""
-        for rank, server in enumerate(self._health.servers):
-            try:
-                self._examine(server.address, Operation.SEARCH)
-            except DirectoryError as why:
-                self._health.set_aside(rank, why, Operation.SEARCH)
-            else:
-                self._health.recovered(rank)
+        """See `Opening`."""
+        self._opening.examine()
 
     # -- lending
 
@@ -225,21 +213,36 @@ class Pool:
     ) -> Connection:
         """For `_Loan`: an idle connection that is alive, else a new one."""
         if side is None:
-            return self._open(account, apart_from)
+            return self._opening.open(account, apart_from)
         end = self._clock() + remaining(self.profile.sign_in_timeout)
         connection = self._reserve(side, end)
+        with self._lock:
+            slow = self._slow(side)
         while connection is not None:
-            wanted = connection.rank not in apart_from
-            if wanted and self._usable(connection) and connection.alive():
-                return connection
+            wanted = connection.rank not in apart_from and connection.rank not in slow
+            if wanted and self._usable(connection, slow) and connection.alive():
+                break
             connection.close()
             with self._lock:  # the place stays ours
                 connection = side.idle.pop() if side.idle else None
         try:
-            return self._open(account, apart_from)
+            connection = connection or self._opening.open(account, apart_from, slow)
         except BaseException:
             self._free(side)
             raise
+        with self._lock:
+            side.out.add(connection)
+        return connection
+
+    def _slow(self, side: Side) -> list[int]:
+        """Servers, one for each connection, that owe an answer longer than answers usually take.
+
+        Who comes next goes elsewhere, and need not share their fate; none are slow where there is
+        no other server to go to.
+        """
+        slow = side.late(time.monotonic() - SLOW)
+        others = (not s.failed and rank not in slow for rank, s in enumerate(self.servers))
+        return slow if slow and any(others) else []
 
     def _free(self, side: Side) -> None:
         """Give back a place without a connection."""
@@ -251,18 +254,30 @@ class Pool:
         """The idle connection used last, or None: the place to open one is the caller's."""
         with self._lock:
             self._mind_closed()
-            if not side.waiting and (side.idle or side.lent < self.profile.pool_size):
+            if not side.waiting and (side.idle or self._has_room(side)):
                 side.lent += 1
                 return side.idle.pop() if side.idle else None
             waiter = Waiter()
             side.waiting.append(waiter)
-        waiter.wait(end - self._clock())
-        with self._lock:
-            if waiter.granted:
-                return waiter.connection
-            self._mind_closed()
-            side.waiting.remove(waiter)
-        raise Unavailable(f"All {self.profile.pool_size} connections to the directory are busy.")
+        while True:
+            left = end - self._clock()
+            waiter.wait(min(left, SLOW))
+            with self._lock:
+                if waiter.granted:
+                    return waiter.connection
+                self._mind_closed()
+                if self._has_room(side):
+                    side.waiting.remove(waiter)
+                    side.lent += 1
+                    return None
+                if left <= SLOW:
+                    side.waiting.remove(waiter)
+                    size = self.profile.pool_size
+                    raise Unavailable(f"All {size} connections to the directory are busy.")
+
+    def _has_room(self, side: Side) -> bool:
+        """Whether one more connection may be opened; what a slow server keeps does not count."""
+        return side.lent - len(self._slow(side)) < self.profile.pool_size
 
     def _mind_closed(self) -> None:
         if self._closed:
@@ -280,6 +295,7 @@ class Pool:
         stale = None
         with self._lock:
             side.lent -= 1
+            side.out.discard(connection)
             self.operations += connection.operations - connection.counted
             connection.counted = connection.operations
             if connection.closed:
@@ -288,107 +304,20 @@ class Pool:
                 stale = connection
             elif not side.grant(connection):
                 side.idle.append(connection)
-                if not self._usable(side.idle[0]):
+                if not self._usable(side.idle[0], self._slow(side)):
                     stale = side.idle.pop(0)
         if stale is not None:
             stale.close()
 
-    def _usable(self, connection: Connection) -> bool:
+    def _usable(self, connection: Connection, slow: Collection[int]) -> bool:
         """Young enough, on a server that has not failed since, with no better one in health."""
         now = self._clock()
         return (
             now - connection.used < IDLE_LIMIT
             and now - connection.opened < AGE_LIMIT
             and connection.epoch == self._health.servers[connection.rank].epoch
-            and self._health.is_best(connection.rank)
+            and self._health.is_best(connection.rank, slow)
         )
-
-    def _open(
-        self, account: ServiceAccount | None, apart_from: Mapping[int, DirectoryError]
-    ) -> Connection:
-        """A new connection to the best server that answers; each is asked at most once."""
-        if account is not None:
-            account.check()
-        for rank in self._health.order():
-            if rank in apart_from:
-                continue
-            time_left = remaining(self.profile.connect_timeout)
-            if time_left <= 0:
-                raise Unavailable("The time for this sign-in is over.", tried=self._health.tried())
-            try:
-                connection = self._connect(rank)
-            except (Unavailable, Misconfigured) as why:
-                # A server that was given little time is not to blame for being late.
-                if self._is_enough(time_left) or not is_late(why):
-                    self._health.set_aside(rank, why, Operation.CONNECT, slow=True)
-                continue
-            try:
-                if account is not None:
-                    account.bind(connection)
-                return connection
-            except (Unavailable, Unsuited) as why:
-                connection.close()
-                if not isinstance(why, TimedOut) or self._is_enough(why.seconds):
-                    slow = not isinstance(why, (Declined, Unsuited))
-                    self._health.set_aside(rank, why, Operation.BIND, slow=slow)
-            except BaseException:
-                connection.close()
-                raise
-        raise next(iter(apart_from.values()), None) or self._health.verdict()
-
-    def _connect(self, rank: int) -> Connection:
-        server = self._health.servers[rank]
-        epoch = server.epoch
-        connection = self._opener(self.profile, server.address, self._tls())
-        connection.rank, connection.epoch = rank, epoch
-        if server.operation is Operation.CONNECT:
-            self._health.recovered(rank)
-        return connection
-
-    def _examine(self, address: str, failed: Operation) -> None:
-        """For `Health`: ask a server for what it failed at."""
-        connection = self._opener(self.profile, address, self._tls())
-        try:
-            examine(self.profile, connection, self._service, failed)
-        finally:
-            connection.close()
-
-    def _tls(self) -> ssl.SSLContext | None:
-        with self._context_lock:
-            if self._context is None:
-                self._context = tls.context(self.profile)
-            return self._context
-
-    def judge(
-        self, connection: Connection, operation: Operation, fault: BaseException | None
-    ) -> None:
-        """For `_Loan`: what its end says about the server.
-
-        One that let a borrower wait in vain is set aside, unless the borrower had spent the time
-        elsewhere; one that is unwell by its own word, or broke off when a password was sent, too.
-        """
-        rank = connection.rank
-        server = self._health.servers[rank]
-        if server.epoch != connection.epoch:
-            return
-        cause = outage(fault)
-        if cause is None:
-            answered = fault is None or isinstance(fault, Refused | NotFound | Ambiguous)
-            if server.failed and answered and server.operation is operation:
-                self._health.recovered(rank)
-        elif isinstance(cause, TimedOut):
-            if self._is_enough(cause.seconds):
-                self._health.set_aside(rank, cause, operation, slow=True)
-        elif (
-            (isinstance(cause, Declined) and cause.unwell)
-            or isinstance(cause, Unsuited)
-            or (isinstance(cause, Torn) and operation is Operation.BIND)
-        ):
-            self._health.set_aside(rank, cause, operation)
-
-    def _is_enough(self, seconds: float) -> bool:
-        """Whether a server that had so long is to blame for not having answered."""
-        return seconds >= 0.9 * min(self.profile.connect_timeout, self.profile.sign_in_timeout)
 
     def _mind_fork(self) -> None:
         """A child process must neither use nor close its parent's connections."""
@@ -396,7 +325,5 @@ class Pool:
             return
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._context_lock = threading.Lock()
         self._searching, self._verifying = Side(), Side()
-        self._health.forget()
-        self._service.forget()
+        self._opening.forget()

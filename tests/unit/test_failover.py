@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
 
 from dirclient import health
+from dirclient import pool as pools
 from dirclient.deadline import time_limit
 from dirclient.errors import (
     Misconfigured,
@@ -43,6 +45,59 @@ def test_a_server_that_is_silent_costs_one_sign_in(
     assert directory.binds() == [[NAME], [NAME] * 3]
 
 
+@pytest.mark.parametrize("size", [1, 8])
+def test_while_one_waits_for_a_silent_server_the_others_go_elsewhere(
+    directories: Callable[..., Directory], monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Also when all connections that there may be are waiting there."""
+    monkeypatch.setattr(pools, "SLOW", 0.05)
+    patient = {"sign_in_timeout": 30.0, "operation_timeout": 30.0, "connect_timeout": 30.0}
+    directory = directories(2, pool_size=size, **patient)
+    first, second = directory.peers
+    first.script = lambda _: SILENCE
+    ends: list[BaseException] = []
+
+    def sign_in() -> None:
+        try:
+            directory.authenticator.authenticate(JOHN, "secret")
+        except Unavailable as gone:
+            ends.append(gone)
+
+    unlucky = [threading.Thread(target=sign_in) for _ in range(size)]
+    for thread in unlucky:
+        thread.start()
+    first.wait_for(lambda: len(first.binds()) == size)
+    wait_until(lambda: len(directory.pool._slow(directory.pool._verifying)) == size, "it is slow")
+    for _ in range(10):
+        directory.authenticator.authenticate(JOHN, "secret")
+    assert (len(first.binds()), len(second.binds())) == (size, 10)
+    assert second.accepted == 1
+    first.drop_connections()
+    for thread in unlucky:
+        thread.join(10)
+    assert len(ends) == size
+
+
+def test_a_sole_server_that_is_slow_gets_no_more_connections(
+    directories: Callable[..., Directory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "SLOW", 0.05)
+    directory = directories(pool_size=2, operation_timeout=30.0, connect_timeout=30.0)
+    (peer,) = directory.peers
+    peer.script = lambda _: SILENCE
+    threads = [threading.Thread(target=lambda: _in_vain(directory), daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert peer.accepted == 2
+
+
+def _in_vain(directory: Directory) -> None:
+    with pytest.raises(Unavailable):
+        directory.authenticator.authenticate(JOHN, "secret")
+
+
 def test_a_server_is_not_blamed_for_time_that_was_spent_elsewhere(
     directories: Callable[..., Directory],
 ) -> None:
@@ -57,7 +112,7 @@ def test_a_connect_that_had_little_time_sets_nobody_aside(directory: Directory) 
     def opener(profile: Profile, server: str, context: object) -> Connection:
         raise TimedOut("no answer")
 
-    directory.pool._opener = opener
+    directory.pool._opening.opener = opener
     with time_limit(0.2), pytest.raises(Unavailable):
         directory.authenticator.authenticate(JOHN, "secret")
     assert not directory.pool.servers[0].failed

@@ -123,7 +123,7 @@ def test_all_connections_share_one_tls_context(
         raise Unavailable("not today")
 
     directory = directories(2, encryption="starttls")
-    directory.pool._opener = opener
+    directory.pool._opening.opener = opener
     for _ in range(2):
         directory.clock.offset += 1
         with pytest.raises(Unavailable):
@@ -391,7 +391,7 @@ def test_an_opener_that_breaks_does_not_end_the_watch(
         return open_connection(profile, server, None)
 
     directory = directories(2)
-    directory.pool._opener = opener
+    directory.pool._opening.opener = opener
     directory.peers[0].stop()
     directory.authenticator.authenticate(JOHN, "secret")
     assert broken.wait(10)
