@@ -14,7 +14,8 @@ import structlog
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from dirclient.model import AccountState, Snapshot
+from dirclient.model import AccountState, Person, Snapshot
+from kerauno import audit
 from kerauno.bulk import parts
 from kerauno.db import Database
 from kerauno.leaving import end_access
@@ -22,6 +23,7 @@ from kerauno.tables import Link
 from syncsvc.records import UserRecord
 
 _log = structlog.get_logger(__name__)
+EVENT = "access-ended"
 
 
 def follow_refusals(
@@ -47,22 +49,22 @@ def follow_refusals(
                 )
             ).all()
         )
-    leavers, returned = [], []
+    leavers: dict[int, Person] = {}
+    returned = []
     for guid, person in snapshot.people.items():
         active = person.state is AccountState.ACTIVE
         if active and guid in refused and readmit:
             returned.append(refused[guid])
         elif not active and guid in linked and guid not in refused:
-            leavers.append(linked[guid].id)
+            leavers[linked[guid].id] = person
     for part in parts(leavers):
         with db.write() as s:
             fence(s)
-            _refuse(s, part, now)
-            end_access(s, part, now)
+            refuse(s, {user_id: leavers[user_id] for user_id in part}, now)
     for part in parts(returned):
         with db.write() as s:
             fence(s)
-            _refuse(s, part, None)
+            let_in(s, part)
     if leavers or returned:
         _log.info("access follows the directory", ended=len(leavers), returned=len(returned))
     return len(leavers)
@@ -78,7 +80,31 @@ def refused_since(s: Session, directory_id: int) -> dict[str, datetime]:
     return {guid: since for guid, since in rows if since is not None}
 
 
-def _refuse(s: Session, user_ids: list[int], since: datetime | None) -> None:
+def refuse(
+    s: Session, people: Mapping[int, Person], now: datetime, *, actor: str = "sync service"
+) -> None:
+    """End all access of these users, whose people are disabled or expired, and say so."""
+    _set(s, list(people), now)
+    end_access(s, list(people), now)
+    for user_id, person in people.items():
+        audit.append(
+            s,
+            EVENT,
+            now=now,
+            outcome=f"account_{person.state.value}",
+            actor=actor,
+            user_id=user_id,
+            guid=person.guid,
+            detail={"dn": person.dn},
+        )
+
+
+def let_in(s: Session, user_ids: list[int]) -> None:
+    """Allow sign-in again: the directory says that these accounts are active."""
+    _set(s, user_ids, None)
+
+
+def _set(s: Session, user_ids: list[int], since: datetime | None) -> None:
     s.execute(
         update(Link).where(Link.user_id.in_(user_ids)).values(refused_since=since),
         execution_options={"synchronize_session": False},

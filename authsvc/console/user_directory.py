@@ -31,7 +31,10 @@ def show(user_id: int) -> ResponseReturnValue:
 
 @bp.post("/users/<int:user_id>/directory/sync")
 def sync(user_id: int) -> ResponseReturnValue:
-    """Sync with AD: ask for the link of username/email and sign-in alone."""
+    """Sync with AD: ask for the link of username/email and sign-in alone.
+
+    Who is linked already is looked at in AD: disabled or expired, their access ends at once.
+    """
     return _ask(user_id, "user-sync")
 
 
@@ -47,7 +50,7 @@ def _ask(user_id: int, kind: str) -> ResponseReturnValue:
         directory = site.directory_or_none(s)
         if directory is None:
             raise NotFound
-        if (user.link is not None) == (kind == "user-sync"):
+        if user.link is None and kind == "user-desync":
             return redirect(f"/console/users/{user_id}/directory", 303)
         payload: dict[str, object] = {"user_id": user_id, "email": user.line.email}
         if request.form.get("guid"):

@@ -128,5 +128,6 @@ class TestUsers:
         client = site.client()
         client.post(f"/console/users/{local}/directory/sync")
         client.post(f"/console/users/{synced}/directory/desync")
-        client.post(f"/console/users/{synced}/directory/sync")  # synced already: nothing to ask
-        assert [kind for kind, _ in asked(site)] == ["user-sync", "user-desync"]
+        client.post(f"/console/users/{synced}/directory/sync")  # is looked at in AD again
+        client.post(f"/console/users/{local}/directory/desync")  # nothing to end
+        assert [kind for kind, _ in asked(site)] == ["user-sync", "user-desync", "user-sync"]
