@@ -98,11 +98,11 @@ def refusal(server: str, code: int, message: str) -> DirectoryError:
     `Unsuited` when it does not look at passwords that are sent so.
     """
     if code == INVALID_CREDENTIALS:
-        found = subcode(message)
-        if found in _CANNOT_JUDGE:
-            words = f"{server} could not judge the sign-in (result code 49, data {found})."
+        number = subcode(message)
+        if number in _CANNOT_JUDGE:
+            words = f"{server} could not judge the sign-in (result code 49, data {number})."
             return Declined(words, code=code, unwell=True)
-        return _BIND.get(found, BadCredentials)(subcode=found)
+        return _BIND.get(number, BadCredentials)(subcode=number)
     if code in (NO_SUCH_OBJECT, INVALID_DN_SYNTAX, INAPPROPRIATE_AUTH):
         return BadCredentials()
     if code in (STRONGER_AUTH_REQUIRED, CONFIDENTIALITY_REQUIRED):

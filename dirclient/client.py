@@ -71,9 +71,9 @@ class DirectoryClient:
         """See `dirclient.ports.Servers`."""
         return self.pool.states
 
-    def watch_servers(self, told: Callable[[ServerState], None]) -> None:
+    def watch_servers(self, callback: Callable[[ServerState], None]) -> None:
         """See `dirclient.ports.Servers`."""
-        self.pool.watch_servers(told)
+        self.pool.watch_servers(callback)
 
     def examine(self) -> tuple[ServerState, ...]:
         """Ask each server now for all that it is there for; what came of it."""

@@ -67,9 +67,9 @@ class FakeDirectory(FakeStore):
         """See `Servers`."""
         return (self.server,)
 
-    def watch_servers(self, told: Callable[[ServerState], None]) -> None:
+    def watch_servers(self, callback: Callable[[ServerState], None]) -> None:
         """See `Servers`."""
-        self._watchers.append(told)
+        self._watchers.append(callback)
 
     # -- Authenticator
 

@@ -236,8 +236,8 @@ class FakeStore:
     def tell_of_server(self, state: ServerState) -> None:
         """Let the one server be set aside, or come back."""
         self.server = state
-        for told in self._watchers:
-            told(state)
+        for callback in self._watchers:
+            callback(state)
 
     def _tick(self) -> int:
         self.usn += 1

@@ -95,9 +95,9 @@ class Health:
         better = enumerate(self.servers[:rank])
         return not rank or all(server.failed or other in slow for other, server in better)
 
-    def watch(self, told: Callable[[ServerState], None]) -> None:
+    def watch(self, callback: Callable[[ServerState], None]) -> None:
         """Tell each time, from now on, that a server is set aside or comes back."""
-        self._watchers.append(told)
+        self._watchers.append(callback)
 
     def states(self) -> tuple[ServerState, ...]:
         """Each server as it is now, in the profile's order."""
@@ -185,8 +185,8 @@ class Health:
         )
 
     def _tell(self, state: ServerState) -> None:
-        for told in self._watchers:
-            told(state)
+        for callback in self._watchers:
+            callback(state)
 
     def _knock(self) -> None:
         """Ask the servers that are set aside, again and again, until none is left."""

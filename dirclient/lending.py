@@ -41,7 +41,7 @@ class Side:
 
     def late(self, since: float) -> list[int]:
         """The ranks of servers that owe an answer since then, one for each connection."""
-        return [one.rank for one in self.out if one.busy and one.began < since]
+        return [lent.rank for lent in self.out if lent.busy and lent.began < since]
 
     def grant(self, connection: Connection | None) -> bool:
         """Hand a connection, or a free place, to who waits longest. False when nobody does."""

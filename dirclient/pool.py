@@ -107,9 +107,9 @@ class Pool:
         """The same for others to see."""
         return self._health.states()
 
-    def watch_servers(self, told: Callable[[ServerState], None]) -> None:
+    def watch_servers(self, callback: Callable[[ServerState], None]) -> None:
         """See `dirclient.ports.Servers`."""
-        self._health.watch(told)
+        self._health.watch(callback)
 
     def examine(self) -> None:
         """See `Opening`."""
@@ -219,8 +219,8 @@ class Pool:
         with self._lock:
             slow = self._slow(side)
         while connection is not None:
-            wanted = connection.rank not in apart_from and connection.rank not in slow
-            if wanted and self._usable(connection, slow) and connection.alive():
+            may_serve = connection.rank not in apart_from and connection.rank not in slow
+            if may_serve and self._usable(connection, slow) and connection.alive():
                 break
             connection.close()
             with self._lock:  # the place stays ours

@@ -99,7 +99,7 @@ class Servers(Protocol):
     def servers(self) -> tuple[ServerState, ...]:
         """Each server of the profile, in its order, as this process has found it."""
 
-    def watch_servers(self, told: Callable[[ServerState], None]) -> None:
+    def watch_servers(self, callback: Callable[[ServerState], None]) -> None:
         """Call this each time, from now on, that a server is set aside or comes back."""
 
 

@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import urllib.request
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -373,6 +374,9 @@ def test_a_script_sets_up_tests_and_uses_a_real_directory(
     web = installation.start(workers=2)
     assert sign_in(web, "john.doe", "Welcome!2026") == 303
     assert sign_in(web, "john.doe", "nope") == 401
+    with urllib.request.urlopen(f"{web.url}/metrics", timeout=10) as answer:
+        figures = answer.read().decode()
+    assert f'kerauno_directory_server_up{{server="{samba_dc.host}"}} 1.0\n' in figures
     (user,) = installation.json("authsvc", "user", "list")
     assert (user["synced"], bool(user["guid"])) == (True, True)
     (session,) = installation.json("authsvc", "sessions", "list", "john.doe@company.com")
