@@ -108,8 +108,7 @@ class SignInRecords:
 
     def give_back(self, slot: Slot) -> None:
         """See `Records`."""
-        with self.database.fast_write() as hot:
-            throttle.give_back(hot, slot)
+        self.database.fast_work(lambda hot: throttle.give_back(hot, slot))
 
     def is_unsettled(self, person: str) -> bool:
         """See `Records`."""
@@ -118,16 +117,14 @@ class SignInRecords:
 
     def settle(self, person: str, wrong: int) -> None:
         """See `Records`."""
-        with self.database.fast_write() as hot:
-            throttle.settle(hot, person, wrong, self.now())
+        self.database.fast_work(lambda hot: throttle.settle(hot, person, wrong, self.now()))
 
     def note_throttled(self, attempt: Attempt, error: Throttled, *, user: SignInUser | None) -> str:
         """See `Records`."""
         label = user.email if user else masked(attempt.name)
         user_id = user.user_id if user else None
-        with self.database.fast_write() as hot:
-            refusal = Refusal(EVENT, label, attempt.address, user_id)
-            return throttles.note(hot, error, refusal, self.now())
+        refusal = Refusal(EVENT, label, attempt.address, user_id)
+        return self.database.fast_work(lambda hot: throttles.note(hot, error, refusal, self.now()))
 
     def refuse(
         self,
@@ -145,7 +142,8 @@ class SignInRecords:
         detail: dict[str, object] = {"note": note[:500]} if note else {}
         if slot is not None and settled is Settled.WRONG:
             detail["failures"] = slot.seen + 1
-        with self.database.fast_write() as hot:
+
+        def note_refusal(hot: Hot) -> None:
             if slot is not None:
                 self._settle(hot, slot, settled)
             audit.append(
@@ -160,6 +158,8 @@ class SignInRecords:
                 code=code,
                 detail=detail,
             )
+
+        self.database.fast_work(note_refusal)
         return code
 
     def password_changed(self, user_id: int, guid: Guid, when: datetime | None) -> None:
@@ -223,8 +223,9 @@ class SignInRecords:
             except (InvalidValue, NotFound):
                 self.give_back(right.slot)
                 raise
-        with self.database.fast_write() as hot:
-            return self._admit(hot, attempt, right, now, session=session)
+        return self.database.fast_work(
+            lambda hot: self._admit(hot, attempt, right, now, session=session)
+        )
 
     def _admit(
         self, hot: Hot, attempt: Attempt, right: Right, now: datetime, *, session: bool

@@ -4,6 +4,7 @@
     with db.write() as s:       # one transaction; commits at the end, rolls back on an exception
     with db.fast() as h:        # single prepared reads, see `kerauno.hot`
     with db.fast_write() as h:  # prepared statements in one writing transaction
+    given = db.fast_work(work)  # the same, done again where another transaction was in the way
     rows = db.fast_single(…)    # on SQLite: one that writes, in a transaction of its own
 
 Whatever the driver says about a database that cannot be asked becomes `DatabaseUnavailable`;
@@ -16,10 +17,10 @@ import os
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -28,15 +29,18 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from kerauno.database_url import parse_database_url
 from kerauno.drivers import driver_errors, translate
-from kerauno.errors import DatabaseUnavailable
+from kerauno.errors import DatabaseConflict, DatabaseUnavailable
 from kerauno.hot import Counts, Hot, Row, Statement
 from kerauno.postgresql import Connector
 from kerauno.writing import FastTransaction, FastWriter, begin, roll_back
+
+T = TypeVar("T")
 
 LOCK_SECONDS = 5.0
 """How long a writer waits for another before the database counts as unavailable."""
 
 _KEPT = 32  # driver connections kept for the fast paths
+_TRIES = 3  # of a transaction that the server ends in favour of another
 
 
 class Database:
@@ -107,6 +111,18 @@ class Database:
         if self.sqlite:
             return FastTransaction(self._writer, LOCK_SECONDS if patient else 0)
         return self._fast_write()
+
+    def fast_work(self, work: Callable[[Hot], T]) -> T:
+        """What `work` gives in one writing transaction of prepared statements.
+
+        It is called again where the server ended the transaction in favour of another, of which
+        nothing was kept: a deadlock with somebody else's work is no reason to turn people away.
+        """
+        for _ in range(_TRIES - 1):
+            with suppress(DatabaseConflict), self.fast_write() as hot:
+                return work(hot)
+        with self.fast_write() as hot:
+            return work(hot)
 
     def fast_single(self, statement: Statement, **values: Any) -> list[Row]:
         """On SQLite, the rows of one prepared statement that is a writing transaction by itself."""

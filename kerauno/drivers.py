@@ -10,7 +10,13 @@ import sqlite3
 import sys
 from typing import Any
 
-from kerauno.errors import DatabaseFull, DatabaseReadOnly, DatabaseUnavailable, SchemaOutdated
+from kerauno.errors import (
+    DatabaseConflict,
+    DatabaseFull,
+    DatabaseReadOnly,
+    DatabaseUnavailable,
+    SchemaOutdated,
+)
 
 _OUTDATED = "The database is on another version's tables. Run: authsvc db upgrade"
 
@@ -54,6 +60,8 @@ def translate(error: BaseException) -> DatabaseUnavailable | None:
         return DatabaseReadOnly(_READ_ONLY)
     if isinstance(error, psycopg.errors.DiskFull):
         return DatabaseFull(_FULL)
+    if isinstance(error, (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)):
+        return DatabaseConflict("Another transaction was in the way. Try again.")
     if lost_statement(error):
         return DatabaseUnavailable("The database's pooler gave another session. Try again.")
     if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):

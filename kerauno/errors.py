@@ -14,6 +14,7 @@
     DatabaseUnavailable            locked, gone or not answering; try later
     ├── DatabaseFull               its disk takes no more
     ├── DatabaseReadOnly           a standby, or made so
+    ├── DatabaseConflict           another transaction was in the way: the same once more may do
     └── SchemaOutdated             run `authsvc db upgrade`
     ConfigurationError             every fault of the settings at once
 
@@ -144,6 +145,10 @@ class DatabaseFull(DatabaseUnavailable):
 
 class DatabaseReadOnly(DatabaseUnavailable):
     """The database takes no writes: it is a standby, or was made read-only."""
+
+
+class DatabaseConflict(DatabaseUnavailable):
+    """The server ended the transaction in favour of another. Nothing of it was kept."""
 
 
 class SchemaOutdated(DatabaseUnavailable):

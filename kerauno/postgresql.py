@@ -9,6 +9,7 @@ prepared, and each writing transaction sets for itself what it needs.
 from __future__ import annotations
 
 import logging
+import select
 import time
 from typing import Any
 
@@ -58,7 +59,7 @@ class Connector:
         event.listen(engine, "begin", self._begin)
         event.listen(engine, "handle_error", self._handle_error)
         event.listen(engine, "checkin", _note_idle)
-        event.listen(engine, "checkout", _ping_when_idle)
+        event.listen(engine, "checkout", _look_when_idle)
         return engine
 
     def note(self, error: BaseException) -> bool:
@@ -72,7 +73,7 @@ class Connector:
         """Tell whether a connection of the driver that idled can be used again."""
         if self.pooled and connection.prepare_threshold is not None:
             return False  # of the time before the pooler was known
-        return not _idled_long(idle_since) or _answers(connection)
+        return is_alive(connection, idle_since)
 
     def _connect(self, dialect: Any, _record: Any, args: list[Any], options: dict[str, Any]) -> Any:
         import psycopg
@@ -104,6 +105,26 @@ class Connector:
             context.is_disconnect = True  # a standby stays one: connect anew
 
 
+def is_alive(connection: Any, idle_since: float) -> bool:
+    """Tell whether a connection that idled can be used: nobody is to find out by a failure."""
+    if _has_hung_up(connection):
+        return False
+    return not _idled_long(idle_since) or _answers(connection)
+
+
+def _has_hung_up(connection: Any) -> bool:
+    """Tell whether the server ended it: it has sent something unasked, or the end of the stream.
+
+    It costs a microsecond. A server that was restarted is so noticed at once.
+    """
+    try:
+        waiting = select.poll()
+        waiting.register(connection.pgconn.socket, select.POLLIN)
+        return bool(waiting.poll(0))
+    except driver_errors(OSError, ValueError):
+        return True
+
+
 def _answers(connection: Any) -> bool:
     """Tell whether a connection that idled is alive."""
     try:
@@ -130,7 +151,7 @@ def _note_idle(_connection: Any, record: Any) -> None:
     record.info["idle_since"] = time.monotonic()
 
 
-def _ping_when_idle(connection: Any, record: Any, _fairy: Any) -> None:
+def _look_when_idle(connection: Any, record: Any, _fairy: Any) -> None:
     since = record.info.get("idle_since")
-    if since is not None and _idled_long(since) and not _answers(connection):
+    if since is not None and not is_alive(connection, since):
         raise DisconnectionError

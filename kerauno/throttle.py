@@ -50,7 +50,7 @@ from sqlalchemy.types import TypeEngine
 from kerauno.addresses import network
 from kerauno.db import Database
 from kerauno.errors import Throttled
-from kerauno.hot import Hot, Statement, of
+from kerauno.hot import Hot, Row, Statement, of
 from kerauno.keys import lookup_key
 from kerauno.tables import Attempt, UtcDateTime
 
@@ -385,13 +385,17 @@ def take(
         values[f"{scope}_rolling"] = budgets[scope].rolling
         values[f"{scope}_lapses"] = not keys[scope].startswith(_IN_DIRECTORY)
     rows = db.fast_single(_TAKE_ALL[scopes], **values) if db.sqlite else []
+
+    def take_each(hot: Hot) -> list[Row]:
+        rows = hot.all(_TAKE_EACH[hot.dialect.name, scopes], **values)
+        taken = {row[0] for row in rows}
+        for scope in scopes:
+            if keys[scope] not in taken:
+                raise _throttled(hot, keys[scope], budgets[scope], now, scope)
+        return rows
+
     if not rows:  # on SQLite, to see which is over
-        with db.fast_write() as hot:
-            rows = hot.all(_TAKE_EACH[hot.dialect.name, scopes], **values)
-            taken = {row[0] for row in rows}
-            for scope in scopes:
-                if keys[scope] not in taken:
-                    raise _throttled(hot, keys[scope], budgets[scope], now, scope)
+        rows = db.fast_work(take_each)
     counts = {key: (failures, generation) for key, failures, generation in rows}
     return Slot(account, address, *counts[account], person, *counts.get(person, (0, 0)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
 
 import psycopg
@@ -72,9 +71,7 @@ def account_disabled(world: World, seconds: float) -> None:
 def database_restarted(world: World, seconds: float) -> None:
     """The database server crashes, and is started again."""
     assert world.postgres
-    assert world.postgres.server
-    world.postgres.server.signal(signal.SIGQUIT)
-    world.postgres.server.process.wait(20)
+    world.postgres.crash()
     world.rest(seconds)
     world.postgres.start()
 

@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,19 +45,33 @@ class Known:
 class World:
     """Everything that a walk needs; `close` ends it. The random numbers are the walk's own."""
 
-    def __init__(self, chance: random.Random, *, postgres: bool) -> None:
+    def __init__(
+        self,
+        chance: random.Random,
+        *,
+        postgres: bool | Postgres = False,
+        url: str = "",
+        people: int = PEOPLE,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """`postgres`: whether there is one, or one that runs. `url`: another address of it.
+
+        `settings`: more of the environment.
+        """
         self.chance = chance
         self.folder = folder_in_memory("chaos")
         self.dc = SambaDC(self.folder / "samba").start()
         self.proxy = Proxy(self.dc.host, self.dc.port)
-        self.postgres = Postgres().start() if postgres else None
+        made = Postgres().start() if postgres is True else postgres
+        self.postgres = made or None
         self.clock = Clock(self.folder / "clock")
         token = self.folder / "token"
         token.write_text(TOKEN)
         token.chmod(0o600)
-        url = self.postgres.url(self.postgres.create()) if self.postgres else ""
-        settings = {"KERAUNO_METRICS_TOKEN_FILE": str(token)}
-        self.kerauno = Installation(self.folder, url, settings | self.clock.environ)
+        if self.postgres and not url:
+            url = self.postgres.url(self.postgres.create())
+        environ = {"KERAUNO_METRICS_TOKEN_FILE": str(token)} | dict(settings or {})
+        self.kerauno = Installation(self.folder, url, environ | self.clock.environ)
         self.database = Database(self.kerauno.database_url)
         self.console = Console(self.kerauno)
         self.resting: Callable[[float], None] = lambda _seconds: None
@@ -69,14 +83,14 @@ class World:
         self.auto_sync = True
         self._number = 30000
         self._scratch = Scratch(self.dc)
-        self._fill()
+        self._fill(people)
         self._start()
 
-    def _fill(self) -> None:
+    def _fill(self, people: int) -> None:
         self.top = self._scratch.dn
         self.people_dn = self._scratch.ou("People")
         self.departments_dn = self._scratch.ou("Departments")
-        hired = [self.hire() for _ in range(PEOPLE)]
+        hired = [self.hire() for _ in range(people)]
         self.group = self._scratch.group("sales", hired[:4], self.departments_dn)
 
     def _start(self) -> None:

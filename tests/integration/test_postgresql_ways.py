@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import psycopg
 import pytest
@@ -13,7 +15,8 @@ from sqlalchemy import select, update
 
 from kerauno import sessions
 from kerauno.db import Database
-from kerauno.errors import DatabaseUnavailable
+from kerauno.errors import DatabaseConflict, DatabaseUnavailable
+from kerauno.hot import Hot
 from kerauno.sessions import Lifetime
 from kerauno.tables import User
 from tests.records import add_user
@@ -123,6 +126,56 @@ def test_without_a_pooler_statements_are_prepared(databases: PostgresDatabases) 
             assert hot.connection.prepare_threshold is not None
             prepared = hot.connection.execute("SELECT count(*) FROM pg_prepared_statements")
             assert prepared.fetchone() != (0,)
+
+
+def test_connections_that_were_ended_turn_nobody_away(
+    server: Postgres, databases: PostgresDatabases
+) -> None:
+    with databases.url() as url, closing(Database(url)) as database:
+        assert use(database, 1) == []
+        server.sql(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE application_name = 'kerauno'"
+        )
+        assert use(database, 2) == []
+
+
+def test_the_victim_of_a_deadlock_is_done_again(databases: PostgresDatabases) -> None:
+    """Each of two has a row and wants the other's; the server ends one, which comes second."""
+    with databases.url() as url, closing(Database(url)) as database:
+        with database.write() as s:
+            ids = [add_user(s, name).id for name in ("user.one", "user.two")]
+        both_have_one, calls = threading.Barrier(2), [0, 0]
+
+        def work(number: int, hot: Hot) -> int:
+            calls[number] += 1
+            for place, user_id in enumerate(ids if number else reversed(ids)):
+                hot.connection.execute(
+                    f'UPDATE "user" SET last_name = last_name || {number} WHERE id = {user_id}'
+                )
+                if place == 0 and calls[number] == 1:
+                    both_have_one.wait(10)
+            return number
+
+        with ThreadPoolExecutor(2) as pool:
+            given = pool.map(lambda number: database.fast_work(partial(work, number)), (0, 1))
+            assert list(given) == [0, 1]
+        assert sorted(calls) == [1, 2]
+        with database.read() as s:
+            assert {sorted(user.last_name[-2:]) == ["0", "1"] for user in s.query(User)} == {True}
+
+
+def test_a_transaction_that_is_always_in_the_way_is_told(database: Database) -> None:
+    calls = 0
+
+    def work(_: Hot) -> None:
+        nonlocal calls
+        calls += 1
+        raise DatabaseConflict
+
+    with pytest.raises(DatabaseConflict):
+        database.fast_work(work)
+    assert calls == 3
 
 
 def test_a_server_whose_default_is_serializable(

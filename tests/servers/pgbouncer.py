@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 
 from tests.servers.postgres import PASSWORD, Postgres
 from tests.servers.process import Server, folder_in_memory, listening, loopback
@@ -57,6 +58,12 @@ class PgBouncer:
     def url(self, database: str) -> str:
         """The address of one of the server's databases through the pooler."""
         return self._postgres.url(database, f"{self.host}:{self.port}")
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        assert self._server
+        self._server.signal(signal.SIGKILL)
+        self._server.stop()
 
     def remove(self) -> None:
         """Stop it and delete its folder."""

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
@@ -33,26 +34,41 @@ def _binaries() -> Path:
 class Postgres:
     """One server. It refuses to run as root, so root runs it as the user postgres."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, settings: Mapping[str, str] | None = None, *, standby_of: Postgres | None = None
+    ) -> None:
+        """A new server, or a streaming replica of one that runs."""
         self.host = loopback()
         self.port = 5432
         self.folder = folder_in_memory("postgres")
+        self._settings = dict(settings or {})
         self._user = "postgres" if os.geteuid() == 0 else ""
         if self._user:
             account = pwd.getpwnam(self._user)
             os.chown(self.folder, account.pw_uid, account.pw_gid)
-        self._initialize()
+        if standby_of is None:
+            self._initialize()
+        else:
+            self._copy(standby_of)
         self.server: Server | None = None
 
     def _initialize(self) -> None:
         secret = self.folder / "password"
         secret.write_text(PASSWORD)
         secret.chmod(0o644)
-        command = [
-            *(str(_binaries() / "initdb"), "-D", str(self.folder / "data"), "-U", "kerauno"),
+        self._run(
+            *("initdb", "-D", str(self.folder / "data"), "-U", "kerauno"),
             *("--auth=scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", "--locale=C.UTF-8"),
             "--no-sync",
-        ]
+        )
+
+    def _copy(self, primary: Postgres) -> None:
+        source = f"host={primary.host} port={primary.port} user=kerauno password={PASSWORD}"
+        target = str(self.folder / "data")
+        self._run("pg_basebackup", "-d", source, "-D", target, "-R", "-c", "fast", "--no-sync")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(_binaries() / program), *arguments]
         if self._user:
             identity = ("--reuid", self._user, "--regid", self._user, "--init-groups")
             command = ["setpriv", *identity, "--", *command]
@@ -60,7 +76,7 @@ class Postgres:
             command, capture_output=True, text=True, check=False, cwd="/", timeout=60
         )
         if done.returncode:
-            raise RuntimeError(f"initdb failed\n{done.stderr}")
+            raise RuntimeError(f"{program} failed\n{done.stderr}")
 
     def start(self) -> Postgres:
         """Start, and return when it answers."""
@@ -73,7 +89,7 @@ class Postgres:
             "full_page_writes": "off",
             "max_wal_size": "64MB",
             "max_connections": "200",
-        }
+        } | self._settings
         self.server = Server(
             [
                 *(str(_binaries() / "postgres"), "-D", str(self.folder / "data")),
@@ -102,6 +118,12 @@ class Postgres:
             self.server.signal(signal.SIGINT)
             self.server.process.wait(20)
             self.server.stop()
+
+    def crash(self) -> None:
+        """End it as `pg_ctl stop -m immediate` does: without a word to clients or to the disk."""
+        assert self.server
+        self.server.signal(signal.SIGQUIT)
+        self.server.process.wait(20)
 
     def remove(self) -> None:
         """Stop and delete the data."""
