@@ -90,6 +90,8 @@ def plan(tools: SyncTools, as_json: bool) -> None:
         say(f"Departments were not read and stay as they are. {unread}")
     for reason in tools.engine.reasons_to_hold(planned):
         say(f"The run would be held. {reason}")
+    for reason in tools.engine.undone(planned):
+        say(f"A run of the timer or on a change would be held. {reason}")
     if as_json:
         print_json(found.as_json())
         return

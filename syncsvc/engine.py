@@ -525,8 +525,12 @@ class Engine:
         reasons = self.reasons_to_hold(planned)
         if planned.forced and planned.lag is not None:
             return (f"{planned.lag.words} {REMEDY}", *reasons)
-        if reasons or ask.trigger not in AUTOMATIC or planned.plan.empty:
-            return reasons
+        return reasons if reasons or ask.trigger not in AUTOMATIC else self.undone(planned)
+
+    def undone(self, planned: Planned) -> tuple[str, ...]:
+        """Return why runs that nobody started wait with this plan; none: they do not."""
+        if planned.plan.empty:
+            return ()
         with self.db.read() as s:
             undone = undone_lately(s, planned.configured.id)
         again = [a for a in planned.plan.actions if (a.guid, a.kind.value) in undone]
@@ -540,6 +544,8 @@ class Engine:
         stored = {**planned.plan.stored(), "reasons": list(reasons), "lagging": planned.forced}
         before = [action for plan in waiting for action in plan.get("actions", ())]
         note_first_seen(stored["actions"], since, before, self.now())
+        leaving = [a.guid for a in planned.plan.actions if a.kind is ActionKind.DEACTIVATE]
+        Mirror(self.db, planned.configured.id, running.fence).mark_leaving(leaving)
         print_ = fingerprint(planned.plan, planned.records)
         with self.db.write() as s:
             for earlier in runs.held(s, planned.configured.id):

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from dirclient.model import DirectoryDepartment, Guid, Person, Snapshot
@@ -20,6 +20,7 @@ from kerauno.db import Database
 from kerauno.keys import lookup_key, sort_key
 from kerauno.tables import SeenDepartment, SeenMember, SeenPerson
 from syncsvc.actions import Plan
+from syncsvc.plan import LEAVING
 from syncsvc.rules import Conflict, storable
 
 _DEPARTMENTS_AT_ONCE = 50
@@ -124,6 +125,23 @@ class Mirror:
         if snapshot.unread is not None:
             return wrote
         return self._departments(snapshot, plan, known) or wrote
+
+    def mark_leaving(self, guids: Iterable[Guid]) -> None:
+        """Show people whose deactivation waits as what they are, until the mirror is updated."""
+
+        def mark(s: Session, part: Sequence[str]) -> None:
+            s.execute(
+                update(SeenPerson)
+                .where(
+                    SeenPerson.directory_id == self._id,
+                    SeenPerson.guid.in_(part),
+                    SeenPerson.state != LEAVING[0],
+                )
+                .values(state=LEAVING[0], digest=""),  # which no person has: it is written anew
+                execution_options={"synchronize_session": False},
+            )
+
+        self._write([str(guid) for guid in guids], mark, 500)
 
     def _compared(
         self,

@@ -36,6 +36,7 @@ def plan_for_review(engine: Engine, ask: Ask) -> Report:
         snapshot = engine.snapshot(configured, running.report)
         planned = engine.planned(configured, snapshot, mode, ask.only, running.fence)
         stored = planned.plan.stored()
+        stored["reasons"] = [*engine.reasons_to_hold(planned), *engine.undone(planned)]
         if ask.only is not None:
             stored["only"] = sorted(ask.only)
         with engine.db.write() as s:

@@ -194,6 +194,23 @@ class TestDepartments:
         assert "600 is used by Tom Turner (tom)." in follow(client, answer).text
         assert asked(site) == []
 
+    def test_import_mentions_members_who_left_or_are_leaving(self, site: ConsoleSite) -> None:
+        site.connected()
+        people = [site.person(number, "Nils", f"Berg{number}", state=state)
+                  for number, state in enumerate(["left", "left", "leaving"], 1)]  # fmt: skip
+        department = site.seen_department(9, "Sales", people)
+        client = site.client()
+        page = client.get(f"/console/directory/departments/{department}/import").text
+        assert "2 members have left: disabled or expired in AD." in page
+        assert "1 member would be deactivated by a run that is held." in page
+        listed = client.get(f"/console/directory/departments/{department}?state=leaving").text
+        assert "Berg3" in listed
+        assert "Berg1" not in listed
+        people_page = client.get("/console/directory/users?state=leaving").text
+        assert "Leaving, held" in people_page
+        assert "Berg3" in people_page
+        assert "Berg1" not in people_page
+
     def test_unimport_names_those_whom_only_it_brought_in(self, site: ConsoleSite) -> None:
         site.connected()
         person = site.person(1, "Anna", "Berg")

@@ -201,3 +201,37 @@ def test_the_console_asks_for_those_to_keep(sync: Sync) -> None:
         runs.request(s, directory.id, "confirm", now=sync.clock(), by="ada", payload=payload)
     assert requests.take_up(sync.engine)
     assert _inactive(sync) == {f"p{n}.q{n}" for n in range(2, 8)}
+
+
+def test_people_whom_a_held_run_concerns_are_shown_as_leaving_until_it_is_over(sync: Sync) -> None:
+    people = sync.people(12)
+    sync.build()
+
+    def states() -> list[str]:
+        rows = {row["guid"]: row["state"] for row in sync.mirror()["seen_person"]}
+        return [rows.get(str(person.guid), "gone") for person in people]
+
+    for person in people[:6]:
+        sync.fake.set_scope(person.guid, False)
+    sync.fake.change_person(people[6].guid, state=AccountState.DISABLED)
+    held = sync.run(trigger="timer")
+    assert states() == ["leaving"] * 7 + ["synced"] * 5
+    review.discard(sync.engine, held["run"])
+    sync.fake.set_scope(people[0].guid, True)
+    sync.fake.set_scope(people[1].guid, True)
+    assert sync.run(trigger="timer")["status"] == "applied"
+    assert states() == ["synced"] * 2 + ["gone"] * 4 + ["left"] + ["synced"] * 5
+
+
+def test_a_preview_says_that_the_plan_was_undone(sync: Sync) -> None:
+    people = sync.people(12)
+    sync.build()
+    sync.fake.set_scope(people[0].guid, False)
+    review.undo(sync.engine, sync.run()["run"], CLI)
+    planned = review.plan_for_review(sync.engine, Ask("cli", mode=Mode.BUILD, wait=0.0))
+    words = ["1 changes were undone and would be made again."]
+    with sync.db.read() as s:
+        run = s.get(Run, planned["run"])
+        assert run is not None
+        assert (run.plan or {})["reasons"] == words
+    assert list(sync.engine.undone(sync.engine.preview(Mode.KEEP))) == words

@@ -52,6 +52,7 @@ def test_a_linked_person_who_is_refused_by_ad_loses_access_at_once(
     assert [(row["actor"], row["outcome"]) for row in noted] == [("ada", f"account_{state.value}")]
     sync.fake.change_person(person.guid, state=AccountState.ACTIVE)
     assert "already" in oneuser.sync_user(sync.engine, "p1.q1@company.com", by="ada")
+    sync.run()
     assert may_sign_in()
 
 

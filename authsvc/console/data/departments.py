@@ -74,6 +74,7 @@ class Effect:
     would_sync: int = 0
     conflicts: int = 0
     left: int = 0
+    waiting: int = 0
     held_out: int = 0
     leaving: tuple[str, ...] = ()
     leaving_count: int = 0
@@ -236,6 +237,7 @@ def import_effect(s: Session, directory: Directory, guid: str) -> Effect:
         would_sync=by_state.get("ready", 0),
         conflicts=by_state.get("conflict", 0),
         left=by_state.get("left", 0),
+        waiting=by_state.get("leaving", 0),
         held_out=by_state.get("held-out", 0),
     )
 

@@ -74,6 +74,7 @@ class PlanView:
     departments: tuple[PlannedDepartment, ...]
     conflicts: int
     emptied: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -133,6 +134,7 @@ def view(run_id: int, plan: Mapping[str, Any]) -> PlanView:
         departments=tuple(map(_department, _list(plan, "departments"))),
         conflicts=len(_list(plan, "conflicts")),
         emptied=tuple(str(name) for name in plan.get("emptied") or ()),
+        reasons=tuple(str(reason) for reason in plan.get("reasons") or ()),
     )
 
 
