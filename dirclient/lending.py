@@ -40,8 +40,11 @@ class Side:
     waiting: deque[Waiter] = field(default_factory=deque)
 
     def late(self, since: float) -> list[int]:
-        """The ranks of servers that owe an answer since then, one for each connection."""
-        return [lent.rank for lent in self.out if lent.busy and lent.began < since]
+        """The ranks of servers that owe an answer since then, one for each connection.
+
+        Others may borrow and give back meanwhile, so it looks at a copy.
+        """
+        return [lent.rank for lent in tuple(self.out) if lent.busy and lent.began < since]
 
     def grant(self, connection: Connection | None) -> bool:
         """Hand a connection, or a free place, to who waits longest. False when nobody does."""

@@ -216,8 +216,7 @@ class Pool:
             return self._opening.open(account, apart_from)
         end = self._clock() + remaining(self.profile.sign_in_timeout)
         connection = self._reserve(side, end)
-        with self._lock:
-            slow = self._slow(side)
+        slow = self._slow(side)
         while connection is not None:
             may_serve = connection.rank not in apart_from and connection.rank not in slow
             if may_serve and self._usable(connection, slow) and connection.alive():
@@ -230,8 +229,7 @@ class Pool:
         except BaseException:
             self._free(side)
             raise
-        with self._lock:
-            side.out.add(connection)
+        side.out.add(connection)
         return connection
 
     def _slow(self, side: Side) -> list[int]:
@@ -240,9 +238,11 @@ class Pool:
         Who comes next goes elsewhere, and need not share their fate; none are slow where there is
         no other server to go to.
         """
-        slow = side.late(time.monotonic() - SLOW)
+        slow = side.late(time.monotonic() - SLOW) if side.out else []
+        if not slow:
+            return slow
         others = (not s.failed and rank not in slow for rank, s in enumerate(self.servers))
-        return slow if slow and any(others) else []
+        return slow if any(others) else []
 
     def _free(self, side: Side) -> None:
         """Give back a place without a connection."""
