@@ -214,7 +214,8 @@ class FakeDirectory(FakeStore):
                 operations=1,
                 deletions_visible=self.deletions_visible,
                 server=self.server.address,
-                vector=dict(self.vector) if {*after} - {self.server_id} else {},
+                vector=dict(self.vector) if {*after} - {self.server_id} or self.read_only else {},
+                sources=dict(self.vector) if self.read_only else {},
             )
         if progress is not None:
             progress("people", len(people), len(people))

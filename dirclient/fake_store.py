@@ -65,6 +65,7 @@ class FakeStore:
         self.server_id = str(uuid.uuid4())
         self.usn = 1000
         self.vector: dict[str, int] = {}  # how far other servers were followed
+        self.read_only = False
         self.binds = 0
         self.operations = 0
         self.on_operation: Callable[[str], None] | None = None

@@ -177,7 +177,8 @@ class Snapshot:
     snapshot up to date; it is opaque and lives no longer than the process.
 
     `server` is the address of who answered, and `vector` how far it had followed other servers when
-    the read began, as in `Knowledge`; empty where that was not asked for or is not told.
+    the read began, as in `Knowledge`; empty where that was not asked for or is not told. `sources`
+    is set where the server only has what others wrote: how far it had followed them at the end.
 
     `unread` is set while the Department Search DN is gone. People are complete all the same, but
     `departments` is empty, and nothing may be concluded about departments or their members.
@@ -195,7 +196,18 @@ class Snapshot:
     unread: Unread | None = None
     server: str = ""
     vector: Mapping[str, int] = dataclass_field(default_factory=dict)
+    sources: Mapping[str, int] = dataclass_field(default_factory=dict)
     memory: object = dataclass_field(default=None, compare=False, repr=False)
+
+    @property
+    def marks(self) -> tuple[Cursor, ...]:
+        """What another server must have reached to know all of this (`dirclient.uptodate`).
+
+        Nobody follows a read-only domain controller: what it showed
+        is known to whoever has followed its sources as far.
+        """
+        from_others = tuple(Cursor(server_id, usn) for server_id, usn in self.sources.items())
+        return from_others or (self.cursor,)
 
     @property
     def knowledge(self) -> Knowledge:

@@ -127,7 +127,8 @@ class Reading:
 
     def compare(self, after: Collection[str]) -> None:
         """Learn how far this server has followed others: first, to claim no more than is read."""
-        if self._preset.is_ad and any(other != self.root.server_id for other in after):
+        others = self.root.read_only or any(other != self.root.server_id for other in after)
+        if self._preset.is_ad and others:
             self._vector = read_vector(self._connection, self.root.domain)
 
     def people(self) -> Picture:
@@ -188,6 +189,7 @@ class Reading:
             unread=picture.unread,
             server=connection.server,
             vector=self._vector,
+            sources=read_vector(connection, root.domain) if root.read_only else {},
             memory=picture,
         )
 

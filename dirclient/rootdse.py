@@ -25,7 +25,11 @@ _ATTRIBUTES = (
     "supportedControl",
     "supportedSASLMechanisms",
     "vendorName",
+    "supportedCapabilities",
 )
+
+_PARTIAL_SECRETS = "1.2.840.113556.1.4.1920"
+"""The capability of a read-only domain controller (MS-ADTS 3.1.1.3.4.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,8 @@ class RootDse:
     `server_id` and `usn` are meant as in `Cursor`; `csn` is OpenLDAP's contextCSN, empty where
     there is none; `offset` is the directory's clock minus ours in seconds, None where it does not
     tell; `level` the domain's functional level, -1 where there is none. `samba` tells Samba's DCs
-    from Windows', which limit an answer to a page (MaxPageSize) where Samba does not.
+    from Windows', which limit an answer to a page (MaxPageSize) where Samba does not. `read_only`
+    DCs only have what others wrote.
     """
 
     server_id: str
@@ -47,6 +52,7 @@ class RootDse:
     contexts: tuple[str, ...]
     controls: frozenset[str]
     samba: bool
+    read_only: bool
 
     @property
     def trackable(self) -> bool:
@@ -117,6 +123,7 @@ class Roots:
             contexts=contexts,
             controls=frozenset(entry.texts("supportedControl")),
             samba=(entry.text("vendorName") or "").startswith("Samba"),
+            read_only=_PARTIAL_SECRETS in entry.texts("supportedCapabilities"),
         )
 
     def _server_id(self, connection: Connection, service: str | None) -> str:

@@ -89,6 +89,7 @@ class DirectoryWatcher:
         if root.cursor == snapshot.cursor and not picture.due(now):
             return snapshot
         scan = Scan(self._profile, connection, root, now)
+        vector = read_vector(connection, root.domain) if root.read_only else snapshot.vector
         current = follow(scan, picture, snapshot.cursor)
         if current is None:
             return None
@@ -101,6 +102,8 @@ class DirectoryWatcher:
             operations=connection.operations - before,
             clock_offset=root.offset or 0.0,
             hidden=current.hidden,
+            vector=vector,
+            sources=read_vector(connection, root.domain) if root.read_only else {},
             memory=current,
         )
 

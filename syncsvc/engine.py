@@ -400,7 +400,7 @@ class Engine:
         with self.db.write() as s:
             fence(s)
             waited = directories.state(s, configured.id).lagging
-            note(s, configured.id, snapshot.knowledge, lag, acted=acted)
+            note(s, configured.id, snapshot, lag, acted=acted)
             if waited and lag is None:
                 end_waiting(s, configured.id, self.now())
         if lag is not None and self.lag is None:
@@ -471,7 +471,7 @@ class Engine:
             )
             self._note_read(s, planned)
             if planned.adding_only and applied.any:
-                note(s, configured.id, snapshot.knowledge, planned.lag, acted=True)
+                note(s, configured.id, snapshot, planned.lag, acted=True)
             return running.finish(
                 s,
                 status_of(plan, applied),

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from dirclient.model import Cursor, Knowledge
+from dirclient.model import Cursor, Knowledge, Snapshot
 from dirclient.uptodate import covers
 from kerauno import directories, runs
 from kerauno.tables import DirectoryState
@@ -78,19 +78,22 @@ def lag_of(state: DirectoryState, known: Knowledge, now: datetime) -> Lag | None
     return None if lag.ended(known, now) else lag
 
 
-def note(s: Session, directory_id: int, known: Knowledge, lag: Lag | None, *, acted: bool) -> None:
+def note(
+    s: Session, directory_id: int, snapshot: Snapshot, lag: Lag | None, *, acted: bool
+) -> None:
     """Store on whose word the records rest now; writes only what differs.
 
-    Without a lag that is `known` alone, and runs that were held for one are over. With it `known`
-    is added once something was done by its word: then a return needs that proof too.
+    Without a lag that is the snapshot's alone. With it, that is added once something was done by
+    it: then a return needs that proof too.
     """
     state = directories.state(s, directory_id)
     here = {
-        known.cursor.server_id: {
-            "usn": known.cursor.usn,
-            "cookie": known.cursor.cookie.decode("ascii", "replace"),
-            "server": known.server,
+        mark.server_id: {
+            "usn": mark.usn,
+            "cookie": mark.cookie.decode("ascii", "replace"),
+            "server": snapshot.server,
         }
+        for mark in snapshot.marks
     }
     before = dict(state.acted_on or {})
     values: dict[str, Any] = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from dirclient.fake import FakeDirectory
-from dirclient.model import Snapshot
+from dirclient.model import Cursor, Snapshot
 from dirclient.ports import Identity
+from dirclient.uptodate import covers
 from tests.contracts.backends import Backend, FakeBackend
 
 
@@ -112,6 +113,18 @@ def test_a_sweep_finds_who_is_gone_and_touches_nobody_else(backend: Backend) -> 
     swept = backend.client.sweep(before)
     assert swept.people == {guid: before.people[guid] for guid in (amy.guid, cleo.guid)}
     assert swept.departments[sales].members == {amy.guid}
+
+
+def test_what_a_server_knows_covers_what_was_read_of_it(backend: Backend) -> None:
+    three(backend)
+    snapshot = backend.client.read(after={"another server"})
+    assert covers(snapshot.knowledge, snapshot.cursor)
+    backend.add("dora")
+    later = backend.client.read().cursor
+    assert covers(backend.client.knowledge(), later)
+    if backend.name != "slapd":  # which here counts by the clock alone
+        assert not covers(snapshot.knowledge, later)
+    assert not covers(backend.client.knowledge(), Cursor("another server", 1))
 
 
 def test_another_server_means_a_complete_read() -> None:

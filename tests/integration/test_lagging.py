@@ -306,6 +306,29 @@ def test_a_server_restored_from_a_backup_waits(company: Company) -> None:
     assert company.told().lagging
 
 
+def test_a_read_only_server_and_back(company: Company) -> None:
+    """Nobody replicates from it: whoever knows what it had been given knows what it showed."""
+    company.dc2.read_only = True
+    company.replicate()
+    company.dc1.down = True
+    company.turn()
+    assert company.told().lagging == ""
+    company.dc1.down = False
+    company.dc1.change_person(company.people[20].guid, last_name="Later")
+    company.turn()
+    assert company.sync.users()["p21.q21"]["last_name"] == "Later"
+    assert company.told().lagging == ""
+    company.dc1.down = True
+    company.turn()
+    assert f"{DC2} has not caught up with {DC1}" in company.told().lagging
+    assert company.sync.users()["p21.q21"]["last_name"] == "Later"
+    company.replicate()
+    company.turn()
+    company.dc1.down = False
+    company.turn()
+    assert company.told().lagging == ""
+
+
 def test_the_first_read_ever_needs_no_proof(sync: Sync) -> None:
     sync.people(3)
     assert sync.run()["status"] == "applied"

@@ -104,14 +104,17 @@ class SambaDC(Administration):
 
     def _restore(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        tarball = _tarball(json.dumps(self._content, sort_keys=True, ensure_ascii=False))
-        subprocess.run(["tar", "xzf", str(tarball), "-C", str(self.folder)], check=True)
+        self._unpack()
         settings = self.folder / "dc/etc/smb.conf"
         settings.write_text(settings.read_text().replace(ROOT_MARK, str(self.folder)))
         pki = self.folder / "pki"
         pki.mkdir()
         self.authority.issue(pki, [self.dns_name], [self.host])
         self.authority.write(pki)
+
+    def _unpack(self) -> None:
+        tarball = _tarball(json.dumps(self._content, sort_keys=True, ensure_ascii=False))
+        subprocess.run(["tar", "xzf", str(tarball), "-C", str(self.folder)], check=True)
 
     @property
     def ca_pem(self) -> str:
