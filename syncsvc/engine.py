@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -33,7 +32,7 @@ from syncsvc.actions import ActionKind, Plan
 from syncsvc.apply import Applied, apply_plan
 from syncsvc.choosing import kept_before
 from syncsvc.guard import HELD_FOR, deactivated_lately, fingerprint, reasons_to_hold
-from syncsvc.lagging import REMEDY, Lag, end_waiting, lag_of, note, servers_of
+from syncsvc.lagging import REMEDY, Lag, Witness, lag_of, store
 from syncsvc.leavers import explained, note_first_seen
 from syncsvc.mirror import Mirror, seen_before
 from syncsvc.outcome import counts_of, keep_house, no_counts, remarks, status_of
@@ -45,8 +44,6 @@ from syncsvc.refusals import follow_refusals, refused_since
 from syncsvc.running import Clock, Running, Stopped, leased, uncollected
 from syncsvc.settings import Configured
 from syncsvc.undo import undone_lately
-
-_log = structlog.get_logger(__name__)
 
 _UNTIL_BACK = (0.25, 0.5, 1.0, 2.0, 4.0, 0.0)
 """Seconds to wait for a database whose connection was cut, again and again."""
@@ -118,19 +115,20 @@ class Planned:
 
 @dataclass(slots=True)
 class Engine:
-    """Runs syncs on one database. Not for several threads at once.
-
-    `lag` is that of what was acted on last; see `syncsvc.lagging`.
-    """
+    """Runs syncs on one database. Not for several threads at once."""
 
     db: Database
     sealer: Sealer
     connect: Connect
     now: Clock = utc_now
     stop: threading.Event = field(default_factory=threading.Event)
-    lag: Lag | None = None
+    witness: Witness = field(init=False)
     _latest: Snapshot | None = None
     _client: tuple[Profile, Client] | None = None
+
+    def __post_init__(self) -> None:
+        """Know nothing yet of whose word was acted on."""
+        self.witness = Witness(self.db, self.now)
 
     def close(self) -> None:
         """End the connections to the directory."""
@@ -373,7 +371,7 @@ class Engine:
         On whose word that is done is noted, and told when it lags behind.
         """
         linked, now = records.by_guid, self.now()
-        self._note(configured, snapshot, lag, fence)
+        self.witness.note(configured.id, snapshot, lag, fence)
         ended = follow_refusals(
             self.db,
             configured.id,
@@ -384,42 +382,20 @@ class Engine:
             readmit=lag is None,
         )
         if lag is not None and ended:
-            self._note(configured, snapshot, lag, fence, acted=True)
+            self.witness.note(configured.id, snapshot, lag, fence, acted=True)
         follow_passwords(self.db, snapshot, linked, fence=fence, now=now)
-
-    def _note(
-        self,
-        configured: Configured,
-        snapshot: Snapshot,
-        lag: Lag | None,
-        fence: Callable[[Session], None],
-        *,
-        acted: bool = False,
-    ) -> None:
-        """Note on whose word the records rest, and say it once when that lags or no longer does."""
-        with self.db.write() as s:
-            fence(s)
-            waited = directories.state(s, configured.id).lagging
-            note(s, configured.id, snapshot, lag, acted=acted)
-            if waited and lag is None:
-                end_waiting(s, configured.id, self.now())
-        if lag is not None and self.lag is None:
-            _log.warning("a server lags behind", error=lag.words)
-        elif lag is None and waited:
-            _log.info("no server lags behind any more", before=waited)
-        self.lag = lag
 
     def snapshot(self, configured: Configured, progress: Progress | None = None) -> Snapshot:
         """A complete read with progress. Raises DirectoryError."""
-        with self.db.read() as s:
-            servers = servers_of(directories.state(s, configured.id))
+        servers = self.witness.servers(configured.id)
         return self.client(configured.profile).read(progress, servers)
 
     def has_caught_up(self, configured: Configured) -> bool:
         """Return whether the server that lagged no longer does. Raises DirectoryError."""
-        if self.lag is None:
+        lag = self.witness.lag
+        if lag is None:
             return False
-        return self.lag.ended(self.client(configured.profile).knowledge(), self.now())
+        return lag.ended(self.client(configured.profile).knowledge(), self.now())
 
     def take_latest(self) -> Snapshot | None:
         """Return, once, what the last run read and acted upon as a whole: a watcher goes on there.
@@ -471,7 +447,7 @@ class Engine:
             )
             self._note_read(s, planned)
             if planned.adding_only and applied.any:
-                note(s, configured.id, snapshot, planned.lag, acted=True)
+                store(s, configured.id, snapshot, planned.lag, acted=True)
             return running.finish(
                 s,
                 status_of(plan, applied),

@@ -9,17 +9,22 @@ lost server had never arrive, and a server may be unable to tell.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy.orm import Session
 
 from dirclient.model import Cursor, Knowledge, Snapshot
 from dirclient.uptodate import covers
 from kerauno import directories, runs
+from kerauno.db import Database
 from kerauno.tables import DirectoryState
+from syncsvc.difference import differ
+
+_log = structlog.get_logger(__name__)
 
 LONGEST_WAIT = timedelta(hours=24)
 """After this the server that answers is believed as it is. Sites of a forest replicate every three
@@ -78,7 +83,7 @@ def lag_of(state: DirectoryState, known: Knowledge, now: datetime) -> Lag | None
     return None if lag.ended(known, now) else lag
 
 
-def note(
+def store(
     s: Session, directory_id: int, snapshot: Snapshot, lag: Lag | None, *, acted: bool
 ) -> None:
     """Store on whose word the records rest now; writes only what differs.
@@ -106,20 +111,67 @@ def note(
     directories.set_state(s, directory_id, **values)
 
 
-def end_waiting(s: Session, directory_id: int, now: datetime) -> None:
-    """Let the runs expire that were held for a lag: what they hold is done, or looked at anew."""
-    for run in runs.held(s, directory_id):
-        if (run.plan or {}).get("lagging"):
-            runs.settle(s, run.id, "expired", now, since="held")
-
-
-def servers_of(state: DirectoryState) -> frozenset[str]:
-    """Return the ids of the servers on whose word the records rest."""
-    return frozenset(state.acted_on or {})
-
-
 def _marks(stored: Mapping[str, Mapping[str, Any]] | None) -> tuple[tuple[Cursor, str], ...]:
     return tuple(
         (Cursor(server_id, mark["usn"], mark["cookie"].encode()), mark["server"])
         for server_id, mark in sorted((stored or {}).items())
     )
+
+
+@dataclass(slots=True)
+class Witness:
+    """On whose word the records rest, as one process goes along. `lag`: of what was noted last."""
+
+    db: Database
+    now: Callable[[], datetime]
+    lag: Lag | None = None
+    _believed: Snapshot | None = None
+
+    def servers(self, directory_id: int) -> frozenset[str]:
+        """Return the ids of the servers on whose word the records rest."""
+        with self.db.read() as s:
+            return frozenset(directories.state(s, directory_id).acted_on or {})
+
+    def note(
+        self,
+        directory_id: int,
+        snapshot: Snapshot,
+        lag: Lag | None,
+        fence: Callable[[Session], None],
+        *,
+        acted: bool = False,
+    ) -> None:
+        """Note it before it is acted on, and say once when a server lags or no longer does.
+
+        A read that shows what the last one showed asks no more of the next server: what else the
+        domain controller counts, such as changes of DNS, may be long in reaching the others.
+        """
+        with self.db.write() as s:
+            fence(s)
+            state = directories.state(s, directory_id)
+            waited = state.lagging
+            if lag is not None or waited or not self._shows_the_same(state, snapshot):
+                store(s, directory_id, snapshot, lag, acted=acted)
+            if waited and lag is None:
+                _end_waiting(s, directory_id, self.now())
+        if lag is not None and self.lag is None:
+            _log.warning("a server lags behind", error=lag.words)
+        elif lag is None and waited:
+            _log.info("the server that answers is believed again", before=waited)
+        self.lag = lag
+        if lag is None:
+            self._believed = replace(snapshot, memory=None)
+
+    def _shows_the_same(self, state: DirectoryState, snapshot: Snapshot) -> bool:
+        before = self._believed
+        here = snapshot.cursor.server_id
+        if before is None or [*(state.acted_on or {})] != [here]:
+            return False
+        return before.cursor.server_id == here and not differ(before, snapshot)
+
+
+def _end_waiting(s: Session, directory_id: int, now: datetime) -> None:
+    """Let the runs expire that were held for a lag: what they hold is done, or looked at anew."""
+    for run in runs.held(s, directory_id):
+        if (run.plan or {}).get("lagging"):
+            runs.settle(s, run.id, "expired", now, since="held")

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
 
 from dirclient.errors import DirectoryError
-from dirclient.model import Guid, Person, Snapshot
+from dirclient.model import Snapshot
+from syncsvc.difference import differ
 from syncsvc.engine import Client
 from syncsvc.running import Clock
 
@@ -33,10 +33,6 @@ OPERATIONS_A_SECOND = 5.0
 """What watching may cost a domain controller: a twentieth of one connection's time, as far as the
 limits above allow, and so many requests a second on average. After an expensive look the next one
 waits longer; after one that failed it does not, for then the loop itself waits."""
-
-_RELEVANT = attrgetter(
-    *(name for name in Person.__dataclass_fields__ if name not in ("changed", "usn"))
-)
 
 
 @dataclass(slots=True)
@@ -117,22 +113,3 @@ class Watch:
         else:
             slow, busy = min(by_time, RING_AT_LEAST_EVERY), min(by_number, LOOK_AT_LEAST_EVERY)
             self.next_ring = max(ended, began + max(RING_EVERY, slow, busy))
-
-
-def differ(before: Snapshot, after: Snapshot) -> bool:
-    """Whether anything but bookkeeping (`changed`, `usn`) is different."""
-    if before.people.keys() != after.people.keys() or before.hidden != after.hidden:
-        return True
-    if _departments(before) != _departments(after):
-        return True
-    people = before.people
-    return any(
-        person is not people[guid] and _RELEVANT(person) != _RELEVANT(people[guid])
-        for guid, person in after.people.items()
-    )
-
-
-def _departments(snapshot: Snapshot) -> dict[Guid, tuple[object, ...]]:
-    return {
-        guid: (d.dn, d.name, d.members, d.via, d.path) for guid, d in snapshot.departments.items()
-    }

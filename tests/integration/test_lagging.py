@@ -167,6 +167,18 @@ def test_a_server_that_has_it_all_is_believed_at_once(company: Company) -> None:
     assert company.told().lagging == ""
 
 
+def test_what_is_none_of_our_business_needs_no_proof(company: Company) -> None:
+    """A domain controller counts DNS and its own settings too, which others may learn late."""
+    company.replicate()
+    company.dc1.usn += 5
+    company.turn(3601.0)  # a complete read of all that
+    company.dc1.down = True
+    company.dc2.change_person(company.people[20].guid, last_name="Later")
+    company.turn()
+    assert company.sync.users()["p21.q21"]["last_name"] == "Later"
+    assert company.told().lagging == ""
+
+
 def test_the_way_back_needs_the_same_proof(company: Company) -> None:
     """dc1 returns as it was when it went, while dc2 was believed meanwhile."""
     company.replicate()
