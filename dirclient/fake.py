@@ -199,6 +199,8 @@ class FakeDirectory(FakeStore):
         self._operation("search")
         if self.incomplete:
             raise Incomplete("The read was cut short.", read=1)
+        if self.people_lost is not None:
+            raise self.people_lost
         with self._lock:
             people = {
                 guid: account.person
@@ -291,7 +293,8 @@ class FakeDirectory(FakeStore):
     def _whereabouts(self, guid: Guid) -> Whereabouts:
         account = self._accounts.get(guid)
         if account is not None:
-            return Whereabouts(False, account.person.changed, account.expires)
+            person = account.person
+            return Whereabouts(False, person.changed, account.expires, person.state)
         return Whereabouts(True, self._deleted.get(guid) if self.deletions_visible else None)
 
     # -- Resolver, Prober

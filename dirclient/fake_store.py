@@ -11,7 +11,7 @@ from typing import Any
 
 from dirclient import dn as dns
 from dirclient.conflicts import in_conflict
-from dirclient.errors import Refused, Unavailable
+from dirclient.errors import Misconfigured, Refused, Unavailable
 from dirclient.model import (
     AccountState,
     DepartmentKind,
@@ -58,6 +58,7 @@ class FakeStore:
         self.down = self.hung = False
         self.incomplete = False
         self.unread: Unread | None = None
+        self.people_lost: Misconfigured | None = None  # the User Search DN is gone
         self.encrypted = True
         self.deletions_visible = True
         self.netbios, self.dns_domain = "COMPANY", "goodcompany.local"

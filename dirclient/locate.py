@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 
 from dirclient import adcodes, presets
 from dirclient.filters import any_of
-from dirclient.model import Guid, Whereabouts
-from dirclient.people import expires_at, generalized_time
+from dirclient.model import AccountState, Guid, Whereabouts
+from dirclient.people import ad_state, expires_at, generalized_time, ldap_state
 from dirclient.pool import Pool
 from dirclient.profile import Profile
 from dirclient.rootdse import Roots
-from dirclient.transport import Connection
+from dirclient.transport import Connection, Entry
 from dirclient.wire import SHOW_DELETED, Control
 
 _AT_ONCE = 100  # identities in one search
@@ -28,6 +29,13 @@ _NO_ANSWERS = frozenset(
     )
 )
 """Result codes after which nothing is known of who was not found."""
+
+
+def _state(entry: Entry, preset: presets.Preset) -> AccountState | None:
+    if preset.is_ad:
+        readable = "useraccountcontrol" in entry.attributes
+        return ad_state(entry, datetime.now(UTC))[0] if readable else None
+    return ldap_state(entry, datetime.now(UTC))[0]
 
 
 class LdapLocator:
@@ -69,7 +77,9 @@ class LdapLocator:
                 if guid is not None:
                     deleted = (entry.text("isdeleted") or "").upper() == "TRUE"
                     changed = generalized_time(entry.text(preset.changed))
-                    located[guid] = Whereabouts(deleted, changed, expires_at(entry, preset))
+                    located[guid] = Whereabouts(
+                        deleted, changed, expires_at(entry, preset), _state(entry, preset)
+                    )
             return located
 
         return self._pool.ask(ask)

@@ -85,12 +85,14 @@ class Whereabouts:
     """What became of an account that is not found any more.
 
     `deleted`: the domain has no such identity, or only its tombstone; `changed` is then when that
-    was made. Of an account that is there, `expires` is when it ends or has ended.
+    was made. Of an account that is there, `expires` is when it ends or has ended, and `state` what
+    it is now; None where that may not be read.
     """
 
     deleted: bool
     changed: datetime | None = None
     expires: datetime | None = None
+    state: AccountState | None = None
 
 
 class DepartmentKind(enum.StrEnum):

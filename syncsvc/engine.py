@@ -6,17 +6,18 @@ The timer, a change, the console and the command line all come through here.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from dirclient.errors import DirectoryError
+from dirclient.errors import DirectoryError, Misconfigured
 from dirclient.model import Guid, Snapshot
 from dirclient.ports import Finder, Locator, Progress, Reader, Resolver, Watcher
 from dirclient.profile import Profile
@@ -40,10 +41,14 @@ from syncsvc.password_changes import follow_passwords, note_first_passwords
 from syncsvc.people_sql import Target
 from syncsvc.plan import Mode, Rules, make_plan
 from syncsvc.records import Records, load
-from syncsvc.refusals import follow_refusals, refused_since
+from syncsvc.refusals import follow_refusals, follow_refusals_by_identity, refused_since
 from syncsvc.running import Clock, Running, Stopped, leased, uncollected
 from syncsvc.settings import Configured
 from syncsvc.undo import undone_lately
+
+_LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+_SHARE = 10.0
+"""How much longer than asking for each person took, to wait until they are asked for again."""
 
 _UNTIL_BACK = (0.25, 0.5, 1.0, 2.0, 4.0, 0.0)
 """Seconds to wait for a database whose connection was cut, again and again."""
@@ -124,6 +129,7 @@ class Engine:
     stop: threading.Event = field(default_factory=threading.Event)
     witness: Witness = field(init=False)
     _latest: Snapshot | None = None
+    _ask_again: datetime = _LONG_AGO
     _client: tuple[Profile, Client] | None = None
 
     def __post_init__(self) -> None:
@@ -323,7 +329,7 @@ class Engine:
         running = self.start(held, configured, mode.value, ask)
         added: Planned | None = None
         with self.failing(running, configured) as (_, outcome):
-            snapshot = ask.snapshot or self.snapshot(configured, running.report)
+            snapshot = ask.snapshot or self.read(running, configured)
             running.report("planning", 0, 0)
             planned = self.planned(configured, snapshot, mode, ask.only, running.fence)
             if planned.plan.empty and (waiting := self._waiting(planned, ask)) is not None:
@@ -396,6 +402,25 @@ class Engine:
         if lag is None:
             return False
         return lag.ended(self.client(configured.profile).knowledge(), self.now())
+
+    def read(self, running: Running, configured: Configured) -> Snapshot:
+        """A complete read with progress. Raises DirectoryError.
+
+        Where the User Search DN is gone, nobody is read; whoever was disabled or deleted meanwhile
+        is asked for by identity, and loses access all the same.
+        """
+        try:
+            return self.snapshot(configured, running.report)
+        except Misconfigured as error:
+            now, began = self.now(), time.monotonic()
+            if error.field == "user_search_dn" and now >= self._ask_again:
+                client = self.client(configured.profile)
+                follow_refusals_by_identity(
+                    self.db, configured.id, client, fence=running.fence, now=now
+                )
+                took = time.monotonic() - began
+                self._ask_again = now + timedelta(seconds=_SHARE * took)
+            raise
 
     def take_latest(self) -> Snapshot | None:
         """Return, once, what the last run read and acted upon as a whole: a watcher goes on there.

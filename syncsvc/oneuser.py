@@ -13,7 +13,7 @@ from kerauno.errors import EmailTaken, InvalidValue, UsernameTaken
 from kerauno.keys import lookup_key
 from kerauno.tables import Link, User
 from syncsvc.engine import Client, Engine
-from syncsvc.refusals import refuse
+from syncsvc.refusals import Leaver, refuse
 from syncsvc.rules import Conflict, desire
 
 
@@ -100,7 +100,7 @@ def _look_again(engine: Engine, client: Client, user: User, link: Link, by: str)
     active = person.state is AccountState.ACTIVE
     if not active:
         with engine.db.write() as s:
-            refuse(s, {user.id: person}, engine.now(), actor=by)
+            refuse(s, {user.id: Leaver.of(person)}, engine.now(), actor=by)
     if active:  # who was refused is let in by a run, which knows whether a server lags behind
         return f"{user.username} is synced with {person.dn} already."
     return (

@@ -9,21 +9,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
-from dirclient.model import AccountState, Person, Snapshot
+from dirclient.model import AccountState, Guid, Person, Snapshot
+from dirclient.ports import Locator
 from kerauno import audit
 from kerauno.bulk import parts
 from kerauno.db import Database
 from kerauno.leaving import end_access
-from kerauno.tables import Link
+from kerauno.tables import Link, User
 from syncsvc.records import UserRecord
 
 _log = structlog.get_logger(__name__)
 EVENT = "access-ended"
+
+
+class Leaver(NamedTuple):
+    """Somebody whose access ends; `outcome` says why, for the audit."""
+
+    guid: Guid
+    outcome: str
+    dn: str = ""
+
+    @classmethod
+    def of(cls, person: Person) -> Leaver:
+        """Whom the directory calls disabled or expired."""
+        return cls(person.guid, f"account_{person.state}", person.dn)
 
 
 def follow_refusals(
@@ -42,25 +57,16 @@ def follow_refusals(
     lift it.
     """
     with db.read() as s:
-        refused = dict(
-            s.execute(
-                select(Link.guid, Link.user_id).where(
-                    Link.directory_id == directory_id, Link.refused_since.is_not(None)
-                )
-            ).all()
-        )
-    leavers: dict[int, Person] = {}
+        refused = _users(s, directory_id, Link.refused_since.is_not(None))
+    leavers: dict[int, Leaver] = {}
     returned = []
     for guid, person in snapshot.people.items():
         active = person.state is AccountState.ACTIVE
         if active and guid in refused and readmit:
             returned.append(refused[guid])
         elif not active and guid in linked and guid not in refused:
-            leavers[linked[guid].id] = person
-    for part in parts(leavers):
-        with db.write() as s:
-            fence(s)
-            refuse(s, {user_id: leavers[user_id] for user_id in part}, now)
+            leavers[linked[guid].id] = Leaver.of(person)
+    _end_access(db, leavers, fence, now)
     for part in parts(returned):
         with db.write() as s:
             fence(s)
@@ -68,6 +74,57 @@ def follow_refusals(
     if leavers or returned:
         _log.info("access follows the directory", ended=len(leavers), returned=len(returned))
     return len(leavers)
+
+
+def follow_refusals_by_identity(
+    db: Database,
+    directory_id: int,
+    directory: Locator,
+    *,
+    fence: Callable[[Session], None],
+    now: datetime,
+) -> None:
+    """End access as `follow_refusals` does, while the User Search DN is gone and nobody is found.
+
+    Each linked person is asked for by identity, wherever they are in the domain. Whoever left a
+    tombstone loses access, too; whoever is not found does not: they may only be hidden. Nobody is
+    let in before a read comes to its end. Raises DirectoryError.
+    """
+    with db.read() as s:
+        unrefused = Link.refused_since.is_(None) & Link.user_id.in_(
+            select(User.id).where(User.active)
+        )
+        users = _users(s, directory_id, unrefused)
+    leavers: dict[int, Leaver] = {}
+    for part in parts(sorted(users)):
+        for guid, whereabouts in directory.locate(part).items():
+            if whereabouts.deleted and whereabouts.changed is not None:
+                leavers[users[guid]] = Leaver(guid, "account_deleted")
+            elif whereabouts.state in (AccountState.DISABLED, AccountState.EXPIRED):
+                leavers[users[guid]] = Leaver(guid, f"account_{whereabouts.state}")
+    _end_access(db, leavers, fence, now)
+    if leavers:
+        _log.info("access follows the directory", ended=len(leavers), returned=0)
+
+
+def _users(s: Session, directory_id: int, condition: ColumnElement[bool]) -> dict[Guid, int]:
+    """Return the linked users that meet the condition, by the identity of their person."""
+    rows = s.execute(
+        select(Link.guid, Link.user_id).where(Link.directory_id == directory_id, condition)
+    )
+    return {Guid(guid): user_id for guid, user_id in rows}
+
+
+def _end_access(
+    db: Database,
+    leavers: Mapping[int, Leaver],
+    fence: Callable[[Session], None],
+    now: datetime,
+) -> None:
+    for part in parts(leavers):
+        with db.write() as s:
+            fence(s)
+            refuse(s, {user_id: leavers[user_id] for user_id in part}, now)
 
 
 def refused_since(s: Session, directory_id: int) -> dict[str, datetime]:
@@ -81,21 +138,21 @@ def refused_since(s: Session, directory_id: int) -> dict[str, datetime]:
 
 
 def refuse(
-    s: Session, people: Mapping[int, Person], now: datetime, *, actor: str = "sync service"
+    s: Session, leavers: Mapping[int, Leaver], now: datetime, *, actor: str = "sync service"
 ) -> None:
-    """End all access of these users, whose people are disabled or expired, and say so."""
-    _set(s, list(people), now)
-    end_access(s, list(people), now)
-    for user_id, person in people.items():
+    """End all access of these users, and say so."""
+    _set(s, list(leavers), now)
+    end_access(s, list(leavers), now)
+    for user_id, leaver in leavers.items():
         audit.append(
             s,
             EVENT,
             now=now,
-            outcome=f"account_{person.state.value}",
+            outcome=leaver.outcome,
             actor=actor,
             user_id=user_id,
-            guid=person.guid,
-            detail={"dn": person.dn},
+            guid=leaver.guid,
+            detail={"dn": leaver.dn} if leaver.dn else {},
         )
 
 

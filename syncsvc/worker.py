@@ -204,7 +204,9 @@ class Worker:
         watch.client = self.engine.client(configured.profile)
         try:
             found = watch.look()
-        except Incomplete as error:
+        except (Incomplete, Misconfigured) as error:
+            if isinstance(error, Misconfigured) and error.field != "user_search_dn":
+                raise
             _log.warning("changes cannot be followed", error=str(error))
             found = None
         if found is not None:

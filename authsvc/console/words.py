@@ -298,6 +298,7 @@ OUTCOMES: Mapping[str, str] = {
     "administrator_not_linked": N_("An administrator's account is never linked by name alone"),
     "account_locked": N_("The AD account is locked"),
     "account_disabled": N_("The AD account is disabled"),
+    "account_deleted": N_("The AD account is deleted"),
     "account_expired": N_("The AD account has expired"),
     "hours_restricted": N_("AD does not allow sign-in at this hour"),
     "workstation_restricted": N_("AD allows sign-in only at named workstations"),

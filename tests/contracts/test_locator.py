@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from dirclient.model import Guid
+from dirclient.model import AccountState, Guid
 from tests.contracts.backends import Backend
 
 
@@ -23,6 +23,8 @@ def test_who_is_elsewhere_is_told_from_who_was_deleted(backend: Backend) -> None
     }
     assert abs(located[here.guid].changed - datetime.now(UTC)) < timedelta(minutes=5)
     assert located[never].changed is None
+    states = {guid: one.state for guid, one in located.items()}
+    assert (states[here.guid], states[moved.guid]) == (AccountState.ACTIVE, AccountState.ACTIVE)
 
 
 def test_the_time_of_expiry_is_the_directory_s(backend: Backend) -> None:
@@ -34,6 +36,15 @@ def test_the_time_of_expiry_is_the_directory_s(backend: Backend) -> None:
     ended = located[expired.guid].expires
     assert located[anna.guid].expires is None
     assert ended is not None and ended < datetime.now(UTC) if backend.is_ad else ended is None
+
+
+def test_a_disabled_account_is_told_as_such(backend: Backend) -> None:
+    """The tests' OpenLDAP has no states of accounts."""
+    anna = backend.add("anna")
+    if backend.is_ad:
+        backend.set_state(anna, "disabled")
+    state = AccountState.DISABLED if backend.is_ad else AccountState.ACTIVE
+    assert backend.client.locate({anna.guid})[anna.guid].state is state
 
 
 def test_a_hundred_people_cost_one_request(backend: Backend) -> None:

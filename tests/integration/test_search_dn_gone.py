@@ -15,7 +15,7 @@ from dirclient.model import AccountState, Snapshot, Unread
 from dirclient.profile import Profile
 from kerauno import directories, sessions
 from kerauno.db import Database
-from kerauno.tables import Department, DirectoryState, Run, SeenDepartment, WebSession
+from kerauno.tables import Department, DirectoryState, Link, Run, SeenDepartment, WebSession
 from syncsvc import review
 from syncsvc.departments import import_department, listing, unimport_department
 from syncsvc.engine import Ask
@@ -73,6 +73,57 @@ def test_people_are_followed_while_departments_wait_and_it_heals_by_itself(loop:
     loop.turn()
     assert state(sync) == ("", "")
     assert [row["number"] for row in listing(sync.engine)] == ["600"]
+
+
+USERS_GONE = Misconfigured("OU=Staff does not exist.", field="user_search_dn", remedy="Enter one.")
+
+
+def test_who_leaves_while_the_user_search_dn_is_gone_loses_access(loop: Turned) -> None:
+    sync = loop.sync
+    people = list(sync.fake.read().people.values())
+    with sync.db.write() as s:
+        for number in range(1, 6):
+            user_id = sync.users()[f"p{number}.q{number}"]["id"]
+            sessions.create(s, user_id, method="directory", now=sync.clock(), lifetime=LIFETIME)
+    before = sync.users()
+    sync.fake.people_lost = USERS_GONE
+    sync.fake.change_person(people[0].guid, state=AccountState.DISABLED)
+    sync.fake.change_person(people[1].guid, state=AccountState.EXPIRED)
+    sync.fake.remove_person(people[2].guid)
+    sync.fake.set_scope(people[3].guid, in_scope=False)
+    loop.turn(5.0)
+    loop.turn(5.0)
+    left = {sync.users()[f"p{number}.q{number}"]["id"] for number in (4, 5)}
+    assert {row["user_id"] for row in sync.rows(WebSession)} == left
+    assert sync.users() == before  # nobody is deactivated by a read that did not reach its end
+    assert state(sync)[0] == f"{USERS_GONE} {USERS_GONE.remedy}"
+    refused = {row["guid"] for row in sync.rows(Link) if row["refused_since"] is not None}
+    assert refused == {person.guid for person in people[:3]}
+
+    sync.fake.change_person(people[0].guid, state=AccountState.ACTIVE)
+    loop.turn(5.0)
+    assert len([row for row in sync.rows(Link) if row["refused_since"] is not None]) == 3
+    sync.fake.people_lost = None
+    loop.turn(5.0)
+    loop.turn(5.0)
+    assert state(sync)[0] == ""
+    inactive = {name for name, user in sync.users().items() if not user["active"]}
+    assert inactive == {"p2.q2", "p3.q3", "p4.q4"}
+
+
+def test_who_is_merely_hidden_keeps_access(loop: Turned) -> None:
+    """Without a tombstone, an account that is not found may be one that may not be read."""
+    sync = loop.sync
+    with sync.db.write() as s:
+        user_id = sync.users()["p1.q1"]["id"]
+        sessions.create(s, user_id, method="directory", now=sync.clock(), lifetime=LIFETIME)
+    first = next(iter(sync.fake.read().people))
+    sync.fake.people_lost = USERS_GONE
+    sync.fake.deletions_visible = False
+    sync.fake.remove_person(first)
+    loop.turn(5.0)
+    loop.turn(5.0)
+    assert [row["user_id"] for row in sync.rows(WebSession)] == [user_id]
 
 
 def test_an_outage_in_between_leaves_the_reason_where_it_was(loop: Turned) -> None:
