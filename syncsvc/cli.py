@@ -88,6 +88,8 @@ def plan(tools: SyncTools, as_json: bool) -> None:
     found, unread = planned.plan, planned.snapshot.unread
     if unread is not None:
         say(f"Departments were not read and stay as they are. {unread}")
+    if planned.lag is not None:
+        say(planned.lag.words)
     for reason in tools.engine.reasons_to_hold(planned):
         say(f"The run would be held. {reason}")
     for reason in tools.engine.undone(planned):

@@ -146,11 +146,12 @@ class Witness:
         A read that shows what the last one showed asks no more of the next server: what else the
         domain controller counts, such as changes of DNS, may be long in reaching the others.
         """
+        same = lag is None and self._shows_the_same(snapshot)
         with self.db.write() as s:
             fence(s)
             state = directories.state(s, directory_id)
             waited = state.lagging
-            if lag is not None or waited or not self._shows_the_same(state, snapshot):
+            if waited or not same or [*(state.acted_on or {})] != [snapshot.cursor.server_id]:
                 store(s, directory_id, snapshot, lag, acted=acted)
             if waited and lag is None:
                 _end_waiting(s, directory_id, self.now())
@@ -162,12 +163,11 @@ class Witness:
         if lag is None:
             self._believed = replace(snapshot, memory=None)
 
-    def _shows_the_same(self, state: DirectoryState, snapshot: Snapshot) -> bool:
+    def _shows_the_same(self, snapshot: Snapshot) -> bool:
         before = self._believed
-        here = snapshot.cursor.server_id
-        if before is None or [*(state.acted_on or {})] != [here]:
+        if before is None or before.cursor.server_id != snapshot.cursor.server_id:
             return False
-        return before.cursor.server_id == here and not differ(before, snapshot)
+        return not differ(before, snapshot)
 
 
 def _end_waiting(s: Session, directory_id: int, now: datetime) -> None:

@@ -37,6 +37,8 @@ def plan_for_review(engine: Engine, ask: Ask) -> Report:
         planned = engine.planned(configured, snapshot, mode, ask.only, running.fence)
         stored = planned.plan.stored()
         stored["reasons"] = [*engine.reasons_to_hold(planned), *engine.undone(planned)]
+        if planned.lag is not None:
+            stored["reasons"].insert(0, planned.lag.words)
         if ask.only is not None:
             stored["only"] = sorted(ask.only)
         with engine.db.write() as s:

@@ -117,8 +117,11 @@ def test_nothing_is_taken_away_by_a_server_that_lags(company: Company) -> None:
     """Seen with two servers: within a second of the failover all of dc1's changes were undone."""
     with structlog.testing.capture_logs() as log:
         company.dc1.down = True
+        company.turn()
+        operations = company.dc2.operations
         for _ in range(5):
             company.turn()
+    assert company.dc2.operations - operations == 5 * 2  # the doorbell, and how far it has come
     assert company.sync.state() == company.truth
     assert company.refused(company.people[0])
     state = company.told()
@@ -359,4 +362,11 @@ def test_a_run_by_hand_takes_nothing_away_either(
 
 def test_a_preview_holds_what_may_be_done(company: Company) -> None:
     company.dc1.down = True
-    assert company.sync.engine.preview().plan.empty
+    planned = company.sync.engine.preview()
+    assert planned.plan.empty
+    assert planned.lag is not None
+    assert company.told().lagging == ""  # a preview notes nothing
+    report = review.plan_for_review(company.sync.engine, Ask("console", wait=0.0))
+    (run,) = (row for row in company.sync.rows(Run) if row["id"] == report["run"])
+    assert run["plan"]["reasons"] == [planned.lag.words]
+    assert run["plan"]["actions"] == []

@@ -55,7 +55,9 @@ def test_the_vector_tells_who_has_caught_up(pair: SambaPair) -> None:
     assert not covers(second.knowledge(), before.cursor)
 
     pair.replicate(pair.dc1, pair.dc2)
+    operations = second.operations
     assert covers(second.knowledge(), before.cursor)
+    assert second.operations - operations == 2
     assert covers(second.read(after=known).knowledge, before.cursor)
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import select, text
 from kerauno import audit, migrations, tables_oidc  # noqa: F401 - its tables join the others
 from kerauno.db import Database
 from kerauno.errors import SchemaOutdated
-from kerauno.tables import Attempt, Base
+from kerauno.tables import Attempt, Base, DirectoryState
 from tests.servers.postgres import Postgres
 
 _DESCRIBE_POSTGRES = """
@@ -157,4 +157,26 @@ def test_events_of_the_audit_get_their_present_names(empty: str) -> None:
     with database.read() as s:
         events = [one.event for one in reversed(audit.page(s, audit.Wanted()))]
     assert events == ["app-sign-in", "settings-saved", "sign-in", "user-desynced"]
+    database.close()
+
+
+def test_what_was_read_before_an_upgrade_is_what_was_acted_on(empty: str) -> None:
+    database = Database(empty)
+    migrations.upgrade(database, to="0016")
+    with database.write() as s:
+        s.execute(
+            text(
+                "INSERT INTO directory (id, name, profile, sealed_password, auto_sync, "
+                "login_without_domain, sync_interval, reserve_days, guard_count, guard_percent, "
+                "role_groups, version, updated_at, updated_by) VALUES (1, 'default', '{}', '', "
+                "true, true, 3600, 30, 5, 10, '{}', 1, '2026-01-02 03:04:05.000000', '')"
+            )
+        )
+        state = "INSERT INTO directory_state (directory_id, server_id, usn, cookie, people, error) "
+        s.execute(text(state + "VALUES (1, 'dc1', 4711, '', 3, '')"))
+    assert migrations.upgrade(database)
+    with database.read() as s:
+        kept = s.execute(select(DirectoryState)).scalar_one()
+        assert kept.acted_on == {"dc1": {"usn": 4711, "cookie": "", "server": ""}}
+        assert (kept.lagging, kept.lagging_since) == ("", None)
     database.close()
