@@ -7,6 +7,7 @@
 # make check   the fast part: lint, types, import contracts, unit tests; no servers
 # make fuzz    search for what breaks a property: at random, on all cores (MINUTES=10)
 # make chaos   every act and every fault in random order: AD must stay followed (MINUTES=10, SEED=)
+# make soak    everyday use for long: memory, descriptors, threads, rows must stay flat (MINUTES=10)
 # make texts   write anew the catalogue of every message, for translators
 # make bench   the benchmarks (several minutes); bench-signin, bench-sync, bench-sso alone
 # make clean   back to a fresh checkout
@@ -25,7 +26,7 @@ KERBEROS := .venv/.stamp-kerberos
 CODE := authsvc syncsvc kerauno dirclient demo tests benchmarks config $(wildcard wsgi.py)
 
 .NOTPARALLEL:
-.PHONY: setup demo test ready test-faults test-fresh check fuzz chaos texts bench clean lint packages
+.PHONY: setup demo test ready test-faults test-fresh check fuzz chaos soak texts bench clean lint packages
 
 setup: $(BASE)
 
@@ -68,6 +69,10 @@ fuzz: packages
 chaos: packages
 	@$(MAKE) --no-print-directory $(DEV)
 	.venv/bin/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+soak: packages
+	@$(MAKE) --no-print-directory $(DEV)
+	.venv/bin/python -m tests.soak --minutes $(MINUTES)
 
 texts: $(DEV)
 	.venv/bin/python -m tests.texts.catalogue

@@ -17,6 +17,7 @@ import structlog
 from authsvc.directories import OpenDirectory
 from dirclient.errors import DirectoryError
 from kerauno import directories as records
+from kerauno.clock import elapsed
 from kerauno.config import Settings
 from kerauno.db import Database
 from kerauno.errors import DatabaseUnavailable
@@ -47,7 +48,7 @@ class _Known:
 
     def holds(self, saved: tuple[int, int], now: datetime) -> bool:
         """Whether it may still be gone by."""
-        return self.saved == saved and now - self.read_at < BELIEVED
+        return self.saved == saved and elapsed(self.read_at, now) < BELIEVED
 
 
 class LockoutBudgets:
@@ -92,7 +93,7 @@ class LockoutBudgets:
             self._ask(directory, now)
             with self._database.fast() as hot:
                 rule = records.lockout(hot, directory.id)
-        elif now - rule.read_at >= STALE:
+        elif elapsed(rule.read_at, now) >= STALE:
             self._background(lambda: self._ask(directory, now))
         threshold = rule.threshold if rule else None
         window = rule.window if rule else None

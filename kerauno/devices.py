@@ -18,6 +18,7 @@ from kerauno import tokens
 from kerauno.addresses import network
 from kerauno.bounds import Bound, Room
 from kerauno.clients import digest, new_secret
+from kerauno.clock import elapsed
 from kerauno.hot import Hot, Statement
 from kerauno.tables_oidc import Client, DeviceGrant
 from kerauno.tokens import Issued, Refusal, SignIn
@@ -140,7 +141,7 @@ def poll(h: Hot, now: datetime, device_code: str, *, client_id: str) -> Issued |
     if status == "denied":
         return Waiting.DENIED
     if status == "pending":
-        hasty = polled_at is not None and now - polled_at < timedelta(seconds=interval)
+        hasty = polled_at is not None and elapsed(polled_at, now) < timedelta(seconds=interval)
         h.run(_POLLED, grant=grant, now=now, pause=interval + 5 if hasty else interval)
         return Waiting.SLOW_DOWN if hasty else Waiting.PENDING
     if not h.run(_USED, grant=grant):

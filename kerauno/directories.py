@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
+from kerauno.clock import elapsed
 from kerauno.errors import InvalidValue, Stale
 from kerauno.hot import Hot, Statement, of
 from kerauno.numbers import parse_range
@@ -158,7 +159,7 @@ def is_deaf(state: DirectoryState, now: datetime) -> bool:
     if state.looked_at is None:
         return bool(state.error)  # without one, the first read is under way
     by_timer = state.looked_at - state.heard_at > DEAF_AFTER
-    return now - state.looked_at > (_TIMER_AFTER if by_timer else DEAF_AFTER)
+    return elapsed(state.looked_at, now) > (_TIMER_AFTER if by_timer else DEAF_AFTER)
 
 
 _LOCKOUT = Statement(

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from kerauno.hot import Hot, Statement
@@ -21,6 +22,7 @@ CLAIM_SECONDS = 30
 GIVE_UP_AFTER = timedelta(hours=24)
 _FIRST_PAUSE = 1.0  # seconds; doubles with each try
 _LONGEST_PAUSE = 600.0
+_FARTHEST = timedelta(seconds=2 * _LONGEST_PAUSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Delivery:
 
 def waiting(h: Hot, now: datetime) -> bool:
     """Whether anything is due; a cheap look without the write lock."""
-    return h.one(_DUE, now=now) is not None
+    return h.one(_DUE, now=now, farthest=now + _FARTHEST) is not None
 
 
 def claim(s: Session, now: datetime, limit: int = 32) -> list[Delivery]:
@@ -48,7 +50,7 @@ def claim(s: Session, now: datetime, limit: int = 32) -> list[Delivery]:
     rows = s.execute(
         select(LogoutDelivery, Client.name, Client.backchannel_logout_uri)
         .join(Client, Client.id == LogoutDelivery.client_id)
-        .where(LogoutDelivery.due_at <= now)
+        .where(_is_due(now, now + _FARTHEST))
         .order_by(LogoutDelivery.attempts, LogoutDelivery.due_at, LogoutDelivery.id)
         .limit(limit)
         .with_for_update(of=LogoutDelivery, skip_locked=True)
@@ -101,6 +103,11 @@ def pending(s: Session) -> int:
     return s.scalar(select(func.count()).select_from(LogoutDelivery)) or 0
 
 
+def _is_due(now: Any, farthest: Any) -> ColumnElement[bool]:
+    """Due, or put off for longer than ever happens: the clock was set back since."""
+    return or_(LogoutDelivery.due_at <= now, LogoutDelivery.due_at > farthest)
+
+
 _DUE = Statement(
-    select(LogoutDelivery.id).where(LogoutDelivery.due_at <= bindparam("now")).limit(1)
+    select(LogoutDelivery.id).where(_is_due(bindparam("now"), bindparam("farthest"))).limit(1)
 )

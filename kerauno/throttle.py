@@ -48,6 +48,7 @@ from sqlalchemy.orm import Session, aliased
 from sqlalchemy.types import TypeEngine
 
 from kerauno.addresses import network
+from kerauno.clock import SET_BACK
 from kerauno.db import Database
 from kerauno.errors import Throttled
 from kerauno.hot import Hot, Row, Statement, of
@@ -279,7 +280,11 @@ _TAKE_EACH = {
     for name, dialect in (("sqlite", sqlite.Insert), ("postgresql", postgresql.Insert))
     for scopes in _VARIANTS
 }
-_COUNTED_FROM = Statement(select(Attempt.counted_from).where(Attempt.key == bindparam("of")))
+_COUNTED = Statement(
+    select(Attempt.counted_from, Attempt.taken_at, Attempt.failures).where(
+        Attempt.key == bindparam("of")
+    )
+)
 
 
 def _settling(scopes: Sequence[str], **changes: Any) -> dict[str, Statement]:
@@ -358,6 +363,16 @@ def _settled_by_directory() -> Statement:
 
 
 _SETTLE_BY_DIRECTORY = _settled_by_directory()
+_BRING_BACK = Statement(
+    update(Attempt)
+    .where(Attempt.key == bindparam("of"))
+    .values(
+        counted_from=case((Attempt.counted_from > _NOW, _NOW), else_=Attempt.counted_from),
+        taken_at=case((Attempt.taken_at > _NOW, _NOW), else_=Attempt.taken_at),
+    )
+)
+"""What was counted before the clock was set back counts from now: AD may still count it, too."""
+
 _PRUNE = Statement(delete(Attempt).where(Attempt.counted_from <= bindparam("before")))
 
 
@@ -395,7 +410,12 @@ def take(
         return rows
 
     if not rows:  # on SQLite, to see which is over
-        rows = db.fast_work(take_each)
+        try:
+            rows = db.fast_work(take_each)
+        except _SetBack as error:
+            key = error.key
+            db.fast_work(lambda hot: hot.run(_BRING_BACK, of=key, now=now))
+            raise
     counts = {key: (failures, generation) for key, failures, generation in rows}
     return Slot(account, address, *counts[account], person, *counts.get(person, (0, 0)))
 
@@ -464,10 +484,17 @@ def _settle(
         hot.run(statement, of=key, **values)
 
 
+class _SetBack(Throttled):
+    """The same where the count is of a time to come: the clock has been set back since."""
+
+
 def _throttled(hot: Hot, key: str, budget: Budget, now: datetime, scope: str) -> Throttled:
-    since = hot.one(_COUNTED_FROM, of=key)
-    until = (since[0] if since else now) + budget.window
-    return Throttled(
+    counted_from, taken_at, failures = hot.one(_COUNTED, of=key) or (now, now, budget.limit)
+    kind = _SetBack if max(counted_from, taken_at) - now > SET_BACK else Throttled
+    until = min(counted_from, now) + budget.window
+    if failures < budget.limit and not key.startswith(_IN_DIRECTORY):
+        until = min(until, min(taken_at, now) + LAPSES_AFTER)  # full of attempts under way
+    return kind(
         max(1, math.ceil((until - now).total_seconds())),
         scope=scope,
         key=key,

@@ -71,8 +71,10 @@ class _Model:
         for key, budget, scope in asked:
             failures, pending, _, since = self.open(key, budget, now)
             if failures + pending >= budget.limit:
-                left = (since + budget.window - now).total_seconds()
-                return scope, max(1, math.ceil(left))
+                until = since + budget.window
+                if failures < budget.limit and not key.startswith("guid:"):
+                    until = min(until, self.taken[key] + LAPSES_AFTER)
+                return scope, max(1, math.ceil((until - now).total_seconds()))
         for key, budget, _ in asked:
             failures, pending, generation, since = self.open(key, budget, now)
             begin = now if budget.rolling else since

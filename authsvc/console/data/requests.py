@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from authsvc.console.data import runs
 from kerauno import directories
 from kerauno import runs as records
+from kerauno.clock import elapsed
 from kerauno.tables import Directory, DirectoryState, Run, RunRequest
 
 SILENT_AFTER = timedelta(seconds=30)
@@ -75,7 +76,7 @@ def service(s: Session, directory_id: int, now: datetime) -> Service:
     state = s.get(DirectoryState, directory_id)
     if state is None:
         return Service(None, False, "", None, 0)
-    running = state.heard_at is not None and now - state.heard_at <= SILENT_AFTER
+    running = state.heard_at is not None and elapsed(state.heard_at, now) <= SILENT_AFTER
     return Service(
         state.heard_at,
         running,
