@@ -2,7 +2,8 @@
 
 Who is kept is left out of the picture that the plan is made of, as somebody whom the service
 account may not see: nothing is concluded about them, and what they have stays theirs. The journal
-notes each as `keep`. A later run that would do the same to one of them is held again.
+notes each as `keep`. Later runs leave them out, too, until AD has it otherwise; an administrator
+who builds is shown them again.
 """
 
 from __future__ import annotations
@@ -163,15 +164,15 @@ def journal_of(plan: Plan, kept: Collection[Guid]) -> list[Mapping[str, Any]]:
     return entries
 
 
-def kept_before(s: Session, directory_id: int, plan: Plan) -> int:
-    """Return how many actions of the plan an administrator has kept from being done.
+def kept_before(s: Session, directory_id: int, plan: Plan) -> frozenset[Guid]:
+    """Return those of the plan whom an administrator has kept from the very same change.
 
     Until one of them is confirmed, or AD has it otherwise.
     """
     marks = {str(action.guid): action.mark for action in plan.actions}
     marks |= {str(department.guid): department.mark for department in plan.departments}
     later = aliased(RunChange)
-    count = 0
+    kept: set[Guid] = set()
     for guids in parts(marks):
         rows = s.execute(
             select(RunChange.guid, RunChange.after)
@@ -185,5 +186,7 @@ def kept_before(s: Session, directory_id: int, plan: Plan) -> int:
                 ),
             )
         )
-        count += sum(marks[guid] == (after or {}).get("mark") for guid, after in rows if guid)
-    return count
+        kept |= {
+            Guid(guid) for guid, after in rows if guid and marks[guid] == (after or {}).get("mark")
+        }
+    return frozenset(kept)

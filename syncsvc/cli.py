@@ -249,7 +249,7 @@ def confirm(
 ) -> None:
     """Apply the held run RUN, if nothing has changed since.
 
-    With --only, everybody else stays as they are, and is held again at the next run.
+    With --only, everybody else stays as they are, in later runs, too; a build shows them again.
     """
     choice = Choice(only=frozenset(only) if only else None)
     with _bar() as progress:

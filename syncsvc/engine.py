@@ -31,7 +31,7 @@ from kerauno.tables import Run
 from syncsvc import delay, settings
 from syncsvc.actions import ActionKind, Plan
 from syncsvc.apply import Applied, apply_plan
-from syncsvc.choosing import kept_before
+from syncsvc.choosing import kept_before, part_of
 from syncsvc.guard import HELD_FOR, deactivated_lately, fingerprint, reasons_to_hold
 from syncsvc.lagging import REMEDY, Lag, Witness, lag_of, store
 from syncsvc.leavers import explained, note_first_seen
@@ -96,7 +96,8 @@ class Planned:
     """A plan with what it was made of.
 
     `lag`: the snapshot may be older than what was acted on. The plan then adds people only, or is
-    `forced`: it holds everything, for an administrator to confirm.
+    `forced`: it holds everything, for an administrator to confirm. `kept` people and departments
+    were left out of it.
     """
 
     configured: Configured
@@ -106,6 +107,12 @@ class Planned:
     rules: Rules
     lag: Lag | None = None
     forced: bool = False
+    kept: frozenset[Guid] = frozenset()
+
+    def without(self, kept: frozenset[Guid]) -> Planned:
+        """Return the plan without these, who stay as they are."""
+        plan = part_of(self.plan, self.snapshot, self.records, self.rules, kept)
+        return replace(self, plan=plan, kept=kept)
 
     @property
     def adding_only(self) -> bool:
@@ -274,6 +281,14 @@ class Engine:
         forced = lag is not None and force
         return Planned(configured, snapshot, records, plan, rules, lag, forced)
 
+    def _without_kept(self, planned: Planned, ask: Ask) -> Planned:
+        """Leave out whom an administrator has left out; who builds is shown them again."""
+        if ask.mode is not None or planned.plan.empty:
+            return planned
+        with self.db.read() as s:
+            kept = kept_before(s, planned.configured.id, planned.plan)
+        return planned.without(kept) if kept else planned
+
     # Running
 
     def run(self, ask: Ask) -> Report:
@@ -315,11 +330,17 @@ class Engine:
                 ask.mode or configured.mode,
                 fence=lambda s: lease.fence(s, held),
             )
+            planned = self._without_kept(planned, ask)
             nothing = planned.plan.empty and not planned.plan.holds_ended
             if nothing and self._waiting(planned, ask) is None:
                 mirror = Mirror(self.db, configured.id, lambda s: lease.fence(s, held))
-                adding_only = planned.adding_only
-                mirror.update(ask.snapshot, planned.plan, planned.user_ids, adding_only=adding_only)
+                hidden = planned.snapshot.hidden | planned.kept
+                mirror.update(
+                    replace(ask.snapshot, hidden=hidden),
+                    planned.plan,
+                    planned.user_ids,
+                    adding_only=planned.adding_only,
+                )
                 return None
             return self.run_leased(held, configured, ask)
 
@@ -332,6 +353,7 @@ class Engine:
             snapshot = ask.snapshot or self.read(running, configured)
             running.report("planning", 0, 0)
             planned = self.planned(configured, snapshot, mode, ask.only, running.fence)
+            planned = self._without_kept(planned, ask)
             if planned.plan.empty and (waiting := self._waiting(planned, ask)) is not None:
                 planned = waiting
             reasons = self._reasons(planned, ask)
@@ -446,9 +468,8 @@ class Engine:
         running: Running,
         planned: Planned,
         quiet_since: datetime | None = None,
-        kept: frozenset[Guid] = frozenset(),
     ) -> Report:
-        """Apply the plan, update the mirror, finish the run. `kept` people stay as they are."""
+        """Apply the plan, update the mirror, finish the run."""
         configured, plan, snapshot = planned.configured, planned.plan, planned.snapshot
         if planned.forced:
             self.follow_people(configured, snapshot, planned.records, running.fence)
@@ -459,7 +480,7 @@ class Engine:
         applied = apply_plan(self.db, plan, target, running.fence, running.step)
         visible = self.now()
         keep_house(self.db, running, configured.id, plan, planned.records)
-        self.update_mirror(running, planned, target, applied, kept)
+        self.update_mirror(running, planned, target, applied)
         with self.db.write() as s:
             note_first_passwords(s, snapshot, target.user_ids)
             waited = delay.measured(
@@ -491,13 +512,12 @@ class Engine:
         planned: Planned,
         target: Target,
         applied: Applied,
-        kept: frozenset[Guid] = frozenset(),
     ) -> bool:
-        """Bring the mirror up to what was read and done. Whoever is `kept` stays in it."""
+        """Bring the mirror up to what was read and done. Whoever was kept stays in it."""
         user_ids: dict[str, int] = {guid: user.id for guid, user in planned.records.by_guid.items()}
         user_ids.update(target.user_ids)
         mirror = Mirror(self.db, planned.configured.id, running.fence)
-        snapshot = replace(planned.snapshot, hidden=planned.snapshot.hidden | kept)
+        snapshot = replace(planned.snapshot, hidden=planned.snapshot.hidden | planned.kept)
         adding_only = planned.adding_only
         return mirror.update(
             snapshot, planned.plan, user_ids, applied.failed, adding_only=adding_only
@@ -512,7 +532,7 @@ class Engine:
             if planned.plan.counts()[ActionKind.DEACTIVATE]:
                 lately = deactivated_lately(s, planned.configured.id, self.now())
             if not planned.plan.empty:
-                kept = kept_before(s, planned.configured.id, planned.plan)
+                kept = len(kept_before(s, planned.configured.id, planned.plan))
         return reasons_to_hold(
             planned.plan,
             planned.records,

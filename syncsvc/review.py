@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from dirclient.model import Guid
@@ -11,7 +10,7 @@ from kerauno import audit, directories, runs
 from kerauno.errors import InvalidValue, NotFound, Stale
 from kerauno.keys import lookup_key
 from kerauno.tables import Run
-from syncsvc.choosing import EVERYONE, SHOWN, Choice, journal_of, part_of
+from syncsvc.choosing import EVERYONE, SHOWN, Choice, journal_of
 from syncsvc.engine import Ask, Engine, Planned, Report
 from syncsvc.guard import HELD_FOR, fingerprint
 from syncsvc.outcome import no_counts
@@ -132,11 +131,10 @@ def _apply_part(
 ) -> Report:
     if not kept:
         return engine.carry_out(running, planned)
-    plan = part_of(planned.plan, planned.snapshot, planned.records, planned.rules, kept)
     with engine.db.write() as s:
         running.fence(s)
         runs.journal(s, running.id, journal_of(planned.plan, kept))
-    return engine.carry_out(running, replace(planned, plan=plan), kept=kept)
+    return engine.carry_out(running, planned.without(kept))
 
 
 def _note(

@@ -29,7 +29,7 @@ def _inactive(sync: Sync) -> set[str]:
     return {name for name, user in sync.users().items() if not user["active"]}
 
 
-def test_some_are_confirmed_and_the_rest_is_held_again(sync: Sync) -> None:
+def test_some_are_confirmed_and_the_rest_is_left_out_until_somebody_builds(sync: Sync) -> None:
     """Named by GUID, email and username; below the threshold too the rest is not applied."""
     people = sync.people(60)
     sync.build()
@@ -52,13 +52,20 @@ def test_some_are_confirmed_and_the_rest_is_held_again(sync: Sync) -> None:
     assert noted[0]["detail"]["people"] == ["p1.q1", "p2.q2", "p3.q3"]
     assert noted[0]["detail"]["left_out"] == [f"p{n}.q{n}" for n in range(4, 9)]
     for trigger in ("timer", "change", "cli", "console"):
-        again = sync.run(trigger=trigger)
-        assert again["status"] == "held"
-        assert again["run"] != held["run"]
-        assert again["held_because"] == (
-            "5 changes were left out by an administrator and would be made now."
-        )
-    assert _inactive(sync) == {"p1.q1", "p2.q2", "p3.q3"}
+        assert sync.run(trigger=trigger)["status"] == "unchanged"
+    sync.fake.change_person(people[20].guid, last_name="Married")
+    sync.fake.set_scope(people[21].guid, False)
+    others = sync.run(trigger="timer")
+    assert (others["status"], others["updated"], others["deactivated"]) == ("applied", 1, 1)
+    assert _inactive(sync) == {"p1.q1", "p2.q2", "p3.q3", "p22.q22"}
+    again = sync.build()
+    assert (again["status"], again["run"] != held["run"]) == ("held", True)
+    assert again["held_because"].endswith(
+        " 5 changes were left out by an administrator and would be made now."
+    )
+    sync.fake.set_scope(people[21].guid, True)
+    assert sync.run(trigger="timer")["reactivated"] == 1
+    again = sync.build()
     review.confirm(sync.engine, again["run"], CLI)
     assert len(_inactive(sync)) == 8
 
@@ -112,7 +119,9 @@ def test_a_department_that_would_be_emptied_is_kept_while_the_rest_is_confirmed(
     done = review.confirm(sync.engine, held["run"], CLI, choice=choice)
     assert (done["status"], done["updated"]) == ("applied", 1)
     assert (sync.members("Sales"), sync.members("Staff")) == ({"p1.q1"}, set())
-    again = sync.run(trigger="timer")
+    assert sync.run(trigger="timer")["status"] == "unchanged"
+    assert sync.members("Sales") == {"p1.q1"}
+    again = sync.build()
     assert again["status"] == "held"
     review.confirm(sync.engine, again["run"], CLI, choice=Choice(only=frozenset({"Sales"})))
     assert sync.members("Sales") == set()
