@@ -224,7 +224,6 @@ FAULTS: list[tuple[str, Fault, int]] = [
     ("cuts what is idle", Leaves(b""), 0),
     ("refers", Refers(), 0),
     ("tears entries", TearsEntries(2), 0),
-    ("restored", Restored(), 0),
 ]
 
 
@@ -335,6 +334,19 @@ def test_what_no_server_can_judge_keeps_nobody_out_afterwards(world: World, data
     for server in world.servers:
         server.fault = Fault()
     assert world.sign_in(1) == 303
+
+
+def test_a_restored_server_takes_nobody_away(world: World) -> None:
+    """It does not prove that it is not older than what was acted on: what it takes away waits."""
+    world.servers[0].fault = Restored()
+    assert [world.sign_in(n) for n in range(PEOPLE)] == [303] * PEOPLE
+    for _ in range(5):
+        world.turn()
+    assert world.removed() == 0
+    world.servers[0].fault = Fault()
+    assert world.edit(2) < 20
+    assert world.removed() == 0
+    assert world.failures() == 0
 
 
 # -- each answer's code is looked at

@@ -217,6 +217,12 @@ class Restored(Fault):
     IDENTITY = bytes(range(16))
     BACK = 1000
 
+    def begin(self, server: QuirkyServer) -> None:
+        server.cut()  # restoring takes a restart
+
+    def end(self, server: QuirkyServer) -> None:
+        server.cut()
+
     def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
         if found.operation == wire.SEARCH_ENTRY:
             entry = wire.entry(data, found.start, found.stop)
