@@ -1,9 +1,8 @@
 # make setup   .venv with the locked requirements and the product's two commands
 # make demo    a whole company on this machine: directory, web, sync (PORT=8000)
 # make test    everything: system packages, lint, types, import contracts, every test
-# make test-faults  a directory's bad days by the usual clock (2 minutes), not in test
 # make test-fresh  the same in a minimal Debian made for it (RELEASE=trixie or bookworm; root)
-# make test-faults  every fault of database, processes and clocks, with its figures (minutes)
+# make test-faults  every fault of directory, database, processes, clocks, with its figures (15 min)
 # make check   the fast part: lint, types, import contracts, unit tests; no servers
 # make fuzz    search for what breaks a property: at random, on all cores (MINUTES=10)
 # make chaos   every act and every fault in random order: AD must stay followed (MINUTES=10, SEED=)
@@ -43,15 +42,13 @@ test: ready
 ready: packages
 	@$(MAKE) --no-print-directory $(DEV) $(KERBEROS)
 
-test-faults: ready
-	.venv/bin/python -m pytest -q -m long tests/integration/test_faults_directory.py
-
 test-fresh:
 	@sh tests/fresh.sh $(RELEASE) make test
 
 # What takes long is marked so, and left out unless it is named, see `addopts` in pyproject.toml.
 test-faults: ready
-	.venv/bin/python -m pytest -q -m "long or not long" tests/faults
+	.venv/bin/python -m pytest -q -m "long or not long" tests/faults \
+		tests/integration/test_faults_directory.py
 
 check: $(DEV) lint
 	.venv/bin/python -m pytest -q tests/unit

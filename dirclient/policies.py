@@ -12,7 +12,7 @@ from dirclient.model import Guid, LockoutPolicy
 from dirclient.people import filetime, generalized_time
 from dirclient.pool import Pool
 from dirclient.profile import Profile
-from dirclient.rootdse import RootDse, Roots
+from dirclient.rootdse import RootDse, Roots, clock_offset
 from dirclient.transport import Connection, Entry
 
 FOREVER = 0x7FFFFFFF
@@ -47,7 +47,9 @@ class LdapPolicies:
         """See `Policies`."""
 
         def ask(connection: Connection) -> int:
-            since = datetime.now(UTC) - window
+            # By the server's own clock: ours may have been set since.
+            ahead = timedelta(seconds=clock_offset(connection))
+            since = datetime.now(UTC) + ahead - window
             if self._preset.is_ad:
                 return _wrong_in_ad(connection, guid, since)
             root = self._roots.look(connection)

@@ -108,11 +108,7 @@ class Roots:
         service = entry.text("dsServiceName")
         if not service:
             self._suffixes[connection] = domain
-        clock = generalized_time(entry.text("currentTime"))
-        offset = None
-        if clock is not None:
-            offset = (clock - asked - (answered - asked) / 2).total_seconds()
-            offset += 0.5 if clock.microsecond == 0 else 0.0  # told in whole seconds, cut off
+        offset = _offset(entry, asked, answered)
         return RootDse(
             server_id=self._server_id(connection, service),
             usn=entry.integer("highestCommittedUSN"),
@@ -140,6 +136,26 @@ class Roots:
                 return connection.server  # what emulates AD need not have one
             known = self._ids[connection] = str(uuid.UUID(bytes_le=raw))
         return known
+
+
+def clock_offset(connection: Connection) -> float:
+    """How many seconds the server's clock is ahead of ours; 0 where it does not tell. One read.
+
+    A server tells whole seconds: less than one is no difference.
+    """
+    asked = datetime.now(UTC)
+    entry = _root(connection, ("currentTime",))
+    offset = _offset(entry, asked, datetime.now(UTC)) or 0.0
+    return offset if abs(offset) > 1.0 else 0.0
+
+
+def _offset(entry: Entry, asked: datetime, answered: datetime) -> float | None:
+    """The same by `currentTime`, of a moment between these two; None where it is not told."""
+    clock = generalized_time(entry.text("currentTime"))
+    if clock is None:
+        return None
+    offset = (clock - asked - (answered - asked) / 2).total_seconds()
+    return offset + (0.5 if clock.microsecond == 0 else 0.0)  # told in whole seconds, cut off
 
 
 def _root(connection: Connection, attributes: tuple[str, ...]) -> Entry:

@@ -26,6 +26,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from kerauno.app_access import end_for_session
+from kerauno.clock import SET_BACK
 from kerauno.db import Database
 from kerauno.errors import AccessEnded, DatabaseUnavailable
 from kerauno.hot import Hot, Statement, of
@@ -341,7 +342,10 @@ def keep_newest(db: Database, now: datetime, most: int = MOST) -> int:
 
 def _end_some_above(db: Database, user_id: int, most: int, now: datetime) -> int:
     above = select(WebSession.id).where(WebSession.user_id == user_id)
-    above = above.order_by(WebSession.created_at.desc(), WebSession.id).offset(most).limit(_SOME)
+    # Those made before the clock was set back look newer than they are.
+    looks_newer = WebSession.created_at > now + SET_BACK
+    above = above.order_by(looks_newer, WebSession.created_at.desc(), WebSession.id)
+    above = above.offset(most).limit(_SOME)
     with db.write() as s:
         gone = s.scalars(
             delete(WebSession).where(WebSession.id.in_(above)).returning(WebSession.handle),

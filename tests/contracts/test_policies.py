@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 
@@ -91,7 +91,7 @@ def test_wrong_passwords_are_counted_by_the_domain(domain: SambaDC) -> None:
             client.authenticate(identity, "wrong")
     before = client.operations
     assert client.wrong_passwords(identity.guid, HALF_HOUR) == 3
-    assert client.operations - before == 2  # a bind and a search of its own
+    assert client.operations - before == 3  # a bind, a look at the clock, and a search
     assert client.wrong_passwords(identity.guid, timedelta(0)) == 0
     client.close()
 
@@ -122,3 +122,24 @@ def test_the_domain_and_its_fine_grained_policies_are_read(domain: SambaDC) -> N
 def test_a_lock_until_an_administrator_unlocks_lasts_for_ever(domain: SambaDC) -> None:
     domain.modify(domain.base, lockoutDuration=str(-(2**63)))
     assert policy(domain) == LockoutPolicy(5, 1800, FOREVER, "domain")
+
+
+@pytest.mark.samba
+@pytest.mark.parametrize("hours", [1, -1])
+def test_wrong_passwords_are_dated_by_the_directory_s_clock(
+    domain: SambaDC, hours: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Moved(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Moved:
+            return cls.fromtimestamp(datetime.now(UTC).timestamp() + hours * 3600, tz)
+
+    for module in ("dirclient.policies", "dirclient.rootdse"):
+        monkeypatch.setattr(f"{module}.datetime", Moved)
+    dn = domain.add_user("clock.one", domain.users_dn)
+    for _ in range(2):
+        domain.refusal(f"clock.one@{domain.dns_domain}", "wrong")
+    client = DirectoryClient(Profile.model_validate(domain.profile()))
+    guid = Guid(domain.guid(dn))
+    assert client.wrong_passwords(guid, HALF_HOUR) == 2
+    client.close()

@@ -1,10 +1,23 @@
-"""The figures of all faults, told at the end."""
+"""Services that are broken, and the figures of all faults, told at the end."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from tests.faults.measure import COSTS, HEADER
+from tests.faults.clock import ZONE
+from tests.faults.measure import COSTS, HEADER, World
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    """Services on SQLite, in a zone whose summer time comes and goes."""
+    made = World(TZ=ZONE)
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -175,12 +175,12 @@ FAULTS = (
     Fault("every connection is ended", connections_ended, within=2, bites=None),
     Fault("every connection is others'", connections_used_up, within=5),
     Fault("a stranger holds the rows", rows_held, within=2),
-    Fault("statements time out", statements_time_out, within=2),
+    Fault("statements time out", statements_time_out, within=2, long=True),
     Fault("a stranger locks in the other order", deadlocks, within=3, bites=False),
-    Fault("the database is read-only", read_only, within=2),
+    Fault("the database is read-only", read_only, within=2, long=True),
     Fault("a standby is promoted", failed_over, within=5),  # the last: the primary is lost
 )
 POOLED = (
-    Fault("the pooler crashes and restarts", pooler_restarted, within=3),
-    Fault("PostgreSQL's disk is full", disk_full, within=3),
+    Fault("the pooler crashes and restarts", pooler_restarted, within=3, long=True),
+    Fault("PostgreSQL's disk is full", disk_full, within=3, long=True),
 )

@@ -90,9 +90,9 @@ def integrity(world: World) -> list[str]:
 
 NO_ANSWER = 0
 FAULTS = (
-    Fault("SQLite: a stranger writes for a second", locked_for_a_moment, within=2, bites=False),
-    Fault("SQLite: a stranger writes for longer", locked, within=3),
+    Fault("SQLite: others write for a second", locked_for_a_moment, 2, bites=False, long=True),
+    Fault("SQLite: others write for longer", locked, within=3),
     Fault("SQLite: the disk is full", full, within=3),
-    Fault("the sync service is killed", sync_service_killed, within=2, bites=False),
-    Fault("the web service is killed", web_service_killed, within=3, also=(NO_ANSWER,), bites=None),
+    Fault("the sync service is killed", sync_service_killed, 2, bites=False, long=True),
+    Fault("the web service is killed", web_service_killed, 3, (NO_ANSWER,), bites=None, long=True),
 )

@@ -6,15 +6,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from kerauno import clients, devices, directories, logouts, throttle
+from kerauno import clients, devices, directories, logouts, sessions, throttle
 from kerauno.clock import elapsed
 from kerauno.db import Database
 from kerauno.errors import Throttled
 from kerauno.registration import DEVICE, Registration
+from kerauno.sessions import Lifetime
 from kerauno.tables import DirectoryState
 from kerauno.tables_oidc import LogoutDelivery
 from kerauno.throttle import Budget, Slot, address_budget
-from tests.records import NOW
+from tests.records import NOW, add_user
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -120,3 +121,16 @@ def test_a_device_that_asks_again_need_not_wait_for_an_hour(database: Database) 
         first = devices.poll(hot, NOW + HOUR, code, client_id=app.id)
         again = devices.poll(hot, NOW, code, client_id=app.id)
     assert (first, again) == (devices.Waiting.PENDING, devices.Waiting.PENDING)
+
+
+def test_a_new_session_is_not_taken_for_the_oldest(database: Database) -> None:
+    lifetime = Lifetime()
+    with database.write() as s:
+        user_id = add_user(s, "user.one").id
+    with database.fast_write() as hot:
+        for seconds in range(3):
+            moment = NOW + HOUR + seconds * SECOND
+            sessions.create(hot, user_id, method="form", now=moment, lifetime=lifetime)
+        new = sessions.create(hot, user_id, method="form", now=NOW, lifetime=lifetime)
+    assert sessions.keep_newest(database, NOW, most=2) == 2
+    assert sessions.check(database, new.cookie, NOW, lifetime) is not None
