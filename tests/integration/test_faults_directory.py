@@ -27,7 +27,7 @@ from dirclient.login import parse
 from dirclient.model import Guid, ServerState, Snapshot
 from dirclient.profile import Profile
 from dirclient.wire import Message
-from kerauno.tables import Attempt, Membership, Number, User
+from kerauno.tables import Attempt, DirectoryState, Membership, Number, User
 from syncsvc.engine import Ask, Engine
 from syncsvc.plan import Mode
 from syncsvc.worker import Worker
@@ -118,6 +118,11 @@ class World:
         with self.site.services.database.read() as s:
             active = select(Number.number).join(User, User.id == Number.user_id).where(User.active)
             return set(s.scalars(active))
+
+    def lagging(self) -> str:
+        """For which server changes wait."""
+        with self.site.services.database.read() as s:
+            return s.scalars(select(DirectoryState.lagging)).one()
 
     def removed(self) -> int:
         """How many users and memberships are missing."""
@@ -281,6 +286,25 @@ def _live_through(world: World, fault: Fault, most_lost: int, normal_within: flo
     assert world.removed() == 0
 
 
+def test_a_restored_server_is_followed_when_it_knows_its_former_self(world: World) -> None:
+    """Until its partners have given it back what it lost, it takes nothing away."""
+    first = world.servers[0]
+    first.fault = Restored(alone=True)
+    before = world.extensions()
+    world.ou.dc.modify(world.ou.dc.dn(world.ou.name("p1")), ipPhone=str(next(NUMBERS)))
+    for _ in range(3):
+        world.turn()
+    assert world.lagging().startswith(f"{first.host} shows since ")
+    assert world.extensions() == before
+    first.fault.alone = False
+    world.turn()
+    assert world.lagging() == ""
+    assert world.extensions() != before
+    assert world.edit(2) < 20
+    assert world.removed() == 0
+    assert [world.sign_in(n) for n in range(PEOPLE)] == [303] * PEOPLE
+
+
 def test_a_server_that_answers_everything_but_people_is_not_called_back(world: World) -> None:
     """Its root DSE, its searches and the service account are as well as ever."""
     first = world.servers[0]
@@ -338,7 +362,7 @@ def test_what_no_server_can_judge_keeps_nobody_out_afterwards(world: World, data
 
 def test_a_restored_server_takes_nobody_away(world: World) -> None:
     """It does not prove that it is not older than what was acted on: what it takes away waits."""
-    world.servers[0].fault = Restored()
+    world.servers[0].fault = Restored(alone=True)
     assert [world.sign_in(n) for n in range(PEOPLE)] == [303] * PEOPLE
     for _ in range(5):
         world.turn()

@@ -9,10 +9,12 @@ does on bad days are the faults below; each holds while it is the proxy's `fault
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from demo import company
 from dirclient import wire
 from dirclient.wire import Message
 from tests.servers import quirks
@@ -212,10 +214,19 @@ class Refers(Fault):
 
 
 class Restored(Fault):
-    """The database is an old backup: a new invocationId, and USNs that begin again below."""
+    """The database is an old backup: a new invocationId, and USNs that begin again below.
+
+    Its partners have given it back what it had lost, and so it knows its former self; they can
+    not while it is `alone`.
+    """
 
     IDENTITY = bytes(range(16))
     BACK = 1000
+
+    def __init__(self, *, alone: bool = False) -> None:
+        super().__init__()
+        self.alone = alone
+        self.former, self.usn = b"", 0
 
     def begin(self, server: QuirkyServer) -> None:
         server.cut()  # restoring takes a restart
@@ -226,15 +237,24 @@ class Restored(Fault):
     def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
         if found.operation == wire.SEARCH_ENTRY:
             entry = wire.entry(data, found.start, found.stop)
-            usn = entry.attributes.get("highestcommittedusn")
-            if usn or "invocationid" in entry.attributes:
-                if usn:
-                    entry.attributes["highestCommittedUSN"] = [b"%d" % (int(usn[0]) - self.BACK)]
-                    del entry.attributes["highestcommittedusn"]
-                else:
-                    entry.attributes["invocationid"] = [self.IDENTITY]
-                yield quirks.entry(found.id, entry.dn, entry.attributes)
+            usn = entry.attributes.pop("highestcommittedusn", None)
+            former = entry.attributes.get("invocationid")
+            if usn:
+                self.usn = int(usn[0])
+                entry.attributes["highestCommittedUSN"] = [b"%d" % (self.usn - self.BACK)]
+            elif former:
+                self.former = former[0]
+                entry.attributes["invocationid"] = [self.IDENTITY]
+            elif entry.dn == company.BASE and not entry.attributes:
+                known = self.usn - self.BACK if self.alone else self.usn
+                cursor = struct.pack("<16sQQ", self.former, known, 0)  # MS-DRSR 5.166
+                header = struct.pack("<4I", 2, 0, 1, 0)
+                entry.attributes["replUpToDateVector"] = [header + cursor]
+            else:
+                yield data
                 return
+            yield quirks.entry(found.id, entry.dn, entry.attributes)
+            return
         yield data
 
 
