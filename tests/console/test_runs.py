@@ -68,7 +68,7 @@ class TestRuns:
         boxes = page.split('<input type="checkbox" form="confirm" name="ticked"')[1:]
         assert [" checked>" in box.partition("\n")[0] for box in boxes] == [True] * 3
         assert 'aria-label="Confirm Nils 1"' in page
-        assert "Whoever you untick is left out of later runs, too" in page
+        assert "untick the people to leave out" in page
         path = f"/console/runs/{run_id}/confirm"
         form = {"digest": "d", "choice": "1", "typed": "CONFIRM"}
         nobody = client.post(path, data=form)
