@@ -25,6 +25,7 @@ _HOUR = 3600.0
 _MINUTE = 60.0
 _SESSIONS = 5.0
 _CLOCK = 15.0
+_SERVICE_ACCOUNT = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,13 @@ def setup_background(app: Flask, collaborators: Services) -> Background:
             "sessions",
             _SESSIONS,
             lambda: sessions.keep_newest(collaborators.database, collaborators.now()),
+        )
+    )
+    background.add(
+        Task(
+            "service-account",
+            _SERVICE_ACCOUNT,
+            lambda: collaborators.directories.try_again(collaborators.now()),
         )
     )
     if isinstance(collaborators.now, DatabaseClock):

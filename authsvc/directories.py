@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
@@ -128,6 +128,27 @@ class Directories:
     def connect(self, profile: Profile) -> Client:
         """A client for settings that are not stored, to test them. The caller closes it."""
         return self._connect(profile)
+
+    def try_again(self, now: datetime) -> bool:
+        """Bind anew where the service account was refused, and others were let in since.
+
+        The sync service looks at the directory with the same account; a connection test that
+        succeeds makes it look at once. Its look proves the password, which nobody here needs to
+        try again at the cost of the account's own lockout. Returns whether that was so.
+        """
+        opened = self._open
+        refused_for = None if opened is None else opened.client.refused_for
+        if opened is None or refused_for is None:
+            return False
+        with self._database.read() as s:
+            looked_at = records.state(s, opened.id).looked_at
+        if looked_at is None or looked_at <= now - timedelta(seconds=refused_for):
+            return False
+        with self._lock:
+            if self._open is opened:
+                self._open = None
+        self._retire(opened.client)
+        return True
 
     def close(self) -> None:
         """End every connection."""

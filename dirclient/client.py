@@ -71,6 +71,11 @@ class DirectoryClient:
         """See `dirclient.ports.Servers`."""
         return self.pool.states
 
+    @property
+    def refused_for(self) -> float | None:
+        """See `dirclient.ports.Servers`."""
+        return self.pool.refused_for
+
     def watch_servers(self, callback: Callable[[ServerState], None]) -> None:
         """See `dirclient.ports.Servers`."""
         self.pool.watch_servers(callback)

@@ -67,6 +67,11 @@ class FakeDirectory(FakeStore):
         """See `Servers`."""
         return (self.server,)
 
+    @property
+    def refused_for(self) -> float | None:
+        """See `Servers`."""
+        return self.service_refused_for
+
     def watch_servers(self, callback: Callable[[ServerState], None]) -> None:
         """See `Servers`."""
         self._watchers.append(callback)

@@ -58,6 +58,7 @@ class FakeStore:
         self.down = self.hung = False
         self.incomplete = False
         self.unread: Unread | None = None
+        self.service_refused_for: float | None = None
         self.people_lost: Misconfigured | None = None  # the User Search DN is gone
         self.encrypted = True
         self.deletions_visible = True

@@ -115,6 +115,11 @@ class Pool:
         """See `Opening`."""
         self._opening.examine()
 
+    @property
+    def refused_for(self) -> float | None:
+        """See `dirclient.ports.Servers`."""
+        return self._service.refused_for
+
     # -- lending
 
     def searching(self) -> AbstractContextManager[Connection]:

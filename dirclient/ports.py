@@ -99,6 +99,10 @@ class Servers(Protocol):
     def servers(self) -> tuple[ServerState, ...]:
         """Each server of the profile, in its order, as this process has found it."""
 
+    @property
+    def refused_for(self) -> float | None:
+        """How many seconds ago the service account was refused and left alone; None: it was not."""
+
     def watch_servers(self, callback: Callable[[ServerState], None]) -> None:
         """Call this each time, from now on, that a server is set aside or comes back."""
 

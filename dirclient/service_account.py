@@ -28,9 +28,10 @@ OTHER_PAUSE = 4.0
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """What was said, and until when not to ask again."""
+    """What was said, when, and until when not to ask again."""
 
     no: Refused
+    at: float
     until: float
 
 
@@ -55,6 +56,12 @@ class ServiceAccount:
             )
         if refusal is not None and self._clock() < refusal.until:
             raise service_refusal(refusal.no) from refusal.no
+
+    @property
+    def refused_for(self) -> float | None:
+        """How many seconds ago the directory refused the account; None where it did not."""
+        refusal = self._refusal
+        return None if refusal is None else self._clock() - refusal.at
 
     def bind(self, connection: Connection, *, in_turn: bool = True) -> None:
         """Bind a connection. Raises `Misconfigured` when the account is refused, `Unavailable`.
@@ -94,7 +101,8 @@ class ServiceAccount:
             first, most = WRONG_PASSWORD_PAUSE
             self._wrong_pause = min(max(first, self._wrong_pause * 2), most)
             pause = self._wrong_pause
-        self._refusal = _Refusal(no, self._clock() + pause)
+        now = self._clock()
+        self._refusal = _Refusal(no, now, now + pause)
 
 
 def service_refusal(no: Refused) -> Misconfigured:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,28 @@ def test_changed_settings_count_from_the_next_sign_in(site: Site) -> None:
     site.configure(login_without_domain=False)
     assert site.sign_in("john.doe")[1].status_code == 401
     assert len(site.connects) == 2
+
+
+def test_a_service_account_that_is_let_in_again_is_used_again(site: Site) -> None:
+    """The sync service looked since: so the password is right, and no attempt is spent on it."""
+    site.linked()
+    site.sign_in()
+    opened = site.services.directories.current()
+
+    def look(seconds: float | None) -> bool:
+        looked = None if seconds is None else site.at - timedelta(seconds=seconds)
+        with site.services.database.write() as s:
+            directories.state(s, 1).looked_at = looked
+        return site.services.directories.try_again(site.at)
+
+    assert not look(0)  # it was never refused
+    site.directory.service_refused_for = 100.0
+    assert [look(None), look(101), look(100)] == [False, False, False]
+    assert site.services.directories.current() is opened
+    assert look(99)
+    assert site.services.directories.current() is not opened
+    assert len(site.connects) == 2
+    site.sign_in()
 
 
 def test_a_key_file_that_changed_is_said_in_the_log_not_to_people(

@@ -86,6 +86,20 @@ def test_a_wrong_service_password_does_not_lock_the_account(
     directory.pool.ask(lambda connection: connection.search("DC=x"))
 
 
+def test_how_long_ago_it_was_refused_is_told(directories: Callable[..., Directory]) -> None:
+    directory = directories(2)
+    assert directory.pool.refused_for is None
+    directory.script(lambda r: refuse_service(r, "52e"))
+    ask(directory)
+    before = directory.clock.offset
+    directory.clock.offset = before + 200
+    assert directory.pool.refused_for == pytest.approx(200, abs=5)
+    directory.script(polite)
+    directory.clock.offset = before + service_account.WRONG_PASSWORD_PAUSE[1] + 10
+    directory.pool.ask(lambda connection: connection.search("DC=x"))
+    assert directory.pool.refused_for is None
+
+
 def test_many_who_start_at_once_bind_a_refused_service_account_once(
     directories: Callable[..., Directory],
 ) -> None:
