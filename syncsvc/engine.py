@@ -375,7 +375,7 @@ class Engine:
             return None
         mode = ask.mode or planned.configured.mode
         whole = self.planned(planned.configured, planned.snapshot, mode, force=True)
-        return None if whole.plan.empty else whole
+        return None if self._without_kept(whole, ask).plan.empty else whole
 
     def _hold_waiting(self, held: lease.Held, waiting: Planned, ask: Ask) -> None:
         """Keep what waits as a run of its own, for an administrator."""

@@ -17,6 +17,7 @@ from kerauno.db import Database
 from kerauno.errors import Stale
 from kerauno.tables import DirectoryState, Link, Run, WebSession
 from syncsvc import review
+from syncsvc.choosing import Choice
 from syncsvc.engine import Ask
 from syncsvc.lagging import LONGEST_WAIT
 from syncsvc.worker import Worker
@@ -286,6 +287,23 @@ def test_an_administrator_confirms_what_waits(company: Company) -> None:
     company.dc2.change_person(company.people[5].guid, last_name="After")
     company.turn()
     assert company.sync.users()["p6.q6"]["last_name"] == "After"
+
+
+def test_some_of_what_waits_can_be_confirmed(company: Company) -> None:
+    """Whoever is left out stays as they are, and is no reason to hold a run again."""
+    company.dc1.down = True
+    company.turn()
+    (held,) = company.held()
+    choice = Choice(keep=frozenset({"new.comer@company.com"}))
+    report = review.confirm(company.sync.engine, held["id"], Ask("cli", wait=0.0), choice=choice)
+    assert report["status"] == "applied"
+    assert company.sync.users()["new.comer"]["active"]
+    assert company.sync.users()["p1.q1"]["active"]
+    company.turn()
+    company.turn(3601.0)
+    assert company.sync.users()["new.comer"]["active"]
+    assert company.told().lagging == ""
+    assert not company.held()
 
 
 def test_what_was_confirmed_too_late_is_not_applied(company: Company) -> None:
