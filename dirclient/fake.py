@@ -214,7 +214,8 @@ class FakeDirectory(FakeStore):
             }
             snapshot = Snapshot(
                 people=people,
-                departments=self._recognized(people) if self.unread is None else {},
+                departments=self._listed(people) if self.unread is None else {},
+                unlisted=self._unlisted(people) if self.unread is None else {},
                 unread=self.unread,
                 cursor=Cursor(self.server_id, self.usn),
                 read_at=self._now(),
@@ -227,6 +228,16 @@ class FakeDirectory(FakeStore):
         if progress is not None:
             progress("people", len(people), len(people))
         return snapshot
+
+    def _listed(self, people: Mapping[Guid, Person]) -> dict[Guid, DirectoryDepartment]:
+        recognized = self._recognized(people)
+        if not self.advanced:
+            return recognized
+        return {guid: one for guid, one in recognized.items() if one.members}
+
+    def _unlisted(self, people: Mapping[Guid, Person]) -> dict[Guid, DirectoryDepartment]:
+        listed = self._listed(people)
+        return {g: one for g, one in self._recognized(people).items() if g not in listed}
 
     def _recognized(self, people: Mapping[Guid, Person]) -> dict[Guid, DirectoryDepartment]:
         """The departments with those of their members who are recognized."""

@@ -58,6 +58,7 @@ class FakeStore:
         self.down = self.hung = False
         self.incomplete = False
         self.unread: Unread | None = None
+        self.advanced = False  # departments without a recognized person are not listed
         self.service_refused_for: float | None = None
         self.people_lost: Misconfigured | None = None  # the User Search DN is gone
         self.encrypted = True

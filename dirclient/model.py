@@ -182,6 +182,9 @@ class Snapshot:
     the read began, as in `Knowledge`; empty where that was not asked for or is not told. `sources`
     is set where the server only has what others wrote: how far it had followed them at the end.
 
+    `unlisted` are departments that are there and have no recognized person, which an exact search
+    DN (Advanced) does not list: nobody may conclude that they are gone.
+
     `unread` is set while the Department Search DN is gone. People are complete all the same, but
     `departments` is empty, and nothing may be concluded about departments or their members.
     """
@@ -195,6 +198,7 @@ class Snapshot:
     warnings: tuple[str, ...] = ()
     deletions_visible: bool = False
     hidden: frozenset[Guid] = frozenset()
+    unlisted: Mapping[Guid, DirectoryDepartment] = dataclass_field(default_factory=dict)
     unread: Unread | None = None
     server: str = ""
     vector: Mapping[str, int] = dataclass_field(default_factory=dict)

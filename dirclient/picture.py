@@ -51,6 +51,7 @@ class Picture:
     swept: Cursor | None = None  # when it was last made sure that nobody is gone
     _index: dict[str, Guid] | None = None
     _departments: dict[Guid, DirectoryDepartment] | None = None
+    _found: dict[Guid, DirectoryDepartment] = field(default_factory=dict)
 
     def copy(self) -> Picture:
         """A picture to change while this one stays."""
@@ -181,6 +182,11 @@ class Picture:
             self._departments = self._work_out_departments()
         return self._departments
 
+    def unlisted_departments(self) -> dict[Guid, DirectoryDepartment]:
+        """Those without a recognized person, which Advanced leaves out of the list."""
+        listed = self.directory_departments()
+        return {guid: one for guid, one in self._found.items() if guid not in listed}
+
     def _work_out_departments(self) -> dict[Guid, DirectoryDepartment]:
         nesting = self.nesting()
         found = {
@@ -192,13 +198,14 @@ class Picture:
         inside = below(people, self.units.values())
         for unit in self.units.values():
             found[unit.guid] = _department(unit, DepartmentKind.OU, *inside[unit.guid])
-        if self.advanced:
-            return {guid: one for guid, one in found.items() if one.members}
         if self.departments is not None and len(found) > 1:
             base = found.get(self.departments.guid)
             if base is not None and base.kind is DepartmentKind.OU and not base.members:
                 del found[base.guid]
-        return found
+        self._found = found
+        if not self.advanced:
+            return found
+        return {guid: one for guid, one in found.items() if one.members}
 
 
 def _department(

@@ -179,6 +179,7 @@ class Reading:
         return Snapshot(
             people=picture.people,
             departments=picture.directory_departments(),
+            unlisted=picture.unlisted_departments(),
             cursor=picture.swept,
             read_at=self._now,
             deletions_visible=self._preset.is_ad and sees_deletions(connection, root),

@@ -38,7 +38,7 @@ def listing(engine: Engine) -> list[dict[str, Any]]:
         rows.append({**row, "gone": False, "conflicts": conflicts.get(guid, [])})
     for identity, record in records.departments.items():
         if identity not in snapshot.departments:
-            gone = identity not in snapshot.hidden
+            gone = identity not in snapshot.hidden and identity not in snapshot.unlisted
             rows.append({**_row(identity, record, 0, records), "gone": gone, "conflicts": []})
     return sorted(rows, key=lambda row: (str(row["name"]).casefold(), row["guid"]))
 
@@ -125,7 +125,7 @@ def _import(engine: Engine, running: Running, planned: Planned) -> Report:
 
 def _refuse_number_of_gone(snapshot: Snapshot, records: Records, number: str) -> None:
     """Raise InvalidValue where a department has the number that AD no longer has."""
-    known = snapshot.departments.keys() | snapshot.hidden
+    known = snapshot.departments.keys() | snapshot.hidden | snapshot.unlisted.keys()
     for guid, record in records.departments.items():
         if record.number == number and guid not in known:
             raise InvalidValue(

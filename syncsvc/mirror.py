@@ -18,7 +18,7 @@ from dirclient.model import DirectoryDepartment, Guid, Person, Snapshot
 from kerauno.bulk import delete_rows, insert_rows, parts, update_rows
 from kerauno.db import Database
 from kerauno.keys import lookup_key, sort_key
-from kerauno.tables import SeenDepartment, SeenMember, SeenPerson
+from kerauno.tables import Department, SeenDepartment, SeenMember, SeenPerson
 from syncsvc.actions import Plan
 from syncsvc.plan import LEAVING
 from syncsvc.rules import Conflict, storable
@@ -187,7 +187,8 @@ class Mirror:
             conflicts.setdefault(conflict.guid, []).append(conflict.as_json())
         digest = _DepartmentDigest(snapshot.people)
         changed: list[Row] = []
-        for guid, department in snapshot.departments.items():
+        departments = {**snapshot.departments, **self._imported(snapshot.unlisted)}
+        for guid, department in departments.items():
             found = conflicts.get(guid, [])
             now = digest(department, found)
             if known.get(guid) != now:
@@ -197,10 +198,20 @@ class Mirror:
             self._write_departments(s, part, known)
 
         self._write(changed, write, _DEPARTMENTS_AT_ONCE)
-        vanished = known.keys() - snapshot.departments.keys() - snapshot.hidden
+        vanished = known.keys() - departments.keys() - snapshot.hidden
         gone = [(self._id, guid) for guid in sorted(vanished)]
         self._write(gone, self._forget)
         return bool(changed or gone)
+
+    def _imported(
+        self, unlisted: Mapping[Guid, DirectoryDepartment]
+    ) -> dict[Guid, DirectoryDepartment]:
+        """Return the imported ones: only these are shown although nobody is in them."""
+        if not unlisted:
+            return {}
+        with self._db.read() as s:
+            imported = s.scalars(select(Department.guid).where(Department.directory_id == self._id))
+            return {guid: unlisted[Guid(guid)] for guid in map(Guid, imported) if guid in unlisted}
 
     def _write_departments(self, s: Session, part: Sequence[Row], known: Mapping[str, str]) -> None:
         new: list[Row] = []

@@ -158,6 +158,8 @@ def test_advanced_narrows_to_enabled_people_with_an_email(reads: Reads, fresh_ou
     exact = reads(**scope, advanced=True)
     assert accounts(exact) == {fresh_ou.name(n) for n in ("amy", "upn", "late")}
     assert [one.name for one in exact.departments.values()] == [fresh_ou.name("full")]
+    assert [one.name for one in exact.unlisted.values()] == [fresh_ou.name("empty")]
+    assert loose.unlisted == {}
     states = {one.account_name: one.state for one in exact.people.values()}
     assert states[fresh_ou.name("late")] is AccountState.EXPIRED
 
