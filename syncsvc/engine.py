@@ -110,7 +110,8 @@ class Planned:
     kept: frozenset[Guid] = frozenset()
 
     def without(self, kept: frozenset[Guid]) -> Planned:
-        """Return the plan without these, who stay as they are."""
+        """Return the plan without these, too, who stay as they are."""
+        kept |= self.kept
         plan = part_of(self.plan, self.snapshot, self.records, self.rules, kept)
         return replace(self, plan=plan, kept=kept)
 
@@ -562,7 +563,12 @@ class Engine:
         with self.db.read() as s:
             since = refused_since(s, planned.configured.id)
             waiting = [run.plan or {} for run in runs.held(s, planned.configured.id)]
-        stored = {**planned.plan.stored(), "reasons": list(reasons), "lagging": planned.forced}
+        stored = {
+            **planned.plan.stored(),
+            "reasons": list(reasons),
+            "lagging": planned.forced,
+            "left_out": sorted(planned.kept),
+        }
         before = [action for plan in waiting for action in plan.get("actions", ())]
         note_first_seen(stored["actions"], since, before, self.now())
         leaving = [a.guid for a in planned.plan.actions if a.kind is ActionKind.DEACTIVATE]

@@ -96,6 +96,8 @@ def confirm(
             running.fence,
             force=bool(stored.get("lagging")),
         )
+        if left_out := frozenset(map(Guid, stored.get("left_out", ()))):
+            planned = planned.without(left_out)
         now = (planned.plan.digest(), fingerprint(planned.plan, planned.records))
         if now != (stored.get("digest"), run.fingerprint):
             with engine.db.write() as s:

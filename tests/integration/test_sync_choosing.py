@@ -70,6 +70,27 @@ def test_some_are_confirmed_and_the_rest_is_left_out_until_somebody_builds(sync:
     assert len(_inactive(sync)) == 8
 
 
+def test_a_run_held_without_those_who_were_left_out_is_confirmed_without_them(
+    sync: Sync,
+) -> None:
+    people = sync.people(80)
+    sync.build()
+    for person in people[:10]:
+        sync.fake.set_scope(person.guid, False)
+    first = sync.run()
+    only = frozenset(str(person.guid) for person in people[1:10])
+    review.confirm(sync.engine, first["run"], CLI, choice=Choice(only=only))
+    for person in people[10:20]:
+        sync.fake.set_scope(person.guid, False)
+    held = sync.run(trigger="timer")
+    assert (held["status"], len(held["actions"])) == ("held", 10)
+    some = frozenset(str(person.guid) for person in people[10:19])
+    done = review.confirm(sync.engine, held["run"], CLI, choice=Choice(only=some))
+    assert (done["status"], done["deactivated"]) == ("applied", 9)
+    assert _inactive(sync) == {f"p{number}.q{number}" for number in range(2, 20)}
+    assert sync.run(trigger="timer")["status"] == "unchanged"
+
+
 def test_confirmed_people_do_not_count_toward_the_hour(sync: Sync) -> None:
     people = sync.people(60)
     sync.build()
