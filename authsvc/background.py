@@ -26,6 +26,7 @@ _MINUTE = 60.0
 _SESSIONS = 5.0
 _CLOCK = 15.0
 _SERVICE_ACCOUNT = 5.0
+_OWED = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ def setup_background(app: Flask, collaborators: Services) -> Background:
             lambda: collaborators.directories.try_again(collaborators.now()),
         )
     )
+    background.add(Task("unsettled", _OWED, collaborators.records.unsettled.write, first=_OWED))
     if isinstance(collaborators.now, DatabaseClock):
         background.add(Task("clock", _CLOCK, collaborators.now.measure, first=0.0))
     return background

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from authsvc.outcomes import Attempt, Reason, Right, Settled
+from authsvc.unsettled import Unsettled, settle
 from dirclient.login import InvalidLogin, parse
 from dirclient.model import Guid, Login
 from kerauno import (
@@ -56,6 +57,7 @@ class SignInRecords:
     now: Callable[[], datetime]
     by_address: Budget
     lifetime: Lifetime
+    unsettled: Unsettled
 
     @classmethod
     def of(
@@ -63,9 +65,8 @@ class SignInRecords:
     ) -> SignInRecords:
         """With the limits that the settings of the process name."""
         window = timedelta(minutes=settings.address_window_minutes)
-        return cls(
-            database, now, throttle.address_budget(settings.address_failures, window), lifetime
-        )
+        by_address = throttle.address_budget(settings.address_failures, window)
+        return cls(database, now, by_address, lifetime, Unsettled(database, now))
 
     def find(self, login: Login) -> SignInUser | None:
         """See `Records`."""
@@ -108,7 +109,7 @@ class SignInRecords:
 
     def give_back(self, slot: Slot) -> None:
         """See `Records`."""
-        self.database.fast_work(lambda hot: throttle.give_back(hot, slot))
+        self.unsettled.settling(slot, Settled.NOT_ASKED, lambda hot: throttle.give_back(hot, slot))
 
     def is_unsettled(self, person: str) -> bool:
         """See `Records`."""
@@ -145,7 +146,7 @@ class SignInRecords:
 
         def note_refusal(hot: Hot) -> None:
             if slot is not None:
-                self._settle(hot, slot, settled)
+                settle(hot, slot, settled, self.now())
             audit.append(
                 hot,
                 EVENT,
@@ -159,7 +160,7 @@ class SignInRecords:
                 detail=detail,
             )
 
-        self.database.fast_work(note_refusal)
+        self.unsettled.settling(slot, settled, note_refusal)
         return code
 
     def password_changed(self, user_id: int, guid: Guid, when: datetime | None) -> None:
@@ -223,8 +224,10 @@ class SignInRecords:
             except (InvalidValue, NotFound):
                 self.give_back(right.slot)
                 raise
-        return self.database.fast_work(
-            lambda hot: self._admit(hot, attempt, right, now, session=session)
+        return self.unsettled.settling(
+            right.slot,
+            Settled.RIGHT,
+            lambda hot: self._admit(hot, attempt, right, now, session=session),
         )
 
     def _admit(
@@ -261,16 +264,6 @@ class SignInRecords:
         """Return the cookie by which this browser is known for this user from now on."""
         key = user.browser_key or known_browsers.key_for(hot, user.user_id)
         return known_browsers.renewed(cookie, user.user_id, key, self.now())
-
-    def _settle(self, hot: Hot, slot: Slot, settled: Settled) -> None:
-        if settled is Settled.RIGHT:
-            throttle.succeed(hot, slot)
-        elif settled is Settled.WRONG:
-            throttle.fail(hot, slot, self.now())
-        elif settled is Settled.LOST:
-            throttle.lose(hot, slot, self.now())
-        else:
-            throttle.give_back(hot, slot)
 
 
 def masked(name: str) -> str:
