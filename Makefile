@@ -36,7 +36,7 @@ demo: $(BASE)
 # heed its own group marks under pytest 9.2.
 test: ready
 	@$(MAKE) --no-print-directory lint
-	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q --durations=25
 
 # All that the tests need, and all that is fetched from package mirrors before them.
 ready: packages
