@@ -262,6 +262,20 @@ def waiting(s: Session | Hot) -> int:
     return row[0] if row else 0
 
 
+_LAST_FINISHED = Statement(
+    select(Run.id)
+    .where(Run.directory_id == bindparam("directory"), Run.finished.is_not(None))
+    .order_by(Run.id.desc())
+    .limit(1)
+)
+
+
+def last_finished(s: Session | Hot, directory_id: int) -> int:
+    """The newest run that came to an end; 0 where none did."""
+    row = of(s).one(_LAST_FINISHED, directory=directory_id)
+    return row[0] if row else 0
+
+
 def take_request(s: Session, now: datetime) -> RunRequest | None:
     """The oldest request that nobody has taken up, now ours; None when there is none."""
     row = s.execute(

@@ -47,6 +47,7 @@ LONGEST_REST = 300.0
 
 _DAY = 86400.0
 _MEASURE_EVERY = 15.0
+_MIND_EVERY = 2.0
 
 
 @dataclass(slots=True)
@@ -72,6 +73,9 @@ class Worker:
     _turned: float = 0.0
     _next_prune: float = 0.0
     _next_measure: float = 0.0
+    _next_mind: float = 0.0
+    _last_run: int = 0
+    _database_failed: bool = False
     _clock_told: bool = False
     _wait: float = 0.0
 
@@ -101,12 +105,14 @@ class Worker:
             self._settings()
             if self._version is None:
                 return
+            self._mind_records()
             self._requests()
             self._sync()
         except Stopped:
             pass
         except DatabaseUnavailable as error:
             _log.error("database unavailable", error=str(error))
+            self._database_failed = True
             self._wait = 1.0
         except (Busy, LeaseLost) as error:
             _log.info("another sync is under way", error=str(error))
@@ -150,6 +156,28 @@ class Worker:
     def _recover(self, configured: Configured) -> None:
         with self.engine.leasing(configured, 0.0), self.engine.db.write() as s:
             runs.recover(s, configured.id, self.engine.now())
+
+    def _mind_records(self) -> None:
+        """Plan again on what was seen last where the records may not be as they were left.
+
+        A database that was away may have kept no more than a part of what it was given. One that
+        crashed, failed over to a standby or was restored may have lost even what it had
+        confirmed: the newest run is then an older one.
+        """
+        configured = self._configured
+        if configured is None or not (self._database_failed or self._turned >= self._next_mind):
+            return
+        with self.engine.db.fast() as hot:
+            last = runs.last_finished(hot, configured.id)
+        if self._database_failed or last < self._last_run:
+            if last < self._last_run:
+                _log.warning("the database lost what it had confirmed", run=self._last_run)
+            self._recover(configured)
+            if self._watch is not None and self._pending is None:
+                self._pending = self._watch.snapshot
+        self._database_failed = False
+        self._last_run = last
+        self._next_mind = self._turned + _MIND_EVERY
 
     # Requests
 
@@ -340,6 +368,7 @@ class Worker:
         systemd.notify(f"STATUS=Alarm: {unread}" if unread else "STATUS=Watching")
 
     def _said(self, report: Report) -> None:
+        self._last_run = max(self._last_run, report["run"] or 0)
         failed = report["run"] if report["status"] == "failed" else None
         if failed is not None and failed == self._failed_run:
             return  # the same once more, told already

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy import delete, update
 
 from dirclient.errors import Unavailable
 from dirclient.fake import FakeDirectory
@@ -17,7 +18,7 @@ from dirclient.model import AccountState
 from kerauno import directories, runs, sessions
 from kerauno.db import Database
 from kerauno.errors import DatabaseUnavailable
-from kerauno.tables import DirectoryState, Run, RunRequest, SeenPerson, WebSession
+from kerauno.tables import DirectoryState, Run, RunRequest, SeenPerson, User, WebSession
 from syncsvc import watch
 from syncsvc.worker import Worker
 from tests.sync_engine import PROFILE, Sync
@@ -109,6 +110,42 @@ def test_it_reads_everything_first_and_then_follows_changes(loop: Turned) -> Non
     sync.clock.move(seconds=2.5)
     loop.turn()
     assert sync.rows(Run)[-1]["delay_seconds"] == pytest.approx(1.0, abs=0.3)
+
+
+def test_what_the_database_lost_is_written_again(loop: Turned) -> None:
+    """It crashed, or failed over to a standby that had not been sent the last run yet."""
+    sync = loop.sync
+    people = sync.people(3)
+    loop.turn()
+    sync.fake.change_person(people[0].guid, last_name="Married")
+    loop.turn()
+    with sync.db.write() as s:
+        s.execute(update(User).where(User.username == "p1.q1").values(last_name="Q1"))
+        s.execute(delete(Run).where(Run.id == sync.rows(Run)[-1]["id"]))
+    loop.turn(3.0)
+    assert sync.users()["p1.q1"]["last_name"] == "Married"
+    assert loop.runs() == [("timer", "applied"), ("change", "applied")]
+    loop.turn(3.0)
+    assert len(loop.runs()) == 2
+
+
+def test_a_request_during_which_the_database_failed_is_done_after_it(
+    loop: Turned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = loop.sync
+    sync.people(3)
+    loop.turn()
+    number = ask(sync, "build")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise DatabaseUnavailable("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "finish_request", fail)
+        loop.turn()
+    assert request(sync, number)["finished_at"] is None
+    loop.turn()
+    assert request(sync, number)["finished_at"] is not None
 
 
 def test_a_disabled_account_s_sessions_end_with_the_next_look(loop: Turned) -> None:
