@@ -98,10 +98,11 @@ def test_a_pooler_that_hides_is_found_out(
     hiding = PgBouncer(server, ignores_options=True).start()
     try:
         with databases.url() as url, closing(Database(hiding.url(name_of(url)))) as database:
-            faults = use(database, 20)
-            assert faults
+            for times in range(20, 60):  # who gets which session is chance
+                if faults := use(database, times):
+                    break
             assert {type(fault) for fault in faults} == {DatabaseUnavailable}
-            assert use(database, 21) == []
+            assert use(database, 60) == []
     finally:
         hiding.remove()
 
