@@ -173,8 +173,8 @@ def disk_full(world: World) -> None:
 FAULTS = (
     Fault("PostgreSQL crashes and restarts", restarted_at_once, within=5),
     Fault("every connection is ended", connections_ended, within=2, bites=None),
-    Fault("every connection is others'", connections_used_up, within=5),
-    Fault("a stranger holds the rows", rows_held, within=2),
+    Fault("every connection is others'", connections_used_up, within=5, bites=None),
+    Fault("a stranger holds the rows", rows_held, within=2, bites=None),
     Fault("statements time out", statements_time_out, within=2, long=True),
     Fault("a stranger locks in the other order", deadlocks, within=3, bites=False),
     Fault("the database is read-only", read_only, within=2, long=True),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -54,13 +53,13 @@ def pooled() -> Iterator[World]:
 
 @contextmanager
 def small_disk(server: Postgres) -> Iterator[Path | None]:
-    """A disk of 64 MiB with the tablespace `small`. None without root, who alone may mount."""
-    if os.geteuid() != 0:
-        yield None
-        return
+    """A disk of 64 MiB with the tablespace `small`. None where nothing may be mounted."""
     disk = server.folder / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)], check=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        yield None
+        return
     try:
         space = disk / "space"
         space.mkdir()
