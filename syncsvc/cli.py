@@ -16,7 +16,15 @@ from dirclient.client import DirectoryClient
 from dirclient.errors import DirectoryError
 from dirclient.ports import Progress as Report
 from kerauno import directories, migrations, runs
-from kerauno.command import FAILED, Tools, json_option, json_option_or, print_json, say
+from kerauno.command import (
+    FAILED,
+    Tools,
+    json_option,
+    json_option_or,
+    print_json,
+    print_line,
+    say,
+)
 from kerauno.command import Commands as RecordCommands
 from kerauno.database_clock import DatabaseClock
 from kerauno.errors import DatabaseUnavailable, LeaseLost
@@ -99,13 +107,13 @@ def plan(tools: SyncTools, as_json: bool) -> None:
         return
     for action in found.actions:
         shown = action.as_json()
-        say(f"{shown['action']}: {shown['username']} ({action.name}), {shown['extension']}")
+        print_line(f"{shown['action']}: {shown['username']} ({action.name}), {shown['extension']}")
     for department in found.departments:
         row = department.as_json()
-        say(f"{row['action']} department: {row['name']} ({row['number']})")
+        print_line(f"{row['action']} department: {row['name']} ({row['number']})")
     for conflict in found.conflicts:
         other = f" used by {conflict.other}" if conflict.other else ""
-        say(f"conflict: {conflict.person}: {conflict.code} {conflict.value}{other}")
+        print_line(f"conflict: {conflict.person}: {conflict.code} {conflict.value}{other}")
     say(f"{len(found.actions)} actions, {len(found.conflicts)} conflicts.")
 
 
@@ -164,7 +172,9 @@ def department_list(tools: SyncTools, as_json: bool) -> None:
         return
     for row in rows:
         gone = ", gone from AD" if row["gone"] else ""
-        say(f"{row['number'] or '–':>10}  {row['name']} ({row['kind']}, {row['members']}{gone})")
+        print_line(
+            f"{row['number'] or '–':>10}  {row['name']} ({row['kind']}, {row['members']}{gone})"
+        )
 
 
 @department.command("import")
@@ -230,7 +240,7 @@ def runs_(tools: SyncTools, limit: int, as_json: bool) -> None:
         print_json([_document(row, history=True) for row in rows])
         return
     for row in rows:
-        say(f"{row['run']:>6}  {row['started']}  {row['trigger']:<7}  {_summary(row)}")
+        print_line(f"{row['run']:>6}  {row['started']}  {row['trigger']:<7}  {_summary(row)}")
 
 
 @main.command()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.web import Installation, configure_silent_directory
+from tests.servers.demo import DemoDirectory
+from tests.servers.web import Installation, configure_directory, configure_silent_directory
 
 IMPOSSIBLE = "9" * 25
 """A number of a run that no database can be asked for."""
@@ -47,3 +48,19 @@ def test_once_prints_its_document_whatever_fails(ready: Installation, tmp_path: 
         assert done.stderr.strip()
         assert "Traceback" not in done.stderr
         ready.environ = was
+
+
+def test_tables_are_on_standard_output_and_messages_beside_it(
+    ready: Installation, demo_directory: DemoDirectory
+) -> None:
+    configure_directory(ready, demo_directory.profile())
+    ready.must("syncsvc", "once", "--build")
+    plan = ready.run("syncsvc", "plan")
+    assert any(line.startswith("conflict: ") for line in plan.stdout.splitlines())
+    assert plan.stderr.splitlines()[-1].startswith("0 actions, ")
+    listed = ready.run("syncsvc", "department", "list")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert "Sales (" in listed.stdout
+    history = ready.run("syncsvc", "runs")
+    assert (history.returncode, history.stderr) == (0, "")
+    assert len(history.stdout.splitlines()) == 1
