@@ -59,7 +59,7 @@ class Connector:
         event.listen(engine, "begin", self._begin)
         event.listen(engine, "handle_error", self._handle_error)
         event.listen(engine, "checkin", _note_idle)
-        event.listen(engine, "checkout", _look_when_idle)
+        event.listen(engine, "checkout", self._look_when_idle)
         return engine
 
     def note(self, error: BaseException) -> bool:
@@ -95,6 +95,11 @@ class Connector:
         if not self.pooled:
             self.pooled = True
             _log.info("a pooler stands before PostgreSQL (%s): nothing is prepared", why)
+
+    def _look_when_idle(self, connection: Any, record: Any, _fairy: Any) -> None:
+        since = record.info.get("idle_since")
+        if since is not None and not self.usable(connection, since):
+            raise DisconnectionError
 
     def _begin(self, connection: Connection) -> None:
         if self.pooled and connection.get_execution_options().get("kerauno_write"):
@@ -149,9 +154,3 @@ def _has_settings(connection: Any) -> bool:
 
 def _note_idle(_connection: Any, record: Any) -> None:
     record.info["idle_since"] = time.monotonic()
-
-
-def _look_when_idle(connection: Any, record: Any, _fairy: Any) -> None:
-    since = record.info.get("idle_since")
-    if since is not None and not is_alive(connection, since):
-        raise DisconnectionError

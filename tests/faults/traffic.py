@@ -74,7 +74,7 @@ class Traffic:
         while not self._stop.wait(PAUSE):
             self.answers.append(sign_in(self._kerauno, email))
 
-    def flows(self, since: float, times: int = 2, seconds: float = 60.0) -> None:
+    def flows(self, since: float, times: int = 2, seconds: float = 75.0) -> None:
         """Wait until everybody's last answers, sent after `since`, let them in."""
 
         def flowing() -> bool:

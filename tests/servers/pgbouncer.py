@@ -5,9 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 
 from tests.servers.postgres import PASSWORD, Postgres
 from tests.servers.process import Server, folder_in_memory, listening, loopback
+
+
+def _program() -> str:
+    return shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
+
+
+def _version() -> tuple[int, ...]:
+    said = subprocess.run([_program(), "--version"], capture_output=True, text=True, check=True)
+    numbers = said.stdout.split()[1].split(".")
+    return tuple(map(int, numbers))
 
 
 class PgBouncer:
@@ -32,6 +43,8 @@ class PgBouncer:
             "server_reset_query_always": 0,
             "pidfile": "",
         }
+        if _version() >= (1, 21):
+            settings["max_prepared_statements"] = 0  # as it was before there was this setting
         if ignores_options:
             settings["ignore_startup_parameters"] = "options"
         lines = [
@@ -49,7 +62,7 @@ class PgBouncer:
 
     def start(self) -> PgBouncer:
         """Start, and return when it listens."""
-        command = [shutil.which("pgbouncer") or "/usr/sbin/pgbouncer", str(self._file)]
+        command = [_program(), str(self._file)]
         log = self._folder / "log"
         self._server = Server(command, log=log, user=self._user, cwd=self._folder)
         self._server.wait_for(lambda: listening(self.host, self.port))
