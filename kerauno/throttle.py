@@ -263,7 +263,13 @@ def _taking_all(scopes: Sequence[str]) -> Statement:
         .where(~full.exists())
     )
     columns = [
-        *("key", "failures", "pending", "generation", "counted_from", "doubtful", "taken_at"),
+        "key",
+        "failures",
+        "pending",
+        "generation",
+        "counted_from",
+        "doubtful",
+        "taken_at",
     ]
     new = sqlite.insert(Attempt).from_select(columns, taken)
     return Statement(
