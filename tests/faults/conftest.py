@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.clock import ZONE
-from tests.faults.measure import COSTS, HEADER, World
+from tests.faults.measure import COSTS, HEADER, World, wait_until_calm
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +18,19 @@ def world() -> Iterator[World]:
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture(autouse=True)
+def calm(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let no test see what another one left: its clock, its proxy, or a person still refused."""
+    if "world" not in request.fixturenames:
+        yield
+        return
+    world: World = request.getfixturevalue("world")
+    yield
+    world.clock.move(0)
+    world.proxy.flow()
+    wait_until_calm(world)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -14,7 +14,7 @@ import pytest
 from _pytest.mark import ParameterSet
 from sqlalchemy import delete, func, select
 
-from kerauno.tables import Attempt, Audit, Run, User
+from kerauno.tables import Attempt, Audit, Link, Run, User
 from kerauno.throttle import LAPSES_AFTER
 from tests.chaos import world as chaos
 from tests.faults.traffic import Traffic, sign_in
@@ -104,10 +104,15 @@ COSTS: list[Cost] = []
 """What was measured in this process, in order."""
 
 
+def wait_until_calm(world: World) -> None:
+    """Wait until the records say what AD says, and nobody is refused whom AD lets in."""
+    wait_until(lambda: _agrees(world) and not _refused(world), "AD is followed", 60)
+
+
 def measure(world: World, fault: Fault) -> Cost:
     """Let it happen while people sign in; look at what it did."""
     cost = Cost(fault.name)
-    wait_until(lambda: _agrees(world), "AD is followed before the fault", 60)
+    wait_until_calm(world)
     world.built.update(world.users())
     staff = world.staff()
     emails = [email_of(world, dn) for dn in staff]
@@ -184,6 +189,17 @@ def _agrees(world: World) -> bool:
     users = world.asked(world.users)
     truth = {guid: known for guid, (_, known) in world.truth().items()}
     return users is not None and {guid: users.get(guid) for guid in truth} == truth
+
+
+def _refused(world: World) -> list[str]:
+    """Return the people whom AD called disabled or expired when it was last read."""
+
+    def ask() -> list[str]:
+        with world.database.read() as s:
+            return list(s.scalars(select(Link.guid).where(Link.refused_since.is_not(None))))
+
+    refused: list[str] | None = world.asked(ask)
+    return ["unknown"] if refused is None else refused
 
 
 def _is_counted(world: World, dn: str) -> bool:

@@ -79,12 +79,19 @@ class Traffic:
 
         def flowing() -> bool:
             for email in self._emails:
-                own = [one.status for one in self._after(since) if one.email == email][-times:]
+                own = self._statuses(since, email)[-times:]
                 if own != [303] * times:
                     return False
             return True
 
-        wait_until(flowing, "everybody is let in", seconds)
+        try:
+            wait_until(flowing, "everybody is let in", seconds)
+        except TimeoutError as error:
+            answers = {email: Counter(self._statuses(since, email)) for email in self._emails}
+            raise TimeoutError(f"{error}: {answers}") from None
+
+    def _statuses(self, since: float, email: str) -> list[int]:
+        return [answer.status for answer in self._after(since) if answer.email == email]
 
     def normal_after(self, end: float) -> float:
         """Seconds from `end` until the last sign-in that was sent after it and failed was over.
