@@ -22,7 +22,7 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check --no-input --quiet
 BASE := .venv/.stamp-base
 DEV := .venv/.stamp-dev
 KERBEROS := .venv/.stamp-kerberos
-CODE := authsvc syncsvc kerauno dirclient demo tests benchmarks config $(wildcard wsgi.py)
+CODE := authsvc syncsvc provisioning kerauno dirclient demo tests benchmarks config $(wildcard wsgi.py)
 
 .NOTPARALLEL:
 .PHONY: setup demo test ready test-faults test-fresh check fuzz chaos soak texts bench clean lint packages

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 
 from authsvc.app import create_app
-from authsvc.pages import compile_pages
 from authsvc.services import assemble
+from authsvc.web.layout import compile_pages
 from dirclient.client import DirectoryClient
-from kerauno.config import load
-from kerauno.core_dumps import forbid_core_dumps
-from kerauno.logs import setup_logging
+from kerauno.base.config import load
+from kerauno.base.core_dumps import forbid_core_dumps
+from kerauno.base.logs import setup_logging
 
 forbid_core_dumps()
 settings = load(os.environ)

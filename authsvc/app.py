@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from flask import Flask
 
-from authsvc.accounts import setup_accounts
-from authsvc.api import setup_api
-from authsvc.background import setup_background
+from authsvc.api.v1 import setup_api
 from authsvc.console.setup import setup_console
-from authsvc.doorway import setup_doorway
-from authsvc.entry import Entry
-from authsvc.errors import setup_errors
-from authsvc.forward import Front
-from authsvc.health import setup_health
-from authsvc.location import Response
-from authsvc.negotiate import setup_negotiate
+from authsvc.forward_auth.site_login import setup_doorway
+from authsvc.forward_auth.verify import Front
+from authsvc.http_server.request_parser import BODY_LIMIT
+from authsvc.i18n.translate import setup_texts
+from authsvc.login.login_page import PlainForm
+from authsvc.login.login_post import Entry
+from authsvc.login.spnego import setup_negotiate
+from authsvc.login.views import setup_accounts
 from authsvc.oidc.setup import setup_oidc
-from authsvc.pages import setup_pages
-from authsvc.plainform import PlainForm
-from authsvc.proxies import Proxies
-from authsvc.readable import Readable
-from authsvc.security import SecureHeaders, setup_security
+from authsvc.ops.background import setup_background
+from authsvc.ops.health import setup_health
+from authsvc.portal.home import setup_views
 from authsvc.services import Services, lifetime_for, setup_services
-from authsvc.serving.arrival import BODY_LIMIT
-from authsvc.sessions import cookie_for, setup_sessions
-from authsvc.texts import setup_texts
-from authsvc.views import setup_views
+from authsvc.web.errors import setup_errors
+from authsvc.web.invalid_utf8 import Readable
+from authsvc.web.layout import setup_pages
+from authsvc.web.proxy_headers import Proxies
+from authsvc.web.redirect_location import Response
+from authsvc.web.security import SecureHeaders, setup_security
+from authsvc.web.session import cookie_for, setup_sessions
 
 
 def create_app(collaborators: Services) -> Flask:
@@ -61,7 +61,7 @@ def create_app(collaborators: Services) -> Flask:
 
 
 def setup_front(app: Flask, collaborators: Services, *, plain_form: bool) -> None:
-    """Put in front of everything what is asked most, see `authsvc.forward`."""
+    """Put in front of everything what is asked most, see `authsvc.forward_auth.verify`."""
     settings = collaborators.settings
     front = Front(
         app.wsgi_app,

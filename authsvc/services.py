@@ -9,17 +9,17 @@ from typing import cast
 
 from flask import Flask, current_app
 
-from authsvc.directories import Connect, Directories
-from authsvc.lockout import LockoutBudgets
-from authsvc.pace import Pace
-from authsvc.signin import SignIn
-from authsvc.signin_records import SignInRecords
-from kerauno.clock import utc_now
-from kerauno.config import Settings
-from kerauno.database_clock import DatabaseClock
-from kerauno.db import Database
-from kerauno.sealed import Sealer
-from kerauno.sessions import Lifetime
+from authsvc.signin.decision import SignIn
+from authsvc.signin.directory_connection import Connect, Directories
+from authsvc.signin.lockout_budget import LockoutBudgets
+from authsvc.signin.response_delay import Pace
+from authsvc.signin.store import SignInRecords
+from kerauno.base.clock import utc_now
+from kerauno.base.config import Settings
+from kerauno.database.database_clock import DatabaseClock
+from kerauno.database.engine import Database
+from kerauno.secrets.encryption import Sealer
+from kerauno.signin.sessions import Lifetime
 
 
 @dataclass(slots=True)

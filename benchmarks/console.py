@@ -19,10 +19,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import insert
 
 from benchmarks.outcome import ends_loudly, require
-from kerauno.db import Database
-from kerauno.keys import lookup_key, sort_key
+from kerauno.base.lookup_keys import lookup_key, sort_key
+from kerauno.database.engine import Database
 from kerauno.migrations import upgrade
-from kerauno.tables import SeenPerson
+from kerauno.tables.core import SeenPerson
 from tests.servers.console import ConsoleSite, guid
 
 TABLE = "/console/directory/users"

@@ -28,8 +28,8 @@ from benchmarks.outcome import ends_loudly, require, require_good
 from benchmarks.rawbind import rebinds_per_second
 from demo import company
 from dirclient.client import DirectoryClient
-from dirclient.profile import Profile
-from kerauno.config import load as load_settings
+from dirclient.config.profile import Profile
+from kerauno.base.config import load as load_settings
 from tests.servers.web import Installation, configure_directory
 
 WORKERS = 2

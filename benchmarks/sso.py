@@ -28,14 +28,16 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
 from authsvc.services import lifetime_for
-from authsvc.sessions import cookie_for
+from authsvc.web.session import cookie_for
 from benchmarks.load import Figures, Http, Response, measure
 from benchmarks.outcome import ends_loudly, require, require_good
-from kerauno import clients, sessions, users
-from kerauno.config import load
-from kerauno.db import Database
-from kerauno.registration import Registration
-from kerauno.users import NewUser
+from kerauno.accounts import users
+from kerauno.accounts.users import NewUser
+from kerauno.base.config import load
+from kerauno.database.engine import Database
+from kerauno.oauth import clients
+from kerauno.oauth.registration import Registration
+from kerauno.signin import sessions
 from tests.servers.process import PROJECT, free_port, listening, loopback
 from tests.servers.web import Installation
 

@@ -26,11 +26,11 @@ import ldap3
 from benchmarks import domains
 from benchmarks.outcome import ends_loudly, require
 from dirclient.client import DirectoryClient
-from dirclient.profile import Profile
-from kerauno.db import Database
-from kerauno.sealed import Sealer
-from syncsvc.engine import Ask, Engine
-from syncsvc.plan import Mode
+from dirclient.config.profile import Profile
+from kerauno.database.engine import Database
+from kerauno.secrets.encryption import Sealer
+from provisioning.plan import Mode
+from syncsvc.runs.engine import Ask, Engine
 from tests.servers.process import PROJECT
 from tests.servers.slapd import Slapd
 from tests.servers.web import Installation, configure_directory

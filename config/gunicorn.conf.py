@@ -6,7 +6,7 @@ import resource
 import shutil
 
 # Receives in its loop and answers in threads, see docs/decisions/0011-answering.md.
-worker_class = "authsvc.serving.worker.LoopWorker"
+worker_class = "authsvc.http_server.worker.LoopWorker"
 # Loaded once, then forked: a fault of the settings is told once, and workers share their memory.
 preload_app = True
 # A browser's next request comes within moments; a reverse proxy keeps its connections longer.

@@ -6,13 +6,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 
-from dirclient.assess import Judge, assess
-from dirclient.authenticate import LdapAuthenticator
-from dirclient.changes import follow
-from dirclient.deadline import time_limit
-from dirclient.locate import LdapLocator
-from dirclient.lookup import LdapFinder
-from dirclient.model import (
+from dirclient.config.ports import Doorbell, Identity, Progress
+from dirclient.config.profile import Profile
+from dirclient.connection.pool import Pool
+from dirclient.model.assess import Judge, assess
+from dirclient.model.deadline import time_limit
+from dirclient.model.directory_objects import (
     Cursor,
     Guid,
     Knowledge,
@@ -24,19 +23,20 @@ from dirclient.model import (
     Step,
     Whereabouts,
 )
-from dirclient.policies import LdapPolicies
-from dirclient.pool import Pool
-from dirclient.ports import Doorbell, Identity, Progress
-from dirclient.probe import DirectoryProber
-from dirclient.profile import Profile
-from dirclient.reader import DirectoryReader
-from dirclient.resolve import DirectoryResolver
-from dirclient.rootdse import Roots
-from dirclient.track import DirectoryWatcher
+from dirclient.operations.bind import LdapAuthenticator
+from dirclient.operations.find import LdapFinder
+from dirclient.operations.locate import LdapLocator
+from dirclient.operations.lockout_policy import LdapPolicies
+from dirclient.operations.rootdse import Roots
+from dirclient.operations.search_base import DirectoryResolver
+from dirclient.probe.connection_test import DirectoryProber
+from dirclient.snapshot.change_follower import follow
+from dirclient.snapshot.reader import DirectoryReader
+from dirclient.snapshot.watcher import DirectoryWatcher
 
 
 class DirectoryClient:
-    """Implements every Protocol of `dirclient.ports` for one profile.
+    """Implements every Protocol of `dirclient.config.ports` for one profile.
 
     Connections are made on first use, shared by all threads and kept; `close()` ends them. A
     changed profile takes a new client.
@@ -68,16 +68,16 @@ class DirectoryClient:
 
     @property
     def servers(self) -> tuple[ServerState, ...]:
-        """See `dirclient.ports.Servers`."""
+        """See `dirclient.config.ports.Servers`."""
         return self.pool.states
 
     @property
     def refused_for(self) -> float | None:
-        """See `dirclient.ports.Servers`."""
+        """See `dirclient.config.ports.Servers`."""
         return self.pool.refused_for
 
     def watch_servers(self, callback: Callable[[ServerState], None]) -> None:
-        """See `dirclient.ports.Servers`."""
+        """See `dirclient.config.ports.Servers`."""
         self.pool.watch_servers(callback)
 
     def examine(self) -> tuple[ServerState, ...]:

@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy import Select, bindparam, delete, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from kerauno.hot import Hot, Statement, of
-from kerauno.tables import Audit
+from kerauno.database.prepared import Hot, Statement, of
+from kerauno.tables.core import Audit
 
 _LETTERS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # none that is mistaken for another when read out
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from sqlalchemy import bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 
-from kerauno.db import Database
-from kerauno.hot import Statement
-from kerauno.tables import UtcDateTime, WriteProbe
+from kerauno.database.engine import Database
+from kerauno.database.prepared import Statement
+from kerauno.tables.core import UtcDateTime, WriteProbe
 
 _ROW = 1
 

@@ -13,28 +13,21 @@ from typing import Any
 import click
 
 from dirclient.client import DirectoryClient
-from dirclient.errors import DirectoryError
-from dirclient.ports import Progress as Report
-from kerauno import directories, migrations, runs
-from kerauno.command import (
-    FAILED,
-    Tools,
-    json_option,
-    json_option_or,
-    print_json,
-    print_line,
-    say,
-)
-from kerauno.command import Commands as RecordCommands
-from kerauno.database_clock import DatabaseClock
-from kerauno.errors import DatabaseUnavailable, LeaseLost
-from syncsvc import departments, oneuser, review
-from syncsvc.choosing import Choice
-from syncsvc.engine import Ask, Engine
-from syncsvc.plan import Mode
-from syncsvc.running import Busy, Stopped
-from syncsvc.waiting import until_ready
-from syncsvc.worker import Worker
+from dirclient.config.ports import Progress as Report
+from dirclient.model.errors import DirectoryError
+from kerauno import migrations
+from kerauno.base.errors import DatabaseUnavailable, LeaseLost
+from kerauno.cli_base import FAILED, Tools, json_option, json_option_or, print_json, print_line, say
+from kerauno.cli_base import Commands as RecordCommands
+from kerauno.database.database_clock import DatabaseClock
+from kerauno.sync import directory_settings, runs
+from provisioning.partial_confirmation import Choice
+from provisioning.plan import Mode
+from syncsvc.runs import departments, plan_review, single_user
+from syncsvc.runs.engine import Ask, Engine
+from syncsvc.runs.run_context import Busy, Stopped
+from syncsvc.service.startup import until_ready
+from syncsvc.service.worker import Worker
 
 HELD = 3
 
@@ -130,7 +123,9 @@ def once(ctx: click.Context, tools: SyncTools, build: bool, as_json: bool) -> No
     if report["status"] != "failed":
         # The run is done, whatever becomes of this note.
         with suppress(DatabaseUnavailable), tools.database.write() as s:
-            directories.set_state(s, tools.engine.configured().id, looked_at=tools.engine.now())
+            directory_settings.set_state(
+                s, tools.engine.configured().id, looked_at=tools.engine.now()
+            )
     _conclude(ctx, report, as_json)
 
 
@@ -214,7 +209,7 @@ def user() -> None:
 @pass_tools
 def user_sync(tools: SyncTools, email: str) -> None:
     """Link the user EMAIL to their AD account, for sign-in alone."""
-    say(oneuser.sync_user(tools.engine, email, by=_me()))
+    say(single_user.sync_user(tools.engine, email, by=_me()))
 
 
 @user.command("desync")
@@ -222,7 +217,7 @@ def user_sync(tools: SyncTools, email: str) -> None:
 @pass_tools
 def user_desync(tools: SyncTools, email: str) -> None:
     """Unlink the user EMAIL; the timer will not link them again."""
-    say(oneuser.desync_user(tools.engine, email, by=_me()))
+    say(single_user.desync_user(tools.engine, email, by=_me()))
 
 
 @main.command("runs")
@@ -233,7 +228,7 @@ def runs_(tools: SyncTools, limit: int, as_json: bool) -> None:
     """Show the runs, newest first."""
     migrations.check(tools.database)
     with tools.database.read() as s:
-        directory = directories.load(s)
+        directory = directory_settings.load(s)
         found = runs.history(s, directory.id, limit=limit) if directory is not None else []
         rows = [runs.as_data(run) for run in found if run.status != "planned"]
     if as_json:
@@ -264,7 +259,7 @@ def confirm(
     choice = Choice(only=frozenset(only) if only else None)
     with _bar() as progress:
         ask = Ask("cli", by=_me(), progress=progress)
-        report = review.confirm(tools.engine, run, ask, choice=choice)
+        report = plan_review.confirm(tools.engine, run, ask, choice=choice)
     _conclude(ctx, report, as_json)
 
 
@@ -273,7 +268,7 @@ def confirm(
 @pass_tools
 def discard(tools: SyncTools, run: int) -> None:
     """Drop the held run RUN."""
-    review.discard(tools.engine, run)
+    plan_review.discard(tools.engine, run)
     say(f"Run {run} was discarded.")
 
 
@@ -284,7 +279,7 @@ def discard(tools: SyncTools, run: int) -> None:
 @click.pass_context
 def undo(ctx: click.Context, tools: SyncTools, run: int, as_json: bool) -> None:
     """Restore what the run RUN changed."""
-    report, could_not = review.undo(tools.engine, run, Ask("cli", by=_me()))
+    report, could_not = plan_review.undo(tools.engine, run, Ask("cli", by=_me()))
     for sentence in could_not:
         say(f"Could not be restored: {sentence}")
     _conclude(ctx, report, as_json)

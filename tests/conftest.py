@@ -9,9 +9,9 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from authsvc import texts
-from authsvc.texts import Languages
-from kerauno.db import Database
+from authsvc.i18n import translate
+from authsvc.i18n.translate import Languages
+from kerauno.database.engine import Database
 from tests import properties
 from tests.servers import chromium
 from tests.servers import slapd as openldap
@@ -198,14 +198,14 @@ def axe() -> Callable[[Page], list[str]]:
 @pytest.fixture(scope="session")
 def _languages(tmp_path_factory: pytest.TempPathFactory) -> Languages:
     """English, and the language that has every message in brackets."""
-    return texts.load(pseudo.write_language(tmp_path_factory.mktemp("locale")).parent)
+    return translate.load(pseudo.write_language(tmp_path_factory.mktemp("locale")).parent)
 
 
 @pytest.fixture(scope="module")
 def bracketed_language(_languages: Languages) -> Iterator[None]:
     """Apps that are made know the language with every message in brackets."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(texts, "load", lambda _: _languages)
+        patch.setattr(translate, "load", lambda _: _languages)
         yield
 
 

@@ -8,9 +8,10 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from kerauno import directories, links, users
-from kerauno.tables import Directory, User
-from kerauno.users import NewUser
+from kerauno.accounts import links, users
+from kerauno.accounts.users import NewUser
+from kerauno.sync import directory_settings
+from kerauno.tables.core import Directory, User
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
@@ -24,7 +25,7 @@ def new_guid() -> str:
 
 def add_directory(s: Session, **settings: object) -> Directory:
     """The configured directory."""
-    return directories.save(s, {"profile": {}, **settings}, by="test", now=NOW)
+    return directory_settings.save(s, {"profile": {}, **settings}, by="test", now=NOW)
 
 
 def add_user(

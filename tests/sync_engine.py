@@ -11,12 +11,14 @@ from typing import Any
 
 from sqlalchemy import select
 
-from dirclient.fake import FakeDirectory
-from dirclient.model import Person
-from kerauno import directories, users
-from kerauno.db import Database
-from kerauno.sealed import Sealer
-from kerauno.tables import (
+from dirclient.fake.directory import FakeDirectory
+from dirclient.model.directory_objects import Person
+from kerauno.accounts import users
+from kerauno.accounts.users import NewUser
+from kerauno.database.engine import Database
+from kerauno.secrets.encryption import Sealer
+from kerauno.sync import directory_settings
+from kerauno.tables.core import (
     Department,
     HeldOut,
     Link,
@@ -28,9 +30,8 @@ from kerauno.tables import (
     SeenPerson,
     User,
 )
-from kerauno.users import NewUser
-from syncsvc.engine import Ask, Engine
-from syncsvc.plan import Mode
+from provisioning.plan import Mode
+from syncsvc.runs.engine import Ask, Engine
 
 PROFILE = {
     "servers": ["dc.goodcompany.local"],
@@ -75,7 +76,7 @@ class Sync:
         """Save settings of the directory."""
         values = {"profile": PROFILE, "sealed_password": self.sealer.seal("secret")} | changes
         with self.db.write() as s:
-            directories.save(s, values, by="test", now=self.clock())
+            directory_settings.save(s, values, by="test", now=self.clock())
 
     def add_local(self, name: str, extension: str | None = None, **fields: str) -> int:
         """A local user of the company."""

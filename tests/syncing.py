@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dirclient.model import (
+from dirclient.model.directory_objects import (
     AccountState,
     Cursor,
     DepartmentKind,
@@ -18,10 +18,10 @@ from dirclient.model import (
     Person,
     Snapshot,
 )
-from kerauno.keys import lookup_key
-from syncsvc.actions import ActionKind, PersonAction, Plan
-from syncsvc.plan import Mode, Rules, make_plan
-from syncsvc.records import DepartmentRecord, Records, UserRecord
+from kerauno.base.lookup_keys import lookup_key
+from provisioning.actions import ActionKind, PersonAction, Plan
+from provisioning.plan import Mode, Rules, make_plan
+from provisioning.records import DepartmentRecord, Records, UserRecord
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=30)
@@ -141,7 +141,7 @@ def plan(
 
 
 def applied(plan: Plan, before: Records) -> Records:
-    """The records as they are after the plan: what `syncsvc.apply` does, in memory."""
+    """The records as they are after the plan: what `syncsvc.applying.apply` does, in memory."""
     users = dict(before.users)
     ids = itertools.count(max(users, default=0) + 1)
     by_guid: dict[str, int] = {user.guid: user.id for user in users.values() if user.guid}

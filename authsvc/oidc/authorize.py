@@ -20,22 +20,23 @@ from authlib.oidc.core.errors import ConsentRequiredError, LoginRequiredError
 from flask import Flask, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from authsvc.errors import error_page
-from authsvc.oidc import waiting
+from authsvc.i18n.translate import gettext as _
+from authsvc.oidc import pending_request
+from authsvc.oidc.authorization_request import AuthorizationRequest, Faulty, Untrusted
 from authsvc.oidc.endpoints import AUTHORIZE_PATH
 from authsvc.oidc.keyring import NotOurs
+from authsvc.oidc.pending_request import Arrived
 from authsvc.oidc.provider import Provider, provider
-from authsvc.oidc.replies import reply, reply_error
-from authsvc.oidc.request import AuthorizationRequest, Faulty, Untrusted
-from authsvc.oidc.waiting import Arrived
-from authsvc.oidc.wishes import wishes
-from authsvc.security import add_form_targets, lead_forms_to, serves_other_sites
-from authsvc.sessions import Me, current, me, require_user
-from authsvc.texts import gettext as _
-from kerauno import app_requests, audit, consents, tokens
-from kerauno.errors import Throttled
-from kerauno.hot import Hot
-from kerauno.tokens import SignIn
+from authsvc.oidc.response_modes import reply, reply_error
+from authsvc.oidc.scope_labels import wishes
+from authsvc.web.errors import error_page
+from authsvc.web.security import add_form_targets, lead_forms_to, serves_other_sites
+from authsvc.web.session import Me, current, me, require_user
+from kerauno import audit
+from kerauno.base.errors import Throttled
+from kerauno.database.prepared import Hot
+from kerauno.oauth import authorization_requests, consents, tokens
+from kerauno.oauth.tokens import SignIn
 
 CONSENT_PATH = "/oauth/consent"
 _FRESH = frozenset({"login", "select_account"})
@@ -68,14 +69,16 @@ def authorize() -> ResponseReturnValue:
     """Lead the person to sign in or agree where that is needed, then back to the app."""
     here = provider()
     try:
-        arrived = waiting.arrive(here, request.form if request.method == "POST" else request.args)
+        arrived = pending_request.arrive(
+            here, request.form if request.method == "POST" else request.args
+        )
     except Untrusted as error:
         return error_page(400, _("This sign-in link does not work"), str(error))
     except Faulty as faulty:
         return reply_error(faulty.reply_to, faulty.error, here.issuer)
     try:
         if request.method == "POST":  # of another site: the session's cookie did not come along
-            return redirect(waiting.address(here, arrived), 303)
+            return redirect(pending_request.address(here, arrived), 303)
         return _go_on(here, arrived, current())
     except Throttled:
         return reply_error(arrived.request.reply_to, UnavailableError(), here.issuer)
@@ -99,7 +102,7 @@ def consent() -> ResponseReturnValue:
     """The person's word on what the app asked for, in the session that was asked."""
     here, person = provider(), me()
     try:
-        arrived = waiting.answered(here, request.form.get("request_uri", ""), person)
+        arrived = pending_request.answered(here, request.form.get("request_uri", ""), person)
     except (Untrusted, Faulty):
         return _too_late()
     allowed = request.form.get("decision") == "allow"
@@ -108,7 +111,7 @@ def consent() -> ResponseReturnValue:
         return _refuse(here, arrived, step, person)
     if step is Step.SIGN_IN:
         with here.database.fast_write() as h:
-            waiting.use_up(h, arrived)
+            pending_request.use_up(h, arrived)
         return _to_sign_in(here, replace(arrived, handle="", kept=None), person)
     asked = arrived.request
     with here.database.write() as s:
@@ -177,7 +180,7 @@ def _to_sign_in(here: Provider, arrived: Arrived, person: Me | None) -> Response
     """To the sign-in page, and back here."""
     asked = arrived.request
     again = person is not None or bool(asked.prompt & _FRESH)
-    query = {"next": waiting.address(here, arrived, stamped=again)}
+    query = {"next": pending_request.address(here, arrived, stamped=again)}
     if asked.login_hint:
         query["username"] = asked.login_hint[:320]
     if again:  # by the form: a ticket or a session would prove nothing fresh
@@ -189,7 +192,7 @@ def _consent_page(here: Provider, arrived: Arrived, person: Me) -> ResponseRetur
     asked = arrived.request
     redirect_uri = asked.reply_to.redirect_uri
     with here.database.fast_write() as h:
-        handle = app_requests.show(
+        handle = authorization_requests.show(
             h,
             here.now(),
             client_id=asked.client.id,
@@ -211,7 +214,7 @@ def _consent_page(here: Provider, arrived: Arrived, person: Me) -> ResponseRetur
 
 def _new_code(h: Hot, here: Provider, arrived: Arrived, person: Me) -> str:
     """Return the code; empty where the request was answered in the meantime."""
-    if not waiting.use_up(h, arrived):
+    if not pending_request.use_up(h, arrived):
         return ""
     asked = arrived.request
     return tokens.new_code(
@@ -239,7 +242,7 @@ def _refuse(
     """Tell the app; with a person, that they did not agree is noted."""
     if arrived.kept is not None:
         with here.database.fast_write() as h:
-            if not waiting.use_up(h, arrived):
+            if not pending_request.use_up(h, arrived):
                 return _too_late()
             if person is not None and isinstance(error, AccessDeniedError):
                 _note(h, here, arrived.request, person, "denied")
@@ -277,7 +280,7 @@ def _targets(next_url: str) -> Iterable[str]:
     handle = query.get("request_uri", "")
     if handle:
         with here.database.fast() as h:
-            kept = app_requests.recall(h, here.now(), handle)
+            kept = authorization_requests.recall(h, here.now(), handle)
         query = kept.params | {"client_id": kept.client_id} if kept else {}
     client = here.client(query.get("client_id", "")[:64])
     if client is None or not client.answers_at(query.get("redirect_uri", "")):

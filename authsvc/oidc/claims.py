@@ -12,9 +12,9 @@ from typing import Any
 
 from authlib.oidc.core.util import create_half_hash
 
-from kerauno.clients import ClientInfo
-from kerauno.tokens import Holder, Issued
-from kerauno.visible import visible
+from kerauno.base.visible_text import visible
+from kerauno.oauth.clients import ClientInfo
+from kerauno.oauth.tokens import Holder, Issued
 
 ID_TOKEN_LIFETIME = timedelta(minutes=10)
 

@@ -18,11 +18,11 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from authsvc import credentials
 from authsvc.oidc.compact_jwt import read_unverified
 from authsvc.oidc.provider import Provider
-from kerauno import app_requests
-from kerauno.clients import ClientInfo
+from authsvc.web import authorization_header
+from kerauno.oauth import authorization_requests
+from kerauno.oauth.clients import ClientInfo
 
 ASSERTION_ALGORITHMS = ["RS256", "PS256", "ES256"]
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -73,7 +73,7 @@ def _failed() -> InvalidClientError:
 
 def _by_basic(provider: Provider, header: str, form: Mapping[str, str]) -> ClientInfo:
     """RFC 6749 2.3.1: both halves are form-urlencoded before they are joined."""
-    pair = credentials.basic(header)
+    pair = authorization_header.basic(header)
     if pair is None:
         raise _failed()
     client_id, secret = (unquote_plus(half) for half in pair)
@@ -103,7 +103,7 @@ def _by_assertion(
         raise InvalidClientError("The assertion has no jti.", status_code=401)
     until = datetime.fromtimestamp(claims["exp"], UTC) + _LEEWAY
     with provider.database.fast_write() as h:
-        fresh = app_requests.first_use(h, client.id, jti, until)
+        fresh = authorization_requests.first_use(h, client.id, jti, until)
     if not fresh:
         raise InvalidClientError("The assertion was used before.", status_code=401)
     return client

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from authsvc.json_reader import parse_json
+from authsvc.web.json_reader import parse_json
 
 LONGEST = 16 * 1024  # characters; RS256 with many claims takes about two thousand
 

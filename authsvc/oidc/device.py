@@ -16,17 +16,19 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
 
+from authsvc.i18n.translate import gettext as _
 from authsvc.oidc.endpoints import DEVICE_PATH, QR_PATH
 from authsvc.oidc.provider import Provider, provider
-from authsvc.oidc.wishes import wishes
-from authsvc.sessions import Me, me, require_user
-from authsvc.texts import gettext as _
-from kerauno import audit, devices, throttle, throttles
-from kerauno.devices import Asking
-from kerauno.errors import Throttled
-from kerauno.throttle import Budget
-from kerauno.throttles import Refusal
-from kerauno.tokens import SignIn
+from authsvc.oidc.scope_labels import wishes
+from authsvc.web.session import Me, me, require_user
+from kerauno import audit
+from kerauno.base.errors import Throttled
+from kerauno.oauth import devices
+from kerauno.oauth.devices import Asking
+from kerauno.oauth.tokens import SignIn
+from kerauno.signin import throttle, throttle_list
+from kerauno.signin.throttle import Budget
+from kerauno.signin.throttle_list import Refusal
 
 CONFIRM_PATH = "/device/confirm"
 _EVENT = "app-device"
@@ -130,7 +132,7 @@ def _find(here: Provider, person: Me, code: str) -> Asking | None:
     except Throttled as full:
         refusal = Refusal(_EVENT, person.email, address, person.user_id)
         with here.database.fast_write() as h:
-            full.code = throttles.note(h, full, refusal, now)
+            full.code = throttle_list.note(h, full, refusal, now)
         raise
     with here.database.write() as s:
         asking = devices.find(s, now, code)

@@ -17,17 +17,16 @@ from authlib.oauth2.rfc6749.errors import (
 )
 from flask import Flask, Response, request
 
-from authsvc import credentials
-from authsvc.oidc import claims, client_auth
-from authsvc.oidc import request as asking
-from authsvc.oidc.grants import TOKEN_PATH, TokenServer
+from authsvc.oidc import authorization_request, claims, client_auth
 from authsvc.oidc.provider import Provider, provider
-from authsvc.security import serves_other_sites
-from kerauno import app_requests, devices, tokens
-from kerauno.addresses import network
-from kerauno.clients import ClientInfo
-from kerauno.errors import Throttled
-from kerauno.registration import DEVICE, GRANTS, USER_SCOPES
+from authsvc.oidc.token_endpoint import TOKEN_PATH, TokenServer
+from authsvc.web import authorization_header
+from authsvc.web.security import serves_other_sites
+from kerauno.base.errors import Throttled
+from kerauno.base.ip_addresses import network
+from kerauno.oauth import authorization_requests, devices, tokens
+from kerauno.oauth.clients import ClientInfo
+from kerauno.oauth.registration import DEVICE, GRANTS, USER_SCOPES
 
 AUTHORIZE_PATH = "/oauth/authorize"
 USERINFO_PATH = "/oauth/userinfo"
@@ -150,7 +149,7 @@ def metadata(of: Provider) -> dict[str, Any]:
         "pushed_authorization_request_endpoint": of.url(PUSH_PATH),
         "scopes_supported": list(USER_SCOPES),
         "response_types_supported": ["code"],
-        "response_modes_supported": list(asking.RESPONSE_MODES),
+        "response_modes_supported": list(authorization_request.RESPONSE_MODES),
         "grant_types_supported": list(GRANTS),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
@@ -163,7 +162,7 @@ def metadata(of: Provider) -> dict[str, Any]:
         "revocation_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_signing_alg_values_supported": client_auth.ASSERTION_ALGORITHMS,
         "code_challenge_methods_supported": ["S256"],
-        "prompt_values_supported": sorted(asking.PROMPTS),
+        "prompt_values_supported": sorted(authorization_request.PROMPTS),
         "acr_values_supported": list(claims.ACRS),
         "claim_types_supported": ["normal"],
         "claims_supported": list(claims.SUPPORTED),
@@ -208,7 +207,7 @@ def _bearer() -> str | Response:
     """The access token of this request (RFC 6750 2), or the answer that says what is wrong."""
     if "access_token" in request.args:  # 2.3: it would end in logs and histories
         return _bearer_error(400, "invalid_request", "A token does not belong in an address.")
-    token = credentials.bearer(request.headers.get("Authorization", ""))
+    token = authorization_header.bearer(request.headers.get("Authorization", ""))
     in_form = request.form.get("access_token") if request.method == "POST" else None
     if token:
         if in_form is not None:
@@ -283,7 +282,7 @@ def revoke() -> Response:
 def push() -> Response:
     """Take an authorization request from the app itself (RFC 9126)."""
     client = _proven(PUSH_PATH)
-    params, doubled = asking.gather(request.form.getlist)
+    params, doubled = authorization_request.gather(request.form.getlist)
     if "request_uri" in params:
         raise InvalidRequestError("A pushed request has no request_uri.")
     params["client_id"] = client.id
@@ -291,14 +290,16 @@ def push() -> Response:
     if not client.answers_at(redirect_uri):
         raise InvalidRequestError("The redirect_uri is not registered.")
     try:
-        asking.check(params, doubled, client, redirect_uri)
-    except asking.Faulty as faulty:
+        authorization_request.check(params, doubled, client, redirect_uri)
+    except authorization_request.Faulty as faulty:
         raise faulty.error from None
     here = provider()
     owner = "" if client.confidential else network(request.remote_addr or "")
     with here.database.fast_write() as h:
-        handle = app_requests.push(h, here.now(), client_id=client.id, params=params, owner=owner)
-    return _json({"request_uri": handle, "expires_in": app_requests.PUSHED_SECONDS}, 201)
+        handle = authorization_requests.push(
+            h, here.now(), client_id=client.id, params=params, owner=owner
+        )
+    return _json({"request_uri": handle, "expires_in": authorization_requests.PUSHED_SECONDS}, 201)
 
 
 @_refusing

@@ -1,4 +1,4 @@
-"""Signs tokens with the keys of `kerauno.signing_keys`, and checks those it once signed."""
+"""Signs tokens with the keys of `kerauno.secrets.signing_keys`, and checks those it once signed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, KeySet, RSAKey
 
 from authsvc.oidc.compact_jwt import read_unverified
-from kerauno import signing_keys
-from kerauno.db import Database
-from kerauno.sealed import Sealer
+from kerauno.database.engine import Database
+from kerauno.secrets import signing_keys
+from kerauno.secrets.encryption import Sealer
 
 KEPT_SECONDS = 30.0
 """How long opened keys are kept: far less than the day by which keys are published ahead."""

@@ -12,9 +12,9 @@ from flask import Flask, current_app
 
 from authsvc.oidc.keyring import Keyring
 from authsvc.services import Services
-from kerauno import clients
-from kerauno.clients import ClientInfo
-from kerauno.db import Database
+from kerauno.database.engine import Database
+from kerauno.oauth import clients
+from kerauno.oauth.clients import ClientInfo
 
 CLIENTS_KEPT_SECONDS = 2.0
 """How long an app's registration may be remembered: changing or removing it counts by then."""

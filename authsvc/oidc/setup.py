@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from flask import Flask
 
-from authsvc.background import Background, Task
-from authsvc.oidc.apps import setup_apps
 from authsvc.oidc.authorize import setup_authorize
-from authsvc.oidc.courier import Courier
+from authsvc.oidc.backchannel_logout import Courier
+from authsvc.oidc.connected_apps import setup_apps
 from authsvc.oidc.device import setup_device
 from authsvc.oidc.endpoints import setup_endpoints
-from authsvc.oidc.grants import TokenServer
-from authsvc.oidc.logout import setup_logout
 from authsvc.oidc.provider import Provider, install
+from authsvc.oidc.rp_initiated_logout import setup_logout
+from authsvc.oidc.token_endpoint import TokenServer
+from authsvc.ops.background import Background, Task
 from authsvc.services import Services
 
 LOOK_SECONDS = 0.5

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from kerauno.db import Database, translating
-from kerauno.errors import SchemaOutdated
+from kerauno.base.errors import SchemaOutdated
+from kerauno.database.engine import Database, translating
 
 if TYPE_CHECKING:
     from alembic.config import Config

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-from kerauno import tables_oidc, tables_phones  # noqa: F401 - their tables join the others
-from kerauno.tables import Base
+from kerauno.tables import oauth as tables  # noqa: F401 - their tables join the others
+from kerauno.tables.core import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

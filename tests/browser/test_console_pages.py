@@ -12,9 +12,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import insert, select
 
-from kerauno import audit, directories, runs
-from kerauno.keys import lookup_key, sort_key
-from kerauno.tables import Attempt, HeldOut, Run, RunRequest, SeenPerson, Throttle
+from kerauno import audit
+from kerauno.base.lookup_keys import lookup_key, sort_key
+from kerauno.sync import directory_settings, runs
+from kerauno.tables.core import Attempt, HeldOut, Run, RunRequest, SeenPerson, Throttle
 from tests.servers import chromium
 from tests.servers.console import NOW, ConsoleSite, guid, owned_user
 
@@ -261,7 +262,7 @@ def test_progress_moves_nothing_on_the_page(site: ConsoleSite, browser: Browser)
 def test_moments_stand_in_the_viewers_zone(site: ConsoleSite, browser: Browser) -> None:
     directory_id = site.connected()
     with site.database.write() as s:
-        directories.set_state(s, directory_id, heard_at=NOW)
+        directory_settings.set_state(s, directory_id, heard_at=NOW)
     with site.opened(browser) as page:  # Europe/Berlin: one hour ahead of UTC in November
         page.goto("/console")
         expect(page.get_by_text("last heard of 23 Nov 2026, 10:30")).to_be_visible()
@@ -292,6 +293,6 @@ def test_enter_in_a_box_saves_and_a_failed_step_leads_to_its_field(
         page.get_by_label("Ring group numbers").press("Enter")
         expect(page.get_by_text("AD Credentials saved")).to_be_visible()
     with site.database.read() as s:
-        saved = directories.load(s)
+        saved = directory_settings.load(s)
     assert saved is not None
     assert saved.ring_group_first == "600"

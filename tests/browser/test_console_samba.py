@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from kerauno.db import Database
+from kerauno.database.engine import Database
 from tests.servers import chromium
 from tests.servers.process import PROJECT
 from tests.servers.samba import SambaDC, Scratch

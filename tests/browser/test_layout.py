@@ -16,8 +16,9 @@ from playwright.sync_api import Browser
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
-from kerauno import clients, devices, runs
-from kerauno.registration import Registration
+from kerauno.oauth import clients, devices
+from kerauno.oauth.registration import Registration
+from kerauno.sync import runs
 from tests.browser.test_console_pages import LONG, PAGES, fill
 from tests.console.helpers import CREDENTIALS, form, stored
 from tests.servers import layout

@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
-from dirclient import errors
-from dirclient.model import LockoutPolicy
-from kerauno.tables import Department, Membership, Number, RingGroup
+from dirclient.model import errors
+from dirclient.model.directory_objects import LockoutPolicy
+from kerauno.tables.core import Department, Membership, Number, RingGroup
 from tests import said
 from tests.integration.site import LOCAL_PASSWORD, PASSWORD, Site, make_site
 from tests.servers import chromium

@@ -18,9 +18,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from kerauno.db import Database
-from kerauno.errors import DatabaseUnavailable
-from kerauno.tables import Link, Number, Run, User
+from kerauno.base.errors import DatabaseUnavailable
+from kerauno.database.engine import Database
+from kerauno.tables.core import Link, Number, Run, User
 from tests.chaos.clock import Clock
 from tests.chaos.console import ADMIN, PASSWORD, Console
 from tests.chaos.proxy import Proxy

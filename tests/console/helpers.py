@@ -8,8 +8,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from kerauno import directories
-from kerauno.tables import Directory, RunRequest
+from kerauno.sync import directory_settings
+from kerauno.tables.core import Directory, RunRequest
 from tests.servers.console import PROFILE, ConsoleSite
 
 MARKUP = "<script>alert(1)</script><b>'\"&{{ 7*7 }}"
@@ -44,7 +44,7 @@ def asked(site: ConsoleSite) -> list[tuple[str, dict[str, Any]]]:
 def stored(site: ConsoleSite) -> Directory:
     """The directory as saved."""
     with site.database.read() as s:
-        found = directories.load(s)
+        found = directory_settings.load(s)
     assert found is not None
     return found
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from kerauno import users
+from kerauno.accounts import users
 from tests.servers.console import ConsoleSite, guid, owned_user
 from tests.servers.databases import SqliteDatabases
 

@@ -10,8 +10,8 @@ import pytest
 from joserfc.jwk import RSAKey
 from sqlalchemy import select
 
-from kerauno import directories, runs
-from kerauno.tables import RunRequest
+from kerauno.sync import directory_settings, runs
+from kerauno.tables.core import RunRequest
 from tests.console.helpers import CREDENTIALS, LONG, MARKUP, asked, follow, form, stored
 from tests.servers.console import NOW, PROFILE, ConsoleSite, guid, owned_user
 from tests.servers.pki import CertificateAuthority
@@ -60,7 +60,7 @@ class TestCredentials:
         assert field in answer.text
         assert "kept.example" in answer.text
         with site.database.read() as s:
-            assert directories.load(s) is None
+            assert directory_settings.load(s) is None
 
     def test_several_faults_are_told_at_once(self, site: ConsoleSite) -> None:
         answer = site.client().post(CREDENTIALS, data=form(servers="", port="x", username=""))
@@ -158,7 +158,7 @@ class TestCredentials:
         client = site.client()
         answer = client.post(CREDENTIALS, data=form(version=version, advanced="yes"))
         with site.database.write() as s:
-            directories.save(s, {"reserve_days": 60}, by="bea@goodcompany.local", now=NOW)
+            directory_settings.save(s, {"reserve_days": 60}, by="bea@goodcompany.local", now=NOW)
         late = client.post(answer.location)
         assert late.status_code == 409
         assert "bea@goodcompany.local" in late.text
@@ -228,7 +228,7 @@ class TestWhatWasRefusedAsSecret:
         assert "The CA certificate comes with a private key." in answer.text
         assert not _tells(answer.text, key)
         with site.database.read() as s:
-            assert directories.load(s) is None
+            assert directory_settings.load(s) is None
 
     def test_nor_does_one_in_the_hidden_field(self, site: ConsoleSite) -> None:
         pem, key = _bundle("Goodcompany CA")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from authsvc.console.keyset import pack
+from authsvc.console.pagination import pack
 from tests.console.helpers import asked
 from tests.servers.console import ConsoleSite, guid
 

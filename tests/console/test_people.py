@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from kerauno import runs
-from kerauno.tables import HeldOut, RunRequest
+from kerauno.sync import runs
+from kerauno.tables.core import HeldOut, RunRequest
 from tests.console.helpers import LONG, MARKUP, asked, follow
 from tests.servers.console import NOW, ConsoleSite, guid, owned_user
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from sqlalchemy import select
 
-from kerauno.tables_phones import PhoneAccess
+from kerauno.tables.phones import PhoneAccess
 from tests.servers.console import NOW, ConsoleSite, guid
 from tests.texts.pseudo import Reading
 

@@ -10,13 +10,15 @@ import pytest
 from sqlalchemy import select
 
 from authsvc.services import Services
-from dirclient.adcodes import refusal
-from dirclient.model import ServerState
-from kerauno import audit, directories, runs, throttle, throttles
-from kerauno.errors import Throttled
-from kerauno.tables import Audit, RunRequest
-from kerauno.throttle import Budget
-from kerauno.throttles import Refusal
+from dirclient.connection.result_codes import refusal
+from dirclient.model.directory_objects import ServerState
+from kerauno import audit
+from kerauno.base.errors import Throttled
+from kerauno.signin import throttle, throttle_list
+from kerauno.signin.throttle import Budget
+from kerauno.signin.throttle_list import Refusal
+from kerauno.sync import directory_settings, runs
+from kerauno.tables.core import Audit, RunRequest
 from tests.console.helpers import CREDENTIALS, MARKUP, asked, follow, form
 from tests.servers.console import NOW, PROFILE, ConsoleSite, guid, owned_user
 from tests.servers.process import loopback
@@ -140,7 +142,7 @@ class TestAuditAndTimeline:
         full = Throttled(60, scope="account", key="name:x", limit=1, window=timedelta(minutes=30))
         with any_site.database.fast_write() as h:
             refusal = Refusal("sign-in", "tom@goodcompany.local", "10.0.0.1", user_id)
-            code = throttles.note(h, full, refusal, NOW)
+            code = throttle_list.note(h, full, refusal, NOW)
         slot = throttle.take(any_site.database, "name:x", "addr:x", BUDGET, BUDGET, NOW)
         with any_site.database.fast_write() as h:
             throttle.fail(h, slot, NOW)
@@ -256,7 +258,7 @@ class TestWhenThingsAreAway:
         directory_id = site.connected()
         site.person(1, "Anna", "Berg")
         with site.database.write() as s:
-            directories.set_state(s, directory_id, error="dc1: no answer within 2.0 s.")
+            directory_settings.set_state(s, directory_id, error="dc1: no answer within 2.0 s.")
         page = site.client().get("/console/directory/users").text
         assert "dc1: no answer within 2.0 s." in page
         assert "Nobody was changed or removed" in page
@@ -271,7 +273,7 @@ class TestWhenThingsAreAway:
         client = site.client()
         assert "has not caught up" not in client.get("/console").text
         with site.database.write() as s:
-            directories.set_state(s, directory_id, lagging=words)
+            directory_settings.set_state(s, directory_id, lagging=words)
         assert words in client.get("/console").text
 
 

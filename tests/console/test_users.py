@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import func, select
 
-from kerauno.tables import LinkProposal, WebSession
+from kerauno.tables.core import LinkProposal, WebSession
 from tests.console.helpers import LONG, asked, follow
 from tests.servers.console import NOW, ConsoleSite, owned_user, row_of
 from tests.texts.pseudo import Reading

@@ -1,7 +1,7 @@
 """The directories that every contract is held against, behind one face for the tests.
 
 Each `Backend` owns a place of its own in its directory; whom it adds there is in scope, whom it
-adds elsewhere is not. `client` implements the Protocols of `dirclient.ports`.
+adds elsewhere is not. `client` implements the Protocols of `dirclient.config.ports`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ import ldap3
 from ldap3.utils.dn import escape_rdn, safe_rdn
 
 from dirclient.client import DirectoryClient
-from dirclient.errors import (
+from dirclient.config.ports import Identity
+from dirclient.config.profile import Profile
+from dirclient.fake.directory import FakeDirectory
+from dirclient.model.directory_objects import AccountState, Guid
+from dirclient.model.errors import (
     AccountExpired,
     BadCredentials,
     Disabled,
@@ -27,10 +31,6 @@ from dirclient.errors import (
     Refused,
     WorkstationRestricted,
 )
-from dirclient.fake import FakeDirectory
-from dirclient.model import AccountState, Guid
-from dirclient.ports import Identity
-from dirclient.profile import Profile
 from tests.servers.samba import SambaDC, Scratch
 from tests.servers.slapd import Slapd
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from dirclient.errors import (
+from dirclient.config.ports import Identity
+from dirclient.model.directory_objects import Guid
+from dirclient.model.errors import (
     BadCredentials,
     Locked,
     PasswordRejected,
     PasswordWasRight,
     Refused,
 )
-from dirclient.model import Guid
-from dirclient.ports import Identity
 from tests.contracts.backends import PASSWORD, REFUSALS, Backend, SambaBackend
 
 ODD_NAMES = [

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dirclient import dn
-from dirclient.errors import Ambiguous, Misconfigured, NotFound
-from dirclient.login import parse
-from dirclient.model import AccountState, Guid
+from dirclient.model.directory_objects import AccountState, Guid
+from dirclient.model.errors import Ambiguous, Misconfigured, NotFound
+from dirclient.model.login_name import parse
+from dirclient.wire import dn_syntax
 from tests.contracts.backends import Backend, SambaBackend, SlapdBackend
 from tests.servers.samba import SambaDC
 from tests.servers.slapd import Slapd
@@ -36,7 +36,7 @@ def test_a_person_is_found_with_everything_about_them(backend: Backend) -> None:
     john = backend.add("john", first="Zoë", last="O'Neill", extension="1001")
     person = backend.client.find(parse(backend.email("john")))
     assert person.guid == john.guid
-    assert dn.key(person.dn) == dn.key(john.dn)
+    assert dn_syntax.key(person.dn) == dn_syntax.key(john.dn)
     assert person.login == backend.email("john")
     assert (person.first_name, person.last_name, person.extension) == ("Zoë", "O'Neill", "1001")
     assert person.account_name == backend.unique("john")
@@ -149,7 +149,10 @@ def test_two_people_with_one_email_are_ambiguous(backend: Backend) -> None:
     other = backend.add("two", login=shared.upper())
     with pytest.raises(Ambiguous) as caught:
         backend.client.find(parse(shared))
-    assert {dn.key(each) for each in caught.value.dns} == {dn.key(one.dn), dn.key(other.dn)}
+    assert {dn_syntax.key(each) for each in caught.value.dns} == {
+        dn_syntax.key(one.dn),
+        dn_syntax.key(other.dn),
+    }
 
 
 def test_a_bare_name_of_two_domains_is_ambiguous(backend: Backend) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from dirclient.model import AccountState, Guid
+from dirclient.model.directory_objects import AccountState, Guid
 from tests.contracts.backends import Backend
 
 

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta, tzinfo
 import pytest
 
 from dirclient.client import DirectoryClient
-from dirclient.errors import BadCredentials, NotFound
-from dirclient.fake import FakeDirectory
-from dirclient.model import Guid, LockoutPolicy
-from dirclient.policies import FOREVER, strictest
-from dirclient.ports import Identity
-from dirclient.profile import Profile
+from dirclient.config.ports import Identity
+from dirclient.config.profile import Profile
+from dirclient.fake.directory import FakeDirectory
+from dirclient.model.directory_objects import Guid, LockoutPolicy
+from dirclient.model.errors import BadCredentials, NotFound
+from dirclient.operations.lockout_policy import FOREVER, strictest
 from tests.contracts.backends import Backend
 from tests.servers.samba import SambaDC
 
@@ -134,7 +134,7 @@ def test_wrong_passwords_are_dated_by_the_directory_s_clock(
         def now(cls, tz: tzinfo | None = None) -> Moved:
             return cls.fromtimestamp(datetime.now(UTC).timestamp() + hours * 3600, tz)
 
-    for module in ("dirclient.policies", "dirclient.rootdse"):
+    for module in ("dirclient.operations.lockout_policy", "dirclient.operations.rootdse"):
         monkeypatch.setattr(f"{module}.datetime", Moved)
     dn = domain.add_user("clock.one", domain.users_dn)
     for _ in range(2):

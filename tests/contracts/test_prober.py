@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from dirclient import certificates, inspect_account
 from dirclient.client import DirectoryClient
-from dirclient.errors import (
+from dirclient.config.profile import Profile
+from dirclient.connection import certificates
+from dirclient.model.directory_objects import Step
+from dirclient.model.errors import (
     AccountExpired,
     BadCredentials,
     Disabled,
@@ -24,8 +26,7 @@ from dirclient.errors import (
     Refused,
     WorkstationRestricted,
 )
-from dirclient.model import Step
-from dirclient.profile import Profile
+from dirclient.probe import service_account_rights
 from tests.contracts.backends import Backend
 from tests.servers.pki import CertificateAuthority
 from tests.servers.process import free_port, loopback
@@ -179,7 +180,7 @@ def test_a_clock_that_is_off_is_told(samba_dc: SambaDC, monkeypatch: pytest.Monk
         def now(cls, tz: Any = None) -> Any:
             return datetime.now(tz) - timedelta(minutes=10)
 
-    monkeypatch.setattr("dirclient.rootdse.datetime", Late)
+    monkeypatch.setattr("dirclient.operations.rootdse.datetime", Late)
     clock = step(probe(samba_dc.profile()), "clock")
     assert clock.ok
     assert clock.warning
@@ -293,8 +294,8 @@ def test_a_refused_service_account_says_why(
     ],
 )
 def test_every_refusal_has_words_of_its_own(refusal: type[Refused]) -> None:
-    said = {str(inspect_account.bind_fault(kind())) for kind in (refusal, Refused)}
-    fault = inspect_account.bind_fault(refusal(subcode="123"))
+    said = {str(service_account_rights.bind_fault(kind())) for kind in (refusal, Refused)}
+    fault = service_account_rights.bind_fault(refusal(subcode="123"))
     assert len(said) == 2
     assert "service account" in str(fault)
     assert str(fault).endswith("(data 123)")

@@ -9,11 +9,16 @@ import ldap3
 import pytest
 
 from demo import company
-from dirclient import dn as dns
 from dirclient.client import DirectoryClient
-from dirclient.errors import Misconfigured
-from dirclient.model import AccountState, DepartmentKind, DirectoryDepartment, Snapshot
-from dirclient.profile import Profile
+from dirclient.config.profile import Profile
+from dirclient.model.directory_objects import (
+    AccountState,
+    DepartmentKind,
+    DirectoryDepartment,
+    Snapshot,
+)
+from dirclient.model.errors import Misconfigured
+from dirclient.wire import dn_syntax
 from tests.servers.company import ODDITIES
 from tests.servers.samba import SambaDC, Scratch
 from tests.servers.slapd import Slapd
@@ -70,7 +75,7 @@ def test_awkward_names_are_read_as_they_are(reads: Reads, samba_dc: SambaDC) -> 
     assert by_account.keys() == {one.account for one in ODDITIES}
     for odd in ODDITIES:
         person = by_account[odd.account]
-        assert dns.name(person.dn) == odd.common_name
+        assert dn_syntax.name(person.dn) == odd.common_name
         assert person.guid == samba_dc.guid(person.dn)
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from demo import company
 from dirclient.client import DirectoryClient
-from dirclient.errors import Misconfigured
-from dirclient.profile import Profile
+from dirclient.config.profile import Profile
+from dirclient.model.errors import Misconfigured
 from tests.contracts.backends import Backend
 from tests.servers.samba import SambaDC, Scratch
 from tests.servers.slapd import Slapd

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from dirclient.fake import FakeDirectory
-from dirclient.model import Cursor, Snapshot
-from dirclient.ports import Identity
-from dirclient.uptodate import covers
+from dirclient.config.ports import Identity
+from dirclient.fake.directory import FakeDirectory
+from dirclient.model.directory_objects import Cursor, Snapshot
+from dirclient.operations.replication_state import covers
 from tests.contracts.backends import Backend, FakeBackend
 
 

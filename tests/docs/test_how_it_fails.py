@@ -12,7 +12,7 @@ from tests.faults import clock, postgresql, sqlite
 from tests.servers.process import PROJECT
 
 TEXT = (PROJECT / "docs/how-it-fails.md").read_text()
-ROOMS = ("authsvc", "syncsvc", "kerauno", "dirclient")
+PACKAGES = ("authsvc", "syncsvc", "provisioning", "kerauno", "dirclient")
 FAULTS = (*postgresql.FAULTS, *postgresql.POOLED, *sqlite.FAULTS, *clock.FAULTS)
 
 
@@ -20,7 +20,7 @@ FAULTS = (*postgresql.FAULTS, *postgresql.POOLED, *sqlite.FAULTS, *clock.FAULTS)
 def source() -> str:
     """Everything that the product may say."""
     files = chain.from_iterable(
-        (PROJECT / room).rglob(kind) for room in ROOMS for kind in ("*.py", "*.html")
+        (PROJECT / package).rglob(kind) for package in PACKAGES for kind in ("*.py", "*.html")
     )
     return "\n".join(file.read_text() for file in files)
 

@@ -14,8 +14,8 @@ import pytest
 from _pytest.mark import ParameterSet
 from sqlalchemy import delete, func, select
 
-from kerauno.tables import Attempt, Audit, Link, Run, User
-from kerauno.throttle import LAPSES_AFTER
+from kerauno.signin.throttle import LAPSES_AFTER
+from kerauno.tables.core import Attempt, Audit, Link, Run, User
 from tests.chaos import world as chaos
 from tests.faults.traffic import Traffic, sign_in
 from tests.servers.pgbouncer import PgBouncer

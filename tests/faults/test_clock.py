@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from syncsvc.worker import HEARTBEAT_EVERY
+from syncsvc.service.worker import HEARTBEAT_EVERY
 from tests.chaos.acts import hold as hold_a_run
 from tests.faults.clock import AUTUMN, FAULTS, HOUR, SPRING, ZONE
 from tests.faults.measure import Fault, World, cases, email_of, hold, logs_on_failure, measure

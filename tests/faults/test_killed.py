@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import func, select
 
-from kerauno.tables import Attempt
+from kerauno.tables.core import Attempt
 from tests.faults.measure import World, email_of, logs_on_failure
 from tests.faults.sqlite import web_workers
 from tests.faults.traffic import Answer, sign_in

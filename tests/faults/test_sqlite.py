@@ -9,7 +9,7 @@ import time
 import pytest
 from sqlalchemy import select
 
-from kerauno.tables import Link, Number, Run, User
+from kerauno.tables.core import Link, Number, Run, User
 from tests.faults.measure import Fault, World, cases, hold, logs_on_failure, measure
 from tests.faults.sqlite import FAULTS, integrity, web_workers
 from tests.faults.traffic import Traffic

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from sqlalchemy import update
 from werkzeug.routing import Rule
 
-from kerauno import clients
-from kerauno.registration import Registration
-from kerauno.tables import User
+from kerauno.oauth import clients
+from kerauno.oauth.registration import Registration
+from kerauno.tables.core import User
 from tests import properties
 from tests.fuzz.requests import DEEP, FuzzedRequest, call, jwt, parameter_names, requests_to
 from tests.servers.console import ConsoleSite, guid, owned_user

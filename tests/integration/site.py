@@ -18,16 +18,17 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from authsvc.app import create_app
-from authsvc.directories import Connect
-from authsvc.pace import Pace
 from authsvc.services import Services, assemble
+from authsvc.signin.directory_connection import Connect
+from authsvc.signin.response_delay import Pace
 from dirclient.client import DirectoryClient
-from dirclient.fake import FakeDirectory
-from dirclient.model import Person
-from kerauno import directories, links, users
-from kerauno.config import load
-from kerauno.tables import Audit, User
-from kerauno.users import NewUser
+from dirclient.fake.directory import FakeDirectory
+from dirclient.model.directory_objects import Person
+from kerauno.accounts import links, users
+from kerauno.accounts.users import NewUser
+from kerauno.base.config import load
+from kerauno.sync import directory_settings
+from kerauno.tables.core import Audit, User
 
 PASSWORD = "Welcome!2026"
 LOCAL_PASSWORD = "Kerauno!Local-1"
@@ -70,7 +71,7 @@ class Site:
             "login_without_domain": True,
         }
         with self.services.database.write() as s:
-            directories.save(s, values | settings, by="test", now=self.at)
+            directory_settings.save(s, values | settings, by="test", now=self.at)
 
     def user(self, email: str = "john.doe@company.com", **fields: str) -> int:
         """A Kerauno user; gives the id."""
@@ -83,7 +84,7 @@ class Site:
 
     def link(self, user_id: int, person: Person) -> None:
         with self.services.database.write() as s:
-            saved = directories.load(s)
+            saved = directory_settings.load(s)
             assert saved is not None
             tie = links.Person(
                 saved.id, person.guid, person.dn, person.principal_name, person.account_name

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from authsvc.assessing import judge
-from dirclient.model import AccountState
-from kerauno.db import Database
-from kerauno.mirror import Filter, counts, page
-from syncsvc.plan import Mode
+from authsvc.console.ad_credentials.conflict_counts import judge
+from dirclient.model.directory_objects import AccountState
+from kerauno.database.engine import Database
+from kerauno.sync.directory_mirror import Filter, counts, page
+from provisioning.plan import Mode
 from tests.servers.demo import DemoDirectory
 from tests.servers.web import Installation, configure_directory
 from tests.sync_engine import Sync

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from kerauno.db import Database
-from kerauno.tables import Department
-from kerauno.visible import visible_lines
+from kerauno.base.visible_text import visible_lines
+from kerauno.database.engine import Database
+from kerauno.tables.core import Department
 from tests.servers.process import loopback
 from tests.servers.samba import SambaDC
 from tests.servers.web import Installation, configure_directory
@@ -151,7 +151,7 @@ def test_files_with_secrets_that_others_can_read_are_told(fresh: Installation) -
 
 def test_no_process_of_the_product_leaves_a_core_dump(installation: Installation) -> None:
     probe = (
-        "import ctypes, resource;from kerauno.core_dumps import forbid_core_dumps as forbid;"
+        "import ctypes, resource;from kerauno.base.core_dumps import forbid_core_dumps as forbid;"
         "look = lambda: (ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), "
         "resource.getrlimit(resource.RLIMIT_CORE)[0] == 0);"
         "resource.setrlimit(resource.RLIMIT_CORE, (1024, resource.RLIM_INFINITY));"

@@ -6,15 +6,17 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from kerauno import clients, devices, directories, logouts, sessions, throttle
-from kerauno.clock import elapsed
-from kerauno.db import Database
-from kerauno.errors import Throttled
-from kerauno.registration import DEVICE, Registration
-from kerauno.sessions import Lifetime
-from kerauno.tables import DirectoryState
-from kerauno.tables_oidc import LogoutDelivery
-from kerauno.throttle import Budget, Slot, address_budget
+from kerauno.base.clock import elapsed
+from kerauno.base.errors import Throttled
+from kerauno.database.engine import Database
+from kerauno.oauth import clients, devices, logout_queue
+from kerauno.oauth.registration import DEVICE, Registration
+from kerauno.signin import sessions, throttle
+from kerauno.signin.sessions import Lifetime
+from kerauno.signin.throttle import Budget, Slot, address_budget
+from kerauno.sync import directory_settings
+from kerauno.tables.core import DirectoryState
+from kerauno.tables.oauth import LogoutDelivery
 from tests.records import NOW, add_user
 
 HOUR = timedelta(hours=1)
@@ -75,8 +77,8 @@ def test_a_clock_that_wanders_by_seconds_shortens_no_window(database: Database) 
 
 def test_a_sync_service_that_ended_then_is_told_of() -> None:
     state = DirectoryState(directory_id=1, heard_at=NOW + HOUR, looked_at=NOW + HOUR, error="")
-    assert directories.is_deaf(state, NOW)
-    assert not directories.is_deaf(state, NOW + HOUR - SECOND)
+    assert directory_settings.is_deaf(state, NOW)
+    assert not directory_settings.is_deaf(state, NOW + HOUR - SECOND)
 
 
 @pytest.mark.parametrize(
@@ -105,10 +107,10 @@ def test_a_sign_out_that_apps_are_to_be_told_of_is_not_put_off(database: Databas
             )
         )
     with database.fast() as hot:
-        assert logouts.waiting(hot, NOW)
+        assert logout_queue.waiting(hot, NOW)
     with database.write() as s:
-        assert len(logouts.claim(s, NOW)) == 1
-        assert logouts.claim(s, NOW) == []  # it is under way
+        assert len(logout_queue.claim(s, NOW)) == 1
+        assert logout_queue.claim(s, NOW) == []  # it is under way
 
 
 def test_a_device_that_asks_again_need_not_wait_for_an_hour(database: Database) -> None:

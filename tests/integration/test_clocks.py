@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from authsvc import checking
-from authsvc.background import setup_background
+from authsvc.cli import check
+from authsvc.ops.background import setup_background
 from authsvc.services import assemble
 from dirclient.client import DirectoryClient
-from kerauno.clock import utc_now
-from kerauno.config import load
-from kerauno.database_clock import DatabaseClock, clock_fault
-from kerauno.db import Database
+from kerauno.base.clock import utc_now
+from kerauno.base.config import load
+from kerauno.database.database_clock import DatabaseClock, clock_fault
+from kerauno.database.engine import Database
 from tests.servers.postgres import Postgres
 
 WRONG = timedelta(minutes=5)
@@ -90,9 +90,9 @@ def test_check_compares_the_clocks(
         "KERAUNO_DATABASE_URL": postgres_url,
         "KERAUNO_SECRET_KEY_FILE": str(tmp_path / "secret.key"),
     }
-    assert [fault for fault in checking.faults(environ) if "clock" in fault] == []
-    monkeypatch.setattr(checking, "DatabaseClock", partial(DatabaseClock, local=fast))
-    [fault] = [fault for fault in checking.faults(environ) if "clock" in fault]
+    assert [fault for fault in check.faults(environ) if "clock" in fault] == []
+    monkeypatch.setattr(check, "DatabaseClock", partial(DatabaseClock, local=fast))
+    [fault] = [fault for fault in check.faults(environ) if "clock" in fault]
     assert fault.startswith("clock: This machine's clock is 300 s ahead of the database's. Set")
 
 

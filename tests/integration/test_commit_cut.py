@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kerauno.db import Database
-from kerauno.tables import Run
+from kerauno.database.engine import Database
+from kerauno.tables.core import Run
 from tests.servers.cutting import CuttingRelay
 from tests.servers.databases import PostgresDatabases
 from tests.servers.postgres import Postgres

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kerauno.errors import DatabaseUnavailable, SchemaOutdated
-from syncsvc import waiting
+from kerauno.base.errors import DatabaseUnavailable, SchemaOutdated
+from syncsvc.service import startup
 from tests.servers.postgres import Postgres
 from tests.servers.process import wait_until
 from tests.servers.web import Installation
@@ -117,9 +117,9 @@ def test_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:
 
     slept: list[float] = []
     monkeypatch.setattr(
-        "syncsvc.waiting.migrations.check", _answers(8, DatabaseUnavailable("away"))
+        "syncsvc.service.startup.migrations.check", _answers(8, DatabaseUnavailable("away"))
     )
-    waiting.until_ready(Database(), slept.append)  # type: ignore[arg-type]
+    startup.until_ready(Database(), slept.append)  # type: ignore[arg-type]
     assert slept == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
 
 
@@ -131,9 +131,9 @@ def test_another_version_s_tables_and_a_broken_file_are_not_waited_for(
             self.sqlite = sqlite
 
     for error, sqlite in ((SchemaOutdated("old"), False), (DatabaseUnavailable("broken"), True)):
-        monkeypatch.setattr("syncsvc.waiting.migrations.check", _answers(1, error))
+        monkeypatch.setattr("syncsvc.service.startup.migrations.check", _answers(1, error))
         with pytest.raises(type(error)):
-            waiting.until_ready(Database(sqlite=sqlite), pytest.fail)  # type: ignore[arg-type]
+            startup.until_ready(Database(sqlite=sqlite), pytest.fail)  # type: ignore[arg-type]
 
 
 def _answers(faults: int, error: Exception) -> Callable[[object], None]:

@@ -16,10 +16,10 @@ import pytest
 from sqlalchemy import event
 
 from kerauno import write_probe
-from kerauno.db import Database
-from kerauno.drivers import translate
-from kerauno.errors import DatabaseFull, DatabaseReadOnly
-from kerauno.tables import User
+from kerauno.base.errors import DatabaseFull, DatabaseReadOnly
+from kerauno.database.driver_errors import translate
+from kerauno.database.engine import Database
+from kerauno.tables.core import User
 from tests.integration.test_database_away import ask
 from tests.records import add_user
 from tests.servers.process import wait_until

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from dirclient import health, track
 from dirclient.client import DirectoryClient
-from dirclient.errors import BadCredentials, Misconfigured, Unavailable
-from dirclient.login import parse
-from dirclient.model import Guid
-from dirclient.ports import Identity
-from dirclient.profile import Profile
+from dirclient.config.ports import Identity
+from dirclient.config.profile import Profile
+from dirclient.connection import server_health
+from dirclient.model.directory_objects import Guid
+from dirclient.model.errors import BadCredentials, Misconfigured, Unavailable
+from dirclient.model.login_name import parse
+from dirclient.snapshot import watcher
 from tests.servers.process import wait_until
 from tests.servers.samba import SambaDC, Scratch
 from tests.servers.slapd import Slapd
@@ -202,7 +203,7 @@ def test_a_frozen_server_is_left_and_taken_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two servers of one company: the first freezes, the second serves, the first comes back."""
-    monkeypatch.setattr(health, "KNOCK_EVERY", 0.1)
+    monkeypatch.setattr(server_health, "KNOCK_EVERY", 0.1)
     client = connect(
         samba_fresh,
         servers=(samba_fresh.host, samba_dc.host),
@@ -234,7 +235,7 @@ def test_the_doorbell_waits_for_no_frozen_server(samba_fresh: SambaDC, connect: 
     before = time.monotonic()
     with pytest.raises(Unavailable):
         client.ring(cursor)
-    assert time.monotonic() - before < track.RING_SECONDS + 3
+    assert time.monotonic() - before < watcher.RING_SECONDS + 3
     samba_fresh.thaw()
 
 

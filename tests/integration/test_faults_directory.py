@@ -20,17 +20,17 @@ import pytest
 from sqlalchemy import select
 
 from demo import company
-from dirclient import health
 from dirclient.client import DirectoryClient
-from dirclient.errors import Incomplete, Unavailable
-from dirclient.login import parse
-from dirclient.model import Guid, ServerState, Snapshot
-from dirclient.profile import Profile
-from dirclient.wire import Message
-from kerauno.tables import Attempt, DirectoryState, Membership, Number, User
-from syncsvc.engine import Ask, Engine
-from syncsvc.plan import Mode
-from syncsvc.worker import Worker
+from dirclient.config.profile import Profile
+from dirclient.connection import server_health
+from dirclient.model.directory_objects import Guid, ServerState, Snapshot
+from dirclient.model.errors import Incomplete, Unavailable
+from dirclient.model.login_name import parse
+from dirclient.wire.decode import Message
+from kerauno.tables.core import Attempt, DirectoryState, Membership, Number, User
+from provisioning.plan import Mode
+from syncsvc.runs.engine import Ask, Engine
+from syncsvc.service.worker import Worker
 from tests.integration.site import Site, make_real_site
 from tests.servers.process import wait_until
 from tests.servers.quirks import BIND, SEARCH
@@ -192,7 +192,7 @@ def world(
 ) -> Iterator[World]:
     """The company, with little patience."""
     for name in ("KNOCK_EVERY", "LONGEST_KNOCK", "LONGEST_PAUSE"):
-        monkeypatch.setattr(health, name, getattr(health, name) / QUICK)
+        monkeypatch.setattr(server_health, name, getattr(server_health, name) / QUICK)
     made = World(servers, ou, sqlite_url, tmp_path, **IMPATIENT)
     yield made
     made.close()
@@ -453,8 +453,8 @@ def test_no_search_takes_a_server_that_is_unwell_for_an_answer(
 def test_what_windows_limits_is_read_whole(
     servers: list[WindowsDC], ou: Scratch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dirclient.searches.PEOPLE_PAGE", 3)
-    monkeypatch.setattr("dirclient.scan.GROUP_PAGE", 1)
+    monkeypatch.setattr("dirclient.snapshot.profile_searches.PEOPLE_PAGE", 3)
+    monkeypatch.setattr("dirclient.snapshot.bulk_search.GROUP_PAGE", 1)
     windows_dc = servers[0].windows
     profile = Profile.model_validate(_profile(servers, ou))
     with contextlib.closing(DirectoryClient(profile)) as client:

@@ -14,9 +14,9 @@ import pytest
 from ldap3.core.exceptions import LDAPException
 
 from dirclient.client import DirectoryClient
-from dirclient.errors import Incomplete
-from dirclient.model import AccountState, Snapshot
-from dirclient.profile import Profile
+from dirclient.config.profile import Profile
+from dirclient.model.directory_objects import AccountState, Snapshot
+from dirclient.model.errors import Incomplete
 from tests.servers.samba import SambaDC, Scratch, filetime
 from tests.servers.slapd import Slapd, company_entries
 

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from dirclient.model import LockoutPolicy
-from kerauno import known_browsers, leaving, links, sealed, users
+from dirclient.model.directory_objects import LockoutPolicy
+from kerauno.accounts import access_revocation, known_browsers, links, users
+from kerauno.secrets import encryption
 from tests.integration.site import LOCAL_PASSWORD, PASSWORD, Site, make_site
 from tests.records import NOW
 
@@ -220,7 +221,7 @@ def _desync(site: Site, user_id: int) -> None:
 
 def _end_everything(site: Site, user_id: int) -> None:
     with site.services.database.write() as s:
-        leaving.end_access(s, [user_id])
+        access_revocation.end_access(s, [user_id])
 
 
 def _block(site: Site, user_id: int) -> None:
@@ -268,7 +269,7 @@ def test_it_goes_on_with_a_new_key_file(site: Site) -> None:
     site.linked()
     browser = known(site)
     with site.services.database.write() as s:
-        sealed.rotate(s, site.services.settings.secret_key_file)
+        encryption.rotate(s, site.services.settings.secret_key_file)
     guesses(site)
     assert attempt(browser) == 303
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from authsvc.pages import compile_pages
-from authsvc.sessions import require_role
-from dirclient.errors import Unavailable
-from kerauno import users
-from kerauno.tables import Department, Membership
+from authsvc.web.layout import compile_pages
+from authsvc.web.session import require_role
+from dirclient.model.errors import Unavailable
+from kerauno.accounts import users
+from kerauno.tables.core import Department, Membership
 from tests.integration.site import LOCAL_PASSWORD, PASSWORD, Site, logged
 from tests.texts.pseudo import Reading
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from authsvc.forward import field, from_field
-from dirclient.model import ServerState
-from kerauno import clients, directories
-from kerauno.registration import Registration
-from kerauno.tables import Department, Membership
+from authsvc.forward_auth.verify import field, from_field
+from dirclient.model.directory_objects import ServerState
+from kerauno.oauth import clients
+from kerauno.oauth.registration import Registration
+from kerauno.sync import directory_settings
+from kerauno.tables.core import Department, Membership
 from tests.integration.site import PASSWORD, Site, make_site
 
 # Every page of these tests is looked at for texts that could not be translated.
@@ -247,9 +248,9 @@ def test_readiness_tells_the_status_alone_where_no_token_is_set(site: Site) -> N
 def test_readiness_tells_of_departments_that_are_not_read(watched: Site) -> None:
     site = watched
     with site.services.database.write() as s:
-        directory = directories.load(s)
+        directory = directory_settings.load(s)
         assert directory is not None
-        directories.set_state(s, directory.id, unread="OU=Groups does not exist.")
+        directory_settings.set_state(s, directory.id, unread="OU=Groups does not exist.")
     told = {"status": "degraded", "database": "ok", "directory": "departments-unread"}
     assert why(site) == told
 
@@ -264,7 +265,7 @@ def test_following_is_told_to_whoever_has_the_token(watched: Site) -> None:
                           (75, told | {"last_look_seconds": 75.0})):  # fmt: skip
         with site.services.database.fast_write() as hot:
             looked = None if age is None else site.at - timedelta(seconds=age)
-            directories.heartbeat(hot, 1, site.at, looked)
+            directory_settings.heartbeat(hot, 1, site.at, looked)
         answer = site.browser().get("/readyz", headers=headers).get_json()
         assert answer["directories"] == [expected]
         figures = site.browser().get("/metrics", headers=headers).text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kerauno import directories
+from kerauno.sync import directory_settings
 from tests import said
 from tests.integration.site import (
     Site,
@@ -40,7 +40,7 @@ def test_a_service_account_that_is_let_in_again_is_used_again(site: Site) -> Non
     def look(seconds: float | None) -> bool:
         looked = None if seconds is None else site.at - timedelta(seconds=seconds)
         with site.services.database.write() as s:
-            directories.state(s, 1).looked_at = looked
+            directory_settings.state(s, 1).looked_at = looked
         return site.services.directories.try_again(site.at)
 
     assert not look(0)  # it was never refused
@@ -77,13 +77,13 @@ def make_site_without_saving(url: str, folder: Path) -> Site:
 
 
 def test_a_rotated_key_is_picked_up_without_a_restart(site: Site, tmp_path: Path) -> None:
-    from kerauno import sealed
+    from kerauno.secrets import encryption
 
     site.linked()
     site.sign_in()
     with site.services.database.write() as s:
-        sealed.rotate(s, tmp_path / "secret.key")
-        directories.save(s, {"login_without_domain": True}, by="test", now=site.at)
+        encryption.rotate(s, tmp_path / "secret.key")
+        directory_settings.save(s, {"login_without_domain": True}, by="test", now=site.at)
     assert site.sign_in()[1].status_code == 303
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dirclient import errors
-from kerauno import leaving, users
-from kerauno.tables import Link, LinkProposal, WebSession
+from dirclient.model import errors
+from kerauno.accounts import access_revocation, users
+from kerauno.tables.core import Link, LinkProposal, WebSession
 from tests import said
 from tests.integration.site import (
     LOCAL_PASSWORD,
@@ -378,7 +378,7 @@ def test_an_ended_session_ends_at_the_next_request(site: Site) -> None:
     browser, _ = site.sign_in()
     assert browser.get("/api/v1/me").status_code == 200
     with site.services.database.write() as s:
-        leaving.end_access(s, [user_id])
+        access_revocation.end_access(s, [user_id])
     assert browser.get("/api/v1/me").status_code == 401
     assert browser.get("/auth/verify").status_code == 401
 

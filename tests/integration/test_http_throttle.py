@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from dirclient.model import LockoutPolicy
-from kerauno import clients, throttles
-from kerauno.registration import CREDENTIALS, Registration
-from kerauno.tables import Audit, Throttle, WebSession
+from dirclient.model.directory_objects import LockoutPolicy
+from kerauno.oauth import clients
+from kerauno.oauth.registration import CREDENTIALS, Registration
+from kerauno.signin import throttle_list
+from kerauno.tables.core import Audit, Throttle, WebSession
 from tests import said
 from tests.integration.site import (
     PASSWORD,
@@ -203,7 +204,7 @@ def test_an_address_is_noted_once_whatever_names_it_tries(sqlite_url: str, tmp_p
     (event,) = throttled(site)
     assert event.detail == {"counted": "address", "attempts": 4}
     with site.services.database.read() as s:
-        (line,) = throttles.listing(s, site.at)
+        (line,) = throttle_list.listing(s, site.at)
     assert (line.scope, line.label, line.user_id) == ("address", "127.0.0.1", None)
 
 
@@ -240,7 +241,7 @@ def test_throttles_are_listed_and_found(any_site: Site, search: str) -> None:
         any_site.sign_in(password="nope")
     any_site.pass_time(minutes=10)
     with any_site.services.database.read() as s:
-        lines = throttles.listing(s, any_site.at, search.replace("\0", ""))
+        lines = throttle_list.listing(s, any_site.at, search.replace("\0", ""))
     if search in ("John Doe\0", "%", "nobody"):
         assert lines == []
         return
@@ -249,7 +250,7 @@ def test_throttles_are_listed_and_found(any_site: Site, search: str) -> None:
     assert (line.until - any_site.at, line.refused) == (timedelta(minutes=20), 1)
     any_site.pass_time(minutes=20)
     with any_site.services.database.read() as s:
-        assert throttles.listing(s, any_site.at) == []
+        assert throttle_list.listing(s, any_site.at) == []
 
 
 def test_a_name_that_nobody_has_is_found_by_the_whole_name(site: Site) -> None:
@@ -257,7 +258,7 @@ def test_a_name_that_nobody_has_is_found_by_the_whole_name(site: Site) -> None:
         site.sign_in("no.body@company.com", "nope")
     with site.services.database.read() as s:
         found = {
-            text: len(throttles.listing(s, site.at, text))
+            text: len(throttle_list.listing(s, site.at, text))
             for text in ("no.body@company.com", "NO.BODY", "X\\no.body", "no.bod", "y@company.com")
         }
     assert list(found.values()) == [1, 1, 1, 0, 0]
@@ -269,14 +270,14 @@ def test_clearing_one_key_of_a_person_clears_them_all(any_site: Site) -> None:
         for _ in range(6):
             any_site.sign_in(name, "nope")
     with any_site.services.database.read() as s:
-        lines = throttles.listing(s, any_site.at)
+        lines = throttle_list.listing(s, any_site.at)
     assert sorted(line.scope for line in lines) == ["account", "account", "person"]
     with any_site.services.database.write() as s:
-        throttles.clear(s, next(line.key for line in lines if line.scope == "person"))
+        throttle_list.clear(s, next(line.key for line in lines if line.scope == "person"))
     assert any_site.sign_in("jd")[1].status_code == 303
     assert any_site.sign_in()[1].status_code == 303
     with any_site.services.database.read() as s:
-        assert throttles.listing(s, any_site.at) == []
+        assert throttle_list.listing(s, any_site.at) == []
 
 
 def test_a_success_in_a_known_browser_ends_the_wait(site: Site) -> None:
@@ -287,7 +288,7 @@ def test_a_success_in_a_known_browser_ends_the_wait(site: Site) -> None:
     form = {"username": "john.doe", "password": PASSWORD}
     assert browser.post("/login", data=form).status_code == 303
     with site.services.database.read() as s:
-        assert throttles.listing(s, site.at) == []
+        assert throttle_list.listing(s, site.at) == []
 
 
 def test_old_throttles_are_forgotten(site: Site) -> None:
@@ -295,5 +296,5 @@ def test_old_throttles_are_forgotten(site: Site) -> None:
     for _ in range(6):
         site.sign_in(password="nope")
     with site.services.database.write() as s:
-        throttles.prune(s, site.at + timedelta(days=2))
+        throttle_list.prune(s, site.at + timedelta(days=2))
         assert s.scalars(select(Throttle)).all() == []

@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 import structlog
 
-from authsvc import checking
-from dirclient.fake import FakeDirectory
-from dirclient.model import AccountState, Person, ServerState
-from kerauno import directories, sessions
-from kerauno.db import Database
-from kerauno.errors import Stale
-from kerauno.tables import DirectoryState, Link, Run, WebSession
-from syncsvc import review
-from syncsvc.choosing import Choice
-from syncsvc.engine import Ask
-from syncsvc.lagging import LONGEST_WAIT
-from syncsvc.worker import Worker
+from authsvc.cli import check
+from dirclient.fake.directory import FakeDirectory
+from dirclient.model.directory_objects import AccountState, Person, ServerState
+from kerauno.base.errors import Stale
+from kerauno.database.engine import Database
+from kerauno.signin import sessions
+from kerauno.sync import directory_settings
+from kerauno.tables.core import DirectoryState, Link, Run, WebSession
+from provisioning.partial_confirmation import Choice
+from syncsvc.runs import plan_review
+from syncsvc.runs.engine import Ask
+from syncsvc.runs.replica_lag import LONGEST_WAIT
+from syncsvc.service.worker import Worker
 from tests.sync_engine import Sync
 
 DC1, DC2 = "dc1.goodcompany.local", "dc2.goodcompany.local"
@@ -86,9 +87,9 @@ class Company:
     def told(self) -> DirectoryState:
         """What the database says of the directory."""
         with self.sync.db.read() as s:
-            directory = directories.load(s)
+            directory = directory_settings.load(s)
             assert directory is not None
-            return directories.state(s, directory.id)
+            return directory_settings.state(s, directory.id)
 
     def held(self) -> list[dict[str, Any]]:
         """Runs that wait for an administrator."""
@@ -139,10 +140,10 @@ def test_check_tells_of_it(company: Company, tmp_path: Path) -> None:
         "KERAUNO_DATABASE_URL": company.sync.db.url.render_as_string(hide_password=False),
         "KERAUNO_SECRET_KEY_FILE": str(tmp_path / "secret.key"),
     }
-    assert "has not caught up" not in "\n".join(checking.faults(environ))
+    assert "has not caught up" not in "\n".join(check.faults(environ))
     company.dc1.down = True
     company.turn()
-    assert f"servers: {company.told().lagging}" in checking.faults(environ)
+    assert f"servers: {company.told().lagging}" in check.faults(environ)
 
 
 def test_what_caught_up_is_applied_within_one_look(company: Company) -> None:
@@ -275,7 +276,7 @@ def test_an_administrator_confirms_what_waits(company: Company) -> None:
     company.dc1.down = True
     company.turn()
     (held,) = company.held()
-    report = review.confirm(company.sync.engine, held["id"], Ask("cli", wait=0.0))
+    report = plan_review.confirm(company.sync.engine, held["id"], Ask("cli", wait=0.0))
     assert report["status"] == "applied"
     users = company.sync.users()
     assert users["p1.q1"]["active"]
@@ -295,7 +296,9 @@ def test_some_of_what_waits_can_be_confirmed(company: Company) -> None:
     company.turn()
     (held,) = company.held()
     choice = Choice(keep=frozenset({"new.comer@company.com"}))
-    report = review.confirm(company.sync.engine, held["id"], Ask("cli", wait=0.0), choice=choice)
+    report = plan_review.confirm(
+        company.sync.engine, held["id"], Ask("cli", wait=0.0), choice=choice
+    )
     assert report["status"] == "applied"
     assert company.sync.users()["new.comer"]["active"]
     assert company.sync.users()["p1.q1"]["active"]
@@ -312,7 +315,7 @@ def test_what_was_confirmed_too_late_is_not_applied(company: Company) -> None:
     (held,) = company.held()
     company.replicate()
     with pytest.raises(Stale):
-        review.confirm(company.sync.engine, held["id"], Ask("cli", wait=0.0))
+        plan_review.confirm(company.sync.engine, held["id"], Ask("cli", wait=0.0))
     company.turn()
     assert company.sync.state() == company.truth
 
@@ -384,7 +387,7 @@ def test_a_preview_holds_what_may_be_done(company: Company) -> None:
     assert planned.plan.empty
     assert planned.lag is not None
     assert company.told().lagging == ""  # a preview notes nothing
-    report = review.plan_for_review(company.sync.engine, Ask("console", wait=0.0))
+    report = plan_review.plan_for_review(company.sync.engine, Ask("console", wait=0.0))
     (run,) = (row for row in company.sync.rows(Run) if row["id"] == report["run"])
     assert run["plan"]["reasons"] == [planned.lag.words]
     assert run["plan"]["actions"] == []

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from dirclient.client import DirectoryClient
-from dirclient.profile import Profile
-from dirclient.uptodate import covers
-from kerauno.db import Database
-from syncsvc.engine import Engine
+from dirclient.config.profile import Profile
+from dirclient.operations.replication_state import covers
+from kerauno.database.engine import Database
+from syncsvc.runs.engine import Engine
 from tests.servers.samba import SambaDC, Scratch
 from tests.servers.samba_pair import SambaPair
 from tests.sync_engine import Sync

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dirclient.client import DirectoryClient
-from dirclient.model import Guid
-from dirclient.profile import Profile
+from dirclient.config.profile import Profile
+from dirclient.model.directory_objects import Guid
 from tests.servers.process import wait_until
 from tests.servers.samba import SambaDC
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from authsvc.oidc.courier import Undelivered, post_form
-from kerauno import outgoing
-from kerauno.outgoing_addresses import BACK_CHANNEL, AddressRefused, Policy
+from authsvc.oidc.backchannel_logout import Undelivered, post_form
+from kerauno.outgoing import http_client
+from kerauno.outgoing.address_policy import BACK_CHANNEL, AddressRefused, Policy
 from tests.servers.pki import CertificateAuthority
 from tests.servers.process import loopback
 
@@ -90,7 +90,7 @@ class Names:
 
 def post(server: Server, policy: Policy = BACK_CHANNEL, host: str = NAME, path: str = "/ok") -> int:
     url = f"http://{host}:{server.port}{path}"
-    return outgoing.post(url, b"x=1", {}, policy=policy, seconds=5)
+    return http_client.post(url, b"x=1", {}, policy=policy, seconds=5)
 
 
 def test_the_address_that_was_judged_is_called_and_the_name_asked_once(
@@ -171,7 +171,7 @@ def test_a_server_that_answers_an_octet_at_a_time_is_given_up(first: bytes) -> N
         begun = time.monotonic()
         try:
             with pytest.raises(TimeoutError, match=r"No answer within 0\.5 s"):
-                outgoing.post(
+                http_client.post(
                     f"{scheme}://{host}:{port}/", b"x=1", {}, policy=BACK_CHANNEL, seconds=0.5
                 )
             assert time.monotonic() - begun < 5
@@ -218,12 +218,12 @@ def test_tls_checks_the_name_at_the_address_that_was_judged(
     url = f"https://{NAME}:{server.port}/ok"
     Names(monkeypatch, *[[server.host]] * 2)
     with pytest.raises(ssl.SSLCertVerificationError):  # an authority that nobody knows
-        outgoing.post(url, b"x=1", {}, policy=BACK_CHANNEL, seconds=5)
+        http_client.post(url, b"x=1", {}, policy=BACK_CHANNEL, seconds=5)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.write(tmp_path)))
     if accepted:
-        assert outgoing.post(url, b"x=1", {}, policy=BACK_CHANNEL, seconds=5) == 204
+        assert http_client.post(url, b"x=1", {}, policy=BACK_CHANNEL, seconds=5) == 204
         assert server.received == [(f"{NAME}:{server.port}", "/ok", b"x=1")]
     else:
         with pytest.raises(ssl.SSLCertVerificationError, match=r"not valid for|doesn't match"):
-            outgoing.post(url, b"x=1", {}, policy=BACK_CHANNEL, seconds=5)
+            http_client.post(url, b"x=1", {}, policy=BACK_CHANNEL, seconds=5)
         assert server.received == []

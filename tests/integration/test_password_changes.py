@@ -10,16 +10,18 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from dirclient import errors
 from dirclient.client import DirectoryClient
-from dirclient.model import NO_PASSWORD_SET, Snapshot
-from kerauno import directories, known_browsers, sessions, users
-from kerauno.db import Database
-from kerauno.sealed import Sealer
-from kerauno.sessions import Lifetime
-from kerauno.tables import Audit, Link, User, WebSession
-from syncsvc.engine import Ask, Engine
-from syncsvc.plan import Mode
+from dirclient.model import errors
+from dirclient.model.directory_objects import NO_PASSWORD_SET, Snapshot
+from kerauno.accounts import known_browsers, users
+from kerauno.database.engine import Database
+from kerauno.secrets.encryption import Sealer
+from kerauno.signin import sessions
+from kerauno.signin.sessions import Lifetime
+from kerauno.sync import directory_settings
+from kerauno.tables.core import Audit, Link, User, WebSession
+from provisioning.plan import Mode
+from syncsvc.runs.engine import Ask, Engine
 from tests.integration.site import PASSWORD, Site
 from tests.servers.samba import SambaDC, Scratch
 from tests.sync_engine import Sync
@@ -237,7 +239,7 @@ def test_a_real_domain_tells_of_the_change(
     profile = dict(samba_dc.profile(user_search_dn=ou))
     values = {"sealed_password": sealer.seal(profile.pop("password")), "profile": profile}
     with database.write() as s:
-        directories.save(s, values, by="test", now=datetime.now(UTC))
+        directory_settings.save(s, values, by="test", now=datetime.now(UTC))
     engine = Engine(database, sealer, DirectoryClient)
 
     def run() -> int:

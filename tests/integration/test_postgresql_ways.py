@@ -13,12 +13,12 @@ import psycopg
 import pytest
 from sqlalchemy import select, update
 
-from kerauno import sessions
-from kerauno.db import Database
-from kerauno.errors import DatabaseConflict, DatabaseUnavailable
-from kerauno.hot import Hot
-from kerauno.sessions import Lifetime
-from kerauno.tables import User
+from kerauno.base.errors import DatabaseConflict, DatabaseUnavailable
+from kerauno.database.engine import Database
+from kerauno.database.prepared import Hot
+from kerauno.signin import sessions
+from kerauno.signin.sessions import Lifetime
+from kerauno.tables.core import User
 from tests.records import add_user
 from tests.servers.databases import PostgresDatabases
 from tests.servers.pgbouncer import PgBouncer
@@ -94,7 +94,7 @@ def test_a_pooler_that_hides_is_found_out(
     server: Postgres, databases: PostgresDatabases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It seems to take settings; that it mixes up what is prepared gives it away."""
-    monkeypatch.setattr("kerauno.postgresql._has_settings", lambda connection: True)
+    monkeypatch.setattr("kerauno.database.postgresql._has_settings", lambda connection: True)
     hiding = PgBouncer(server, ignores_options=True).start()
     try:
         with databases.url() as url, closing(Database(hiding.url(name_of(url)))) as database:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from dirclient.client import DirectoryClient
-from dirclient.errors import Incomplete, Misconfigured
-from dirclient.model import Guid, Snapshot
-from dirclient.profile import Profile
-from dirclient.scan import Scan
+from dirclient.config.profile import Profile
+from dirclient.model.directory_objects import Guid, Snapshot
+from dirclient.model.errors import Incomplete, Misconfigured
+from dirclient.snapshot.bulk_search import Scan
 from tests.servers import quirks
 from tests.servers.quirks import QuirkyServer
 from tests.servers.samba import SambaDC, Scratch
@@ -56,8 +56,8 @@ def same(one: Snapshot, other: Snapshot) -> bool:
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of three, so that the company fills many."""
-    monkeypatch.setattr("dirclient.searches.PEOPLE_PAGE", 3)
-    monkeypatch.setattr("dirclient.scan.GROUP_PAGE", 3)
+    monkeypatch.setattr("dirclient.snapshot.profile_searches.PEOPLE_PAGE", 3)
+    monkeypatch.setattr("dirclient.snapshot.bulk_search.GROUP_PAGE", 3)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def test_somebody_who_moves_meanwhile_is_not_missed(
 ) -> None:
     """An administrator edits during the read; the snapshot is of its end."""
     quirky.quirk.disguised = disguised
-    monkeypatch.setattr("dirclient.searches.PEOPLE_PAGE", 2)
+    monkeypatch.setattr("dirclient.snapshot.profile_searches.PEOPLE_PAGE", 2)
     dc = fresh_ou.dc
     early, late = fresh_ou.ou("A Early"), fresh_ou.ou("Z Late")
     for number in range(6):

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from kerauno import audit
 from kerauno.audit import Wanted
-from kerauno.db import Database
+from kerauno.database.engine import Database
 from tests.records import NOW, add_user
 
 

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kerauno.bulk import RowRefused, delete_rows, insert_rows, update_rows
-from kerauno.db import Database
-from kerauno.tables import Membership, Run, RunChange
+from kerauno.database.bulk import RowRefused, delete_rows, insert_rows, update_rows
+from kerauno.database.engine import Database
+from kerauno.tables.core import Membership, Run, RunChange
 from tests.records import NOW, add_directory
 
 ODD = "tab\t newline\n backslash\\ \\N quote' \" ; -- 山田 é \x7f"

@@ -6,12 +6,13 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
-from kerauno import audit, ceilings, throttle, throttles
-from kerauno.db import Database
-from kerauno.errors import Throttled
-from kerauno.tables import Attempt, Audit, Base, Throttle
-from kerauno.throttle import account_budget, address_budget
-from kerauno.throttles import Refusal
+from kerauno import audit
+from kerauno.base.errors import Throttled
+from kerauno.database.engine import Database
+from kerauno.signin import attempt_ceilings, throttle, throttle_list
+from kerauno.signin.throttle import account_budget, address_budget
+from kerauno.signin.throttle_list import Refusal
+from kerauno.tables.core import Attempt, Audit, Base, Throttle
 from tests.records import NOW, add_user
 
 SECOND = timedelta(seconds=1)
@@ -28,7 +29,7 @@ def _flood(database: Database, number: int, person: str = "") -> None:
             slot = throttle.take(database, name, address, BUDGET, BY_ADDRESS, now, person=person)
         except Throttled as error:
             with database.fast_write() as h:
-                throttles.note(h, error, Refusal("sign-in", f"n{number}"), now)
+                throttle_list.note(h, error, Refusal("sign-in", f"n{number}"), now)
         else:
             with database.fast_write() as h:
                 throttle.fail(h, slot, now)
@@ -51,7 +52,7 @@ def test_the_oldest_go_and_persons_stay(database: Database) -> None:
     for number in range(1, 30):
         _flood(database, number)
     assert (_count(database, Attempt), _count(database, Throttle)) == (61, 30)
-    assert ceilings.keep(database, counts=10, events=21) == 50 + 20 + 90 - 21
+    assert attempt_ceilings.keep(database, counts=10, events=21) == 50 + 20 + 90 - 21
     assert (_count(database, Attempt), _count(database, Throttle)) == (11, 10)
     assert _count(database, Audit) == before + 21
     with database.read() as s:
@@ -72,4 +73,4 @@ def test_the_oldest_go_and_persons_stay(database: Database) -> None:
 def test_below_the_ceiling_nothing_goes(database: Database) -> None:
     for number in range(5):
         _flood(database, number)
-    assert ceilings.keep(database) == 0
+    assert attempt_ceilings.keep(database) == 0

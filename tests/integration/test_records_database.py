@@ -15,12 +15,13 @@ import pytest
 from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from kerauno import db as database_module
-from kerauno import migrations, users
-from kerauno.db import Database
-from kerauno.errors import DatabaseUnavailable, NotFound, SchemaOutdated
-from kerauno.hot import Statement
-from kerauno.tables import Attempt, User
+from kerauno import migrations
+from kerauno.accounts import users
+from kerauno.base.errors import DatabaseUnavailable, NotFound, SchemaOutdated
+from kerauno.database import engine
+from kerauno.database.engine import Database
+from kerauno.database.prepared import Statement
+from kerauno.tables.core import Attempt, User
 from tests.records import NOW, add_user
 from tests.servers.postgres import Postgres
 from tests.servers.process import wait_until
@@ -170,7 +171,7 @@ def test_errors_of_the_data_are_not_the_databases(database: Database) -> None:
 
 
 def test_a_locked_database_is_unavailable(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(engine, "LOCK_SECONDS", 0.05)
     database = Database(sqlite_url)
     with closing(sqlite3.connect(str(database.url.database), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -189,7 +190,7 @@ def test_a_locked_database_is_unavailable(sqlite_url: str, monkeypatch: pytest.M
 def test_one_slow_writer_makes_the_others_give_up(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(engine, "LOCK_SECONDS", 0.05)
     database = Database(sqlite_url)
     refused: list[BaseException] = []
 
@@ -273,7 +274,7 @@ def test_connections_that_a_restarted_server_dropped(postgres_url: str) -> None:
 def test_connections_that_idled_are_tried_before_use(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kerauno.postgresql._PING_AFTER", 0.0)
+    monkeypatch.setattr("kerauno.database.postgresql._PING_AFTER", 0.0)
     test_connections = Database(postgres_url)
     with test_connections.fast() as hot:
         hot.one(COUNT)

@@ -6,11 +6,11 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from kerauno import departments, links, numbers
-from kerauno.db import Database
-from kerauno.departments import Source
-from kerauno.errors import InvalidValue, NotFound, NumberTaken, ReadOnly
-from kerauno.tables import Department, Membership, Number, RingGroup
+from kerauno.accounts import departments, dial_plan, links
+from kerauno.accounts.departments import Source
+from kerauno.base.errors import InvalidValue, NotFound, NumberTaken, ReadOnly
+from kerauno.database.engine import Database
+from kerauno.tables.core import Department, Membership, Number, RingGroup
 from tests.records import NOW, add_directory, add_linked, add_user, new_guid
 
 
@@ -35,7 +35,7 @@ def test_an_import_is_whole(database: Database) -> None:
         assert [m.user_id for m in departments.members(s, made.id)] == ids
         assert all(m.static for m in departments.members(s, made.id))
         assert departments.names_of(s, ids[0]) == ["Sales"]
-        assert numbers.holder(s, "600") == numbers.Holder(
+        assert dial_plan.holder(s, "600") == dial_plan.Holder(
             "600", "ring group Sales", ring_group_id=line.ring_group_id
         )
 
@@ -76,7 +76,7 @@ def test_a_rename_keeps_number_and_identity(database: Database) -> None:
             *(made.id, "Sales\nand Marketing"),
             "CN=Sales and Marketing",
         )
-        assert numbers.holder(s, "600").words == "ring group Sales\nand Marketing"  # type: ignore[union-attr]
+        assert dial_plan.holder(s, "600").words == "ring group Sales\nand Marketing"  # type: ignore[union-attr]
 
 
 def test_another_number(database: Database) -> None:
@@ -88,7 +88,7 @@ def test_another_number(database: Database) -> None:
             departments.set_number(s, made.id, "601", NOW)
         departments.set_number(s, made.id, "602", NOW)
         assert departments.number_of(s, made.id) == "602"
-        assert numbers.holder(s, "600") is None
+        assert dial_plan.holder(s, "600") is None
         with pytest.raises(NotFound):
             departments.set_number(s, 10**6, "603", NOW)
 
@@ -129,7 +129,7 @@ def test_an_unimport_says_what_it_removed_and_holds_it_out(database: Database) -
         assert gone.user_ids == (synced, alone, twice, local)
     with database.write() as s:
         assert rows(s) == [1, 1, 1, 1]
-        assert numbers.is_free(s, "600", NOW)
+        assert dial_plan.is_free(s, "600", NOW)
         assert list(links.held_out(s, directory.id)) == [where.guid]
         with pytest.raises(NotFound):
             departments.unimport(s, made.id, by="admin", now=NOW)

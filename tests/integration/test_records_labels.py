@@ -7,14 +7,16 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from kerauno import departments, labels, migrations, protected, sessions
-from kerauno.db import Database
-from kerauno.departments import Import, Source
-from kerauno.errors import InvalidValue, NotFound
-from kerauno.hot import of
-from kerauno.keys import label_key
-from kerauno.tables import Department
-from kerauno.token_sql import DEPARTMENTS
+from kerauno import migrations
+from kerauno.accounts import department_labels, departments
+from kerauno.accounts.departments import Import, Source
+from kerauno.base.errors import InvalidValue, NotFound
+from kerauno.base.lookup_keys import label_key
+from kerauno.database.engine import Database
+from kerauno.database.prepared import of
+from kerauno.oauth.token_statements import DEPARTMENTS
+from kerauno.signin import protected_sites, sessions
+from kerauno.tables.core import Department
 from tests.integration.test_records_migrations import empty
 from tests.records import NOW, add_directory, add_user
 
@@ -73,19 +75,19 @@ def test_a_look_alike_never_has_the_honest_name(both: Database) -> None:
 def test_a_rule_for_a_name_that_could_mean_two_is_refused_and_takes_a_guid(both: Database) -> None:
     for name in ("Engineering", "engineering", "\u202eEngineering"):
         with pytest.raises(InvalidValue) as refused, both.write() as s:
-            protected.put(s, "wiki.company.com", [name], NOW)
+            protected_sites.put(s, "wiki.company.com", [name], NOW)
         assert refused.value.field == "department"
         assert HONEST in refused.value.remedy
         assert OTHER in refused.value.remedy
     with both.read() as s:
-        assert protected.everything(s) == []
+        assert protected_sites.everything(s) == []
     with both.write() as s:
-        row = protected.put(s, "wiki.company.com", [HONEST.upper()], NOW)
-        assert protected.labels_of(s, row) == ["Engineering"]
+        row = protected_sites.put(s, "wiki.company.com", [HONEST.upper()], NOW)
+        assert protected_sites.labels_of(s, row) == ["Engineering"]
     with both.fast() as h:
-        rule = protected.rules(h)["wiki.company.com"]
-        assert protected.may_enter(h, 1, rule)
-        assert not protected.may_enter(h, 2, rule)
+        rule = protected_sites.rules(h)["wiki.company.com"]
+        assert protected_sites.may_enter(h, 1, rule)
+        assert not protected_sites.may_enter(h, 2, rule)
 
 
 @pytest.mark.parametrize("both", ["Engineering", "\u202eEngineering"], indirect=True)
@@ -93,7 +95,7 @@ def test_a_label_says_which_one_is_meant(both: Database) -> None:
     label = label_of(both, OTHER)
     assert label in ("Engineering [99250400]", "[U+202E]Engineering")
     with both.read() as s:
-        assert labels.chosen(s, label).guid == OTHER
+        assert department_labels.chosen(s, label).guid == OTHER
 
 
 def test_a_look_alike_alone_is_not_taken_for_the_name(sqlite_database: Database) -> None:
@@ -102,11 +104,11 @@ def test_a_look_alike_alone_is_not_taken_for_the_name(sqlite_database: Database)
         departments.import_(s, source(directory, "\u200bEngineering", OTHER), "601", [], NOW)
         departments.import_(s, source(directory, "Sales", HONEST), "600", [], NOW)
         with pytest.raises(InvalidValue, match="Engineering"):
-            labels.chosen(s, "Engineering")
-        assert labels.chosen(s, "sales").guid == HONEST
+            department_labels.chosen(s, "Engineering")
+        assert department_labels.chosen(s, "sales").guid == HONEST
         for nothing in ("Nobody", "", "\u200b"):
             with pytest.raises(NotFound):
-                labels.chosen(s, nothing)
+                department_labels.chosen(s, nothing)
 
 
 def test_a_label_changes_with_its_own_name_alone(database: Database) -> None:
@@ -181,7 +183,7 @@ def test_an_upgrade_gives_labels_and_rules_stay(empty: str) -> None:
     assert migrations.upgrade(database)
     with database.read() as s:
         given = list(s.scalars(select(Department.label).order_by(Department.id)))
-        [(_, may_enter)] = protected.everything(s)
+        [(_, may_enter)] = protected_sites.everything(s)
     assert given == ["[U+202E]Engineering", "Engineering", "Engineering [33333333]", "Sales"]
     assert may_enter == ["Engineering", "Sales"]
     database.close()

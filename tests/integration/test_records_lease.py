@@ -12,10 +12,10 @@ from datetime import timedelta
 
 import pytest
 
-from kerauno import lease
-from kerauno.db import Database
-from kerauno.errors import DatabaseUnavailable, LeaseLost
-from kerauno.tables import Lease
+from kerauno.base.errors import DatabaseUnavailable, LeaseLost
+from kerauno.database.engine import Database
+from kerauno.sync import lease
+from kerauno.tables.core import Lease
 from tests.records import NOW
 from tests.sync_engine import Interrupted, Saboteur
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from kerauno import links, sessions, users
-from kerauno.db import Database
-from kerauno.errors import InvalidValue, NotFound
-from kerauno.tables import HeldOut, LinkProposal, WebSession
+from kerauno.accounts import links, users
+from kerauno.base.errors import InvalidValue, NotFound
+from kerauno.database.engine import Database
+from kerauno.signin import sessions
+from kerauno.tables.core import HeldOut, LinkProposal, WebSession
 from tests.records import NOW, add_directory, add_linked, add_user, new_guid
 
 

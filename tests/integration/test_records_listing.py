@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.orm import Session
 
-from kerauno import departments, listing, users
-from kerauno.db import Database
-from kerauno.listing import UserFilter, UserPlace
+from kerauno.accounts import departments, users
+from kerauno.accounts import queries as accounts
+from kerauno.accounts.queries import UserFilter, UserPlace
+from kerauno.database.engine import Database
 from tests.records import NOW, add_directory, add_linked, add_user, new_guid
 
 
@@ -37,7 +38,7 @@ def ids(database: Database) -> dict[str, int]:
 
 
 def names(s: Session, wanted: UserFilter) -> list[str]:
-    return [line.username for line in listing.users(s, wanted).users]
+    return [line.username for line in accounts.users(s, wanted).users]
 
 
 def test_search_and_states(database: Database, ids: dict[str, int]) -> None:
@@ -60,32 +61,32 @@ def test_search_and_states(database: Database, ids: dict[str, int]) -> None:
             (UserFilter(department_id=ids["department"]), ["john.doe", "zoë.öztürk"]),
         ]:
             assert names(s, wanted) == found, wanted
-            assert listing.users(s, wanted).total == len(found)
+            assert accounts.users(s, wanted).total == len(found)
 
 
 def test_pages_forth_and_back(database: Database, ids: dict[str, int]) -> None:
     with database.read() as s:
-        whole = listing.users(s, UserFilter())
+        whole = accounts.users(s, UserFilter())
         assert (whole.total, len(whole.users), whole.before, whole.after) == (7, 7, None, None)
         seen: list[str] = []
         after: UserPlace | None = None
         pages = []
         while True:
-            pages.append(listing.users(s, UserFilter(), limit=3, after=after))
+            pages.append(accounts.users(s, UserFilter(), limit=3, after=after))
             seen += [line.username for line in pages[-1].users]
             after = pages[-1].after
             if after is None:
                 break
         assert seen == [line.username for line in whole.users]
-        back = listing.users(s, UserFilter(), limit=3, before=pages[1].before)
+        back = accounts.users(s, UserFilter(), limit=3, before=pages[1].before)
         assert (back.users, back.before, back.after) == (pages[0].users, None, pages[0].after)
 
 
 def test_one_line_tells_all_about_a_user(database: Database, ids: dict[str, int]) -> None:
     with database.read() as s:
-        john = listing.user(s, ids["john"])
+        john = accounts.user(s, ids["john"])
         assert john is not None
-        assert listing.as_data(john) == {
+        assert accounts.as_data(john) == {
             "id": ids["john"],
             "username": "john.doe",
             "email": "john.doe@goodcompany.local",
@@ -98,18 +99,18 @@ def test_one_line_tells_all_about_a_user(database: Database, ids: dict[str, int]
             "guid": john.guid,
             "departments": ["Ünit Sales"],
         }
-        left = listing.user(s, ids["left"])
+        left = accounts.user(s, ids["left"])
         assert left is not None
-        assert listing.as_data(left)["extension"] is None
+        assert accounts.as_data(left)["extension"] is None
         assert (left.extension, left.reserved_until) == ("1004", NOW + timedelta(days=30))
-        assert listing.user(s, 10**6) is None
-        assert [line.id for line in listing.everyone(s)][1:] == list(ids.values())[:-1]
-        assert listing.everyone(s)[1] == john
+        assert accounts.user(s, 10**6) is None
+        assert [line.id for line in accounts.everyone(s)][1:] == list(ids.values())[:-1]
+        assert accounts.everyone(s)[1] == john
 
 
 def test_the_phone_book_has_who_can_be_dialled(database: Database, ids: dict[str, int]) -> None:
     with database.read() as s:
-        book = listing.phonebook(s)
+        book = accounts.phonebook(s)
         assert [(entry.name, entry.number) for entry in book] == [
             ("Jane Doe", "1002"),
             ("John Doe", "1001"),
@@ -118,6 +119,6 @@ def test_the_phone_book_has_who_can_be_dialled(database: Database, ids: dict[str
         ]
         assert book[1].departments == ("Ünit Sales",)
         assert (book[-1].department_id, book[-1].user_id) == (ids["department"], None)
-        assert [entry.number for entry in listing.phonebook(s, "600")] == ["600"]
-        assert [entry.number for entry in listing.phonebook(s, "ünit")] == ["600"]
-        assert [entry.number for entry in listing.phonebook(s, "doe", limit=1)] == ["1002"]
+        assert [entry.number for entry in accounts.phonebook(s, "600")] == ["600"]
+        assert [entry.number for entry in accounts.phonebook(s, "ünit")] == ["600"]
+        assert [entry.number for entry in accounts.phonebook(s, "doe", limit=1)] == ["1002"]

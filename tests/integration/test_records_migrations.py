@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
-from kerauno import audit, migrations, tables_oidc  # noqa: F401 - its tables join the others
-from kerauno.db import Database
-from kerauno.errors import SchemaOutdated
-from kerauno.tables import Attempt, Base, DirectoryState
+from kerauno import audit, migrations
+from kerauno.base.errors import SchemaOutdated
+from kerauno.database.engine import Database
+from kerauno.tables import oauth as tables  # noqa: F401 - its tables join the others
+from kerauno.tables.core import Attempt, Base, DirectoryState
 from tests.servers.postgres import Postgres
 
 _DESCRIBE_POSTGRES = """

@@ -10,13 +10,14 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from kerauno import departments, mirror
-from kerauno.bulk import insert_rows
-from kerauno.db import Database
-from kerauno.errors import NotFound
-from kerauno.keys import lookup_key, sort_key
-from kerauno.mirror import Filter, Page, Place
-from kerauno.tables import SeenDepartment, SeenMember, SeenPerson
+from kerauno.accounts import departments
+from kerauno.base.errors import NotFound
+from kerauno.base.lookup_keys import lookup_key, sort_key
+from kerauno.database.bulk import insert_rows
+from kerauno.database.engine import Database
+from kerauno.sync import directory_mirror
+from kerauno.sync.directory_mirror import Filter, Page, Place
+from kerauno.tables.core import SeenDepartment, SeenMember, SeenPerson
 from tests.records import NOW, add_directory, new_guid
 
 FIRST = ("Anna", "Bernd", "Zoë", "Örjan", "山田", "O'Hara")
@@ -34,7 +35,7 @@ def add_people(s: Session, directory_id: int, count: int, seed: int = 1) -> None
         last = chance.choice(LAST) if first else None
         login = f"{first}.{index}@goodcompany.local" if index % 7 else None
         extension = str(1000 + index) if index % 5 else None
-        state = chance.choice(mirror.STATES)
+        state = chance.choice(directory_mirror.STATES)
         conflicts = (TAKEN if index % 2 else MISSING) if state == "conflict" else []
         words = " ".join(part for part in (first, last, login, extension) if part)
         rows.append(
@@ -69,7 +70,7 @@ def walk(
     """Every page from the first to the last."""
     after: Place | None = None
     while True:
-        page = mirror.page(
+        page = directory_mirror.page(
             *(s, directory_id, wanted),
             sort=sort,
             descending=descending,
@@ -135,7 +136,7 @@ def test_going_back_shows_the_same_pages(database: Database, directory_id: int) 
             place = pages[-1].before
             for earlier in reversed(pages[:-1]):
                 assert place is not None
-                page = mirror.page(
+                page = directory_mirror.page(
                     *(s, directory_id, Filter()),
                     sort=sort,
                     descending=descending,
@@ -153,11 +154,11 @@ def test_counts_are_of_the_search_and_not_of_the_state(
 ) -> None:
     with database.read() as s:
         for wanted in FILTERS:
-            page = mirror.page(s, directory_id, wanted)
-            for state in mirror.STATES:
+            page = directory_mirror.page(s, directory_id, wanted)
+            for state in directory_mirror.STATES:
                 same = Filter(wanted.search, state, wanted.conflict)
                 assert page.counts.get(state, 0) == len(matching(s, same))
-        assert mirror.conflict_counts(s, directory_id) == {
+        assert directory_mirror.conflict_counts(s, directory_id) == {
             code: len(matching(s, Filter(conflict=code)))
             for code in ("extension_missing", "email_taken")
         }
@@ -165,10 +166,10 @@ def test_counts_are_of_the_search_and_not_of_the_state(
 
 def test_another_directory_is_another_mirror(database: Database, directory_id: int) -> None:
     with database.read() as s:
-        assert mirror.page(s, directory_id + 1, Filter()).people == ()
-        assert mirror.conflict_counts(s, directory_id + 1) == {}
+        assert directory_mirror.page(s, directory_id + 1, Filter()).people == ()
+        assert directory_mirror.conflict_counts(s, directory_id + 1) == {}
         with pytest.raises(NotFound):
-            mirror.person(s, directory_id, new_guid())
+            directory_mirror.person(s, directory_id, new_guid())
 
 
 def test_hostile_searches_find_nothing_and_break_nothing(
@@ -177,12 +178,15 @@ def test_hostile_searches_find_nothing_and_break_nothing(
     with database.read() as s:
         everyone = len(matching(s, Filter()))
         for search in ("'; DROP TABLE user; --", "\\", "/", "x" * 10_000, "*", "[a-z]", "\ud800~"):
-            assert mirror.page(s, directory_id, Filter(search=search)).people == ()
+            assert directory_mirror.page(s, directory_id, Filter(search=search)).people == ()
         for search in ("%", "_", "100%", "under_"):
-            page = mirror.page(s, directory_id, Filter(search=search), limit=500)
+            page = directory_mirror.page(s, directory_id, Filter(search=search), limit=500)
             assert {p.guid for p in page.people} == matching(s, Filter(search=search))
         for search in ("\0", "\ud800", " \t "):
-            assert sum(mirror.counts(s, directory_id, Filter(search=search)).values()) == everyone
+            assert (
+                sum(directory_mirror.counts(s, directory_id, Filter(search=search)).values())
+                == everyone
+            )
 
 
 def test_departments_with_what_became_of_them(database: Database, directory_id: int) -> None:
@@ -216,22 +220,22 @@ def test_departments_with_what_became_of_them(database: Database, directory_id: 
         source = departments.Source(directory_id, sales, "CN=Sales", "Sales", "group")
         made = departments.import_(s, source, "600", [], NOW)
     with database.read() as s:
-        lines = mirror.departments(s, directory_id)
+        lines = directory_mirror.departments(s, directory_id)
         assert [(line.seen.name, line.state, line.number) for line in lines] == [
             ("Sales", "imported", "600"),
             ("Support", "available", None),
         ]
-        assert mirror.department(s, directory_id, sales).department_id == made.id
+        assert directory_mirror.department(s, directory_id, sales).department_id == made.id
         with pytest.raises(NotFound):
-            mirror.department(s, directory_id, new_guid())
-        first = mirror.members(s, directory_id, sales, limit=3)
+            directory_mirror.department(s, directory_id, new_guid())
+        first = directory_mirror.members(s, directory_id, sales, limit=3)
         place = Place(first[-1][0].sort_key, first[-1][0].guid)
-        rest = mirror.members(s, directory_id, sales, limit=3, after=place)
+        rest = directory_mirror.members(s, directory_id, sales, limit=3, after=place)
         assert [(p.guid, via) for p, via in (*first, *rest)] == [
             (person.guid, ["Sales EMEA"] if index % 2 else [])
             for index, person in enumerate(people)
         ]
-        inside = mirror.page(s, directory_id, Filter(department=sales))
+        inside = directory_mirror.page(s, directory_id, Filter(department=sales))
         assert {p.guid for p in inside.people} == {person.guid for person in people}
-        [(found, via)] = mirror.departments_of(s, directory_id, people[1].guid)
+        [(found, via)] = directory_mirror.departments_of(s, directory_id, people[1].guid)
         assert (found.name, via) == ("Sales", ["Sales EMEA"])

@@ -13,11 +13,11 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from kerauno import departments, numbers, users
-from kerauno.db import Database
-from kerauno.errors import InvalidValue, NumberTaken
-from kerauno.tables import Number
-from kerauno.tables_base import Base
+from kerauno.accounts import departments, dial_plan, users
+from kerauno.base.errors import InvalidValue, NumberTaken
+from kerauno.database.engine import Database
+from kerauno.tables.base import Base
+from kerauno.tables.core import Number
 from tests.properties import examples
 from tests.records import NOW, add_directory, add_user, new_guid
 
@@ -55,13 +55,13 @@ def test_a_taken_number_says_by_whom(database: Database) -> None:
         john, jane = add_user(s, "john.doe", "1234"), add_user(s, "jane.doe")
         sales = add_department(s, directory.id, "Sales", "600")
         with pytest.raises(NumberTaken) as taken:
-            numbers.give_user(s, jane.id, "600", NOW)
+            dial_plan.give_user(s, jane.id, "600", NOW)
         assert (taken.value.number, taken.value.holder) == ("600", "ring group Sales")
         with pytest.raises(NumberTaken, match=r"John Doe \(john.doe\)"):
             departments.set_number(s, sales, "1234", NOW)
         users.deactivate(s, [john.id], NOW, reserve_until=NOW + timedelta(days=30))
         with pytest.raises(NumberTaken, match="who left"):
-            numbers.give_user(s, jane.id, "1234", NOW)
+            dial_plan.give_user(s, jane.id, "1234", NOW)
 
 
 def test_a_reservation_ends(database: Database) -> None:
@@ -69,13 +69,13 @@ def test_a_reservation_ends(database: Database) -> None:
     with database.write() as s:
         john, jane = add_user(s, "john.doe", "1234"), add_user(s, "jane.doe")
         users.deactivate(s, [john.id], NOW, reserve_until=until)
-        assert [(n.number, u.id) for n, u in numbers.reservations(s)] == [("1234", john.id)]
-        assert not numbers.is_free(s, "1234", until - timedelta(seconds=1))
-        assert numbers.is_free(s, "1234", until)
-        assert numbers.is_free(s, "1234", NOW, user_id=john.id)
-        numbers.give_user(s, jane.id, "1234", until)
+        assert [(n.number, u.id) for n, u in dial_plan.reservations(s)] == [("1234", john.id)]
+        assert not dial_plan.is_free(s, "1234", until - timedelta(seconds=1))
+        assert dial_plan.is_free(s, "1234", until)
+        assert dial_plan.is_free(s, "1234", NOW, user_id=john.id)
+        dial_plan.give_user(s, jane.id, "1234", until)
         assert users.reactivate(s, john.id, until) is None
-        numbers.give_user(s, john.id, "1235", until)
+        dial_plan.give_user(s, john.id, "1235", until)
 
 
 def test_the_next_free_number(database: Database) -> None:
@@ -85,18 +85,18 @@ def test_the_next_free_number(database: Database) -> None:
         add_user(s, "jane.doe", "0600")
         for name, number in (("Sales", "600"), ("Support", "603")):
             add_department(s, directory.id, name, number)
-        assert numbers.next_free(s, "600", "699", NOW) == "602"
-        assert numbers.next_free(s, "0600", "0699", NOW) == "0601"
-        assert numbers.next_free(s, "600", "601", NOW) is None
+        assert dial_plan.next_free(s, "600", "699", NOW) == "602"
+        assert dial_plan.next_free(s, "0600", "0699", NOW) == "0601"
+        assert dial_plan.next_free(s, "600", "601", NOW) is None
         users.deactivate(s, [john.id], NOW, reserve_until=NOW + timedelta(days=1))
-        assert numbers.next_free(s, "600", "601", NOW) is None
-        assert numbers.next_free(s, "600", "601", NOW + timedelta(days=1)) == "601"
+        assert dial_plan.next_free(s, "600", "601", NOW) is None
+        assert dial_plan.next_free(s, "600", "601", NOW + timedelta(days=1)) == "601"
 
 
 def test_giving_the_same_number_again_changes_nothing(database: Database) -> None:
     with database.write() as s:
         john = add_user(s, "john.doe", "1234")
-        numbers.give_user(s, john.id, "1234", NOW)
+        dial_plan.give_user(s, john.id, "1234", NOW)
         rows = s.execute(select(Number.number, Number.user_id)).all()
         assert [tuple(row) for row in rows] == [("1234", john.id)]
 
@@ -111,7 +111,7 @@ def test_one_of_many_who_want_a_number_gets_it(database: Database) -> None:
         gate.wait()
         try:
             with database.write() as s:
-                numbers.give_user(s, user_id, "1234", NOW)
+                dial_plan.give_user(s, user_id, "1234", NOW)
             outcomes.append("got")
         except NumberTaken:
             outcomes.append("taken")
@@ -166,7 +166,7 @@ class NumberSpace(RuleBasedStateMachine):
     def give_user(self, who: int, number: str) -> None:
         with self.database.write() as s:
             try:
-                numbers.give_user(s, self.users[who], number, self.now)
+                dial_plan.give_user(s, self.users[who], number, self.now)
                 done = True
             except InvalidValue:
                 done = False
@@ -176,7 +176,7 @@ class NumberSpace(RuleBasedStateMachine):
     def give_ring_group(self, which: int, number: str) -> None:
         with self.database.write() as s:
             try:
-                numbers.give_ring_group(s, self.groups[which], number, self.now)
+                dial_plan.give_ring_group(s, self.groups[which], number, self.now)
                 done = True
             except InvalidValue:
                 done = False
@@ -185,7 +185,7 @@ class NumberSpace(RuleBasedStateMachine):
     @rule(who=_WHO)
     def free(self, who: int) -> None:
         with self.database.write() as s:
-            numbers.free_user(s, self.users[who])
+            dial_plan.free_user(s, self.users[who])
         for number in [n for n, h in self.holders.items() if h == ("user", self.users[who])]:
             del self.holders[number]
             self.until.pop(number, None)
@@ -194,7 +194,7 @@ class NumberSpace(RuleBasedStateMachine):
     def leave(self, who: int) -> None:
         until = self.now + timedelta(days=2)
         with self.database.write() as s:
-            numbers.reserve(s, self.users[who], until)
+            dial_plan.reserve(s, self.users[who], until)
         for number, holder in self.holders.items():
             if holder == ("user", self.users[who]):
                 self.until[number] = until
@@ -203,7 +203,7 @@ class NumberSpace(RuleBasedStateMachine):
     def come_back(self, who: int) -> None:
         mine = [n for n, h in self.holders.items() if h == ("user", self.users[who])]
         with self.database.write() as s:
-            assert numbers.take_back(s, self.users[who]) == (mine[0] if mine else None)
+            assert dial_plan.take_back(s, self.users[who]) == (mine[0] if mine else None)
         for number in mine:
             self.until.pop(number, None)
 

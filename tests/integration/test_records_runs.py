@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from kerauno import runs
-from kerauno.db import Database
-from kerauno.errors import NotFound, Stale
+from kerauno.base.errors import NotFound, Stale
+from kerauno.database.engine import Database
+from kerauno.sync import runs
 from tests.records import NOW, add_directory
 
 COUNTS = {

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from kerauno import departments, sessions, users
-from kerauno.db import Database
-from kerauno.sessions import Lifetime, NewSession
-from kerauno.tables import WebSession
+from kerauno.accounts import departments, users
+from kerauno.database.engine import Database
+from kerauno.signin import sessions
+from kerauno.signin.sessions import Lifetime, NewSession
+from kerauno.tables.core import WebSession
 from tests.records import NOW, add_directory, add_user, new_guid
 
 LIFETIME = Lifetime(absolute=timedelta(hours=12), idle=timedelta(hours=2))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kerauno import links, signin
-from kerauno.db import Database
+from kerauno.accounts import links
+from kerauno.database.engine import Database
+from kerauno.signin import user_lookup
 from tests.records import NOW, add_directory, add_linked, add_user, new_guid
 
 
@@ -56,15 +57,15 @@ CASES = [
 def test_names(database: Database) -> None:
     for form, name, domain, username in CASES:
         with database.counting() as counts, database.fast() as hot:
-            found = signin.find(hot, form, name, domain)
+            found = user_lookup.find(hot, form, name, domain)
         assert (name, found.username if found else None) == (name, username)
         assert counts.statements == 1
 
 
 def test_all_that_the_decision_needs_comes_along(database: Database) -> None:
     with database.fast() as hot:
-        john = signin.find(hot, "bare", "john.doe")
-        local = signin.find(hot, "bare", "local")
+        john = user_lookup.find(hot, "bare", "john.doe")
+        local = user_lookup.find(hot, "bare", "local")
     assert john is not None
     assert local is not None
     assert (john.active, john.blocked, john.role, john.password_hash) == (True, False, "user", None)
@@ -73,7 +74,7 @@ def test_all_that_the_decision_needs_comes_along(database: Database) -> None:
     assert (local.guid, local.directory_id, local.directory_version) == (None, None, None)
     assert local.password_hash is not None
     with database.read() as s:
-        assert signin.find_person(s, john.directory_id or 0, john.guid or "") == john
-        assert signin.find_user(s, john.user_id) == john
-        assert signin.find_person(s, 1, new_guid()) is None
-        assert signin.find_user(s, 10**6) is None
+        assert user_lookup.find_person(s, john.directory_id or 0, john.guid or "") == john
+        assert user_lookup.find_user(s, john.user_id) == john
+        assert user_lookup.find_person(s, 1, new_guid()) is None
+        assert user_lookup.find_user(s, 10**6) is None

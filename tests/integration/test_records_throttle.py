@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kerauno import throttle, throttles
-from kerauno.db import Database
-from kerauno.errors import Throttled
-from kerauno.throttle import (
+from kerauno.base.errors import Throttled
+from kerauno.database.engine import Database
+from kerauno.signin import throttle, throttle_list
+from kerauno.signin.throttle import (
     Budget,
     Slot,
     account_budget,
@@ -158,7 +158,7 @@ def test_an_administrator_lets_an_account_start_anew(database: Database) -> None
     for _ in range(3):
         fail(database, take(database))
     with database.write() as s:
-        throttles.clear_keys(s, ["user:1"])
+        throttle_list.clear_keys(s, ["user:1"])
     take(database)
 
 

@@ -18,12 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from kerauno import db as database_module
-from kerauno import throttle
-from kerauno.db import Database
-from kerauno.errors import DatabaseUnavailable, Throttled
-from kerauno.tables import Attempt
-from kerauno.throttle import LAPSES_AFTER, Budget, Slot, address_budget
+from kerauno.base.errors import DatabaseUnavailable, Throttled
+from kerauno.database import engine
+from kerauno.database.engine import Database
+from kerauno.signin import throttle
+from kerauno.signin.throttle import LAPSES_AFTER, Budget, Slot, address_budget
+from kerauno.tables.core import Attempt
 from tests.properties import examples
 from tests.records import NOW
 
@@ -249,7 +249,7 @@ def test_taking_waits_for_another_processs_writer(sqlite_url: str) -> None:
 def test_taking_from_a_locked_database_gives_up(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(engine, "LOCK_SECONDS", 0.05)
     database = Database(sqlite_url)
     with closing(sqlite3.connect(str(database.url.database), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

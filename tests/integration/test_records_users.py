@@ -7,12 +7,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from kerauno import departments, leaving, links, numbers, sessions, users
-from kerauno.bulk import insert_rows
-from kerauno.db import Database
-from kerauno.errors import EmailTaken, InvalidValue, NotFound, ReadOnly, Stale, UsernameTaken
-from kerauno.tables import Membership, User, WebSession
-from kerauno.users import NewUser
+from kerauno.accounts import access_revocation, departments, dial_plan, links, users
+from kerauno.accounts.users import NewUser
+from kerauno.base.errors import EmailTaken, InvalidValue, NotFound, ReadOnly, Stale, UsernameTaken
+from kerauno.database.bulk import insert_rows
+from kerauno.database.engine import Database
+from kerauno.signin import sessions
+from kerauno.tables.core import Membership, User, WebSession
 from tests.records import NOW, add_directory, add_linked, add_user, new_guid
 
 
@@ -22,7 +23,7 @@ def test_a_user_is_made_whole(database: Database) -> None:
         made = users.create(s, new, NOW)
     with database.read() as s:
         user = users.by_email(s, "JOHN.DOE@company.com")
-        number = numbers.of_user(s, user.id)
+        number = dial_plan.of_user(s, user.id)
         assert (user.id, user.username, user.first_name) == (made.id, "John.Doe", "John")
         assert (user.role, user.active, user.blocked, user.password_hash) == (
             *("user", True, False),
@@ -83,7 +84,7 @@ def test_changes_of_a_local_user(database: Database) -> None:
         users.change(s, user.id, changes, later, version=1)
     with database.read() as s:
         now = users.get(s, user.id)
-        number = numbers.of_user(s, user.id)
+        number = dial_plan.of_user(s, user.id)
         assert (now.username_key, now.last_name, now.updated_at) == ("john.roe", "Roe", later)
         assert number is not None
         assert number.number == "1299"
@@ -91,7 +92,7 @@ def test_changes_of_a_local_user(database: Database) -> None:
         users.change(s, user.id, {"last_name": "Poe"}, later, version=1)
     with database.write() as s:
         users.change(s, user.id, {"extension": ""}, later, version=2)
-        assert numbers.of_user(s, user.id) is None
+        assert dial_plan.of_user(s, user.id) is None
 
 
 def test_what_the_directory_owns_cannot_be_changed_here(database: Database) -> None:
@@ -184,18 +185,18 @@ def test_leavers_lose_access_and_membership_but_not_their_number(database: Datab
     _sign_in(database, user.id)
     with database.write() as s:
         ended = users.deactivate(s, [user.id], NOW, reserve_until=until)
-        assert isinstance(ended, leaving.Ended)
+        assert isinstance(ended, access_revocation.Ended)
         assert ended.sessions == 1
     assert _sessions(database) == 0
     with database.read() as s:
-        gone, number = users.get(s, user.id), numbers.of_user(s, user.id)
+        gone, number = users.get(s, user.id), dial_plan.of_user(s, user.id)
         assert (gone.active, gone.deactivated_at) == (False, NOW)
         assert number is not None
         assert (number.number, number.reserved_until) == ("1234", until)
         assert s.execute(select(func.count()).select_from(Membership)).scalar_one() == 0
     with database.write() as s:
         assert users.reactivate(s, user.id, NOW) == "1234"
-        assert numbers.holder(s, "1234") == numbers.Holder(
+        assert dial_plan.holder(s, "1234") == dial_plan.Holder(
             "1234", "John Doe (john.doe)", user_id=user.id
         )
 
@@ -207,7 +208,7 @@ def test_a_leaver_deactivated_again_keeps_the_first_reservation(database: Databa
         users.deactivate(s, [user.id], NOW, reserve_until=first)
         users.deactivate(s, [user.id], NOW, reserve_until=second)
     with database.read() as s:
-        number = numbers.of_user(s, user.id)
+        number = dial_plan.of_user(s, user.id)
         assert number is not None
         assert number.reserved_until == first
 

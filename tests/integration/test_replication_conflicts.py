@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from dirclient.client import DirectoryClient
-from dirclient.errors import Misconfigured, NotFound
-from dirclient.login import parse
-from dirclient.model import Snapshot
-from dirclient.profile import Profile
+from dirclient.config.profile import Profile
+from dirclient.model.directory_objects import Snapshot
+from dirclient.model.errors import Misconfigured, NotFound
+from dirclient.model.login_name import parse
 from tests.servers.samba import Scratch
 
 pytestmark = pytest.mark.samba

@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 
 from dirclient.client import DirectoryClient
-from dirclient.errors import Incomplete, Misconfigured
-from dirclient.model import AccountState, Snapshot, Unread
-from dirclient.profile import Profile
-from kerauno import directories, sessions
-from kerauno.db import Database
-from kerauno.tables import Department, DirectoryState, Link, Run, SeenDepartment, WebSession
-from syncsvc import review
-from syncsvc.departments import import_department, listing, unimport_department
-from syncsvc.engine import Ask
+from dirclient.config.profile import Profile
+from dirclient.model.directory_objects import AccountState, Snapshot, Unread
+from dirclient.model.errors import Incomplete, Misconfigured
+from kerauno.database.engine import Database
+from kerauno.signin import sessions
+from kerauno.sync import directory_settings
+from kerauno.tables.core import Department, DirectoryState, Link, Run, SeenDepartment, WebSession
+from syncsvc.runs import plan_review
+from syncsvc.runs.departments import import_department, listing, unimport_department
+from syncsvc.runs.engine import Ask
 from tests.integration.test_read_faults import deny
 from tests.integration.test_sync_worker import Turned
 from tests.servers.process import wait_until
@@ -147,7 +148,7 @@ def test_what_needs_departments_says_why_and_what_does_not_goes_on(loop: Turned)
     (sales,) = sync.rows(Department)
     refused = import_department(sync.engine, Ask("cli", wait=0.0), sales["guid"], "601")
     assert (refused["status"], refused["error"]) == ("failed", f"{GONE}")
-    for read in (lambda: listing(sync.engine), lambda: review.try_settings(sync.engine, {})):
+    for read in (lambda: listing(sync.engine), lambda: plan_review.try_settings(sync.engine, {})):
         with pytest.raises(Misconfigured, match=r"^OU=Groups does not exist\.$"):
             read()
     done = unimport_department(sync.engine, Ask("cli", wait=0.0), sales["guid"])
@@ -297,9 +298,9 @@ def test_leavers_are_out_within_seconds_of_an_ou_of_departments_renamed(
 
     def unread() -> str:
         with Database(kerauno.environ["KERAUNO_DATABASE_URL"]).read() as s:
-            directory = directories.load(s)
+            directory = directory_settings.load(s)
             assert directory is not None
-            return directories.state(s, directory.id).unread
+            return directory_settings.state(s, directory.id).unread
 
     try:
         wait_until(lambda: active() == [True] * 4, "everybody is there")

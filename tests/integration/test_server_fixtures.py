@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 from sqlalchemy import text
 
 from demo import company
-from kerauno.db import Database
+from kerauno.database.engine import Database
 from tests.servers import chromium
 from tests.servers.process import listening
 from tests.servers.slapd import Slapd

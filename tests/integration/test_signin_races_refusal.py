@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from kerauno import sessions
-from kerauno.db import Database
-from kerauno.errors import AccessEnded
-from kerauno.leaving import end_access
-from kerauno.tables import Audit, Link, WebSession
+from kerauno.accounts.access_revocation import end_access
+from kerauno.base.errors import AccessEnded
+from kerauno.database.engine import Database
+from kerauno.signin import sessions
+from kerauno.tables.core import Audit, Link, WebSession
 from tests.integration.site import Site
 from tests.records import NOW, add_directory, add_linked, add_user
 

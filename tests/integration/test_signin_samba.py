@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 
 from demo import company
 from dirclient.client import DirectoryClient
-from kerauno import directories
-from kerauno.tables import Link
+from kerauno.sync import directory_settings
+from kerauno.tables.core import Link
 from tests import said
 from tests.integration.site import Site, make_real_site, notice
 from tests.servers import company as domain
@@ -232,7 +232,7 @@ def test_nobody_can_lock_an_account_through_kerauno(
         known = [browser.post("/login", data=form).status_code for _ in range(3)]
         assert known == [401, 429, 429]
         with site.services.database.read() as s:
-            rule = directories.lockout(s, 1)
+            rule = directory_settings.lockout(s, 1)
             assert rule is not None
             assert (rule.threshold, rule.window) == (4, 1800)
         dc.connect(f"{account}@{dc.dns_domain}", PASSWORD).unbind()  # not locked

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from dirclient.model import AccountState
-from kerauno import directories, runs
-from kerauno.db import Database
-from kerauno.errors import InvalidValue
-from kerauno.tables import Audit, Run, RunChange
-from syncsvc import departments, requests, review
-from syncsvc.choosing import Choice
-from syncsvc.engine import Ask
-from syncsvc.plan import Mode
+from dirclient.model.directory_objects import AccountState
+from kerauno.base.errors import InvalidValue
+from kerauno.database.engine import Database
+from kerauno.sync import directory_settings, runs
+from kerauno.tables.core import Audit, Run, RunChange
+from provisioning.partial_confirmation import Choice
+from provisioning.plan import Mode
+from syncsvc.runs import departments, plan_review, requests
+from syncsvc.runs.engine import Ask
 from tests.sync_engine import Sync
 
 CLI = Ask("cli", wait=0.0, by="ada")
@@ -39,7 +39,7 @@ def test_some_are_confirmed_and_the_rest_is_left_out_until_somebody_builds(sync:
     names = {str(people[0].guid), "P2.Q2@company.com", "p3.q3"}
     email = sync.users()["p2.q2"]["email"]
     choice = Choice(only=frozenset(names - {"P2.Q2@company.com"} | {email.upper()}))
-    done = review.confirm(sync.engine, held["run"], CLI, choice=choice)
+    done = plan_review.confirm(sync.engine, held["run"], CLI, choice=choice)
     assert (done["run"], done["status"], done["deactivated"]) == (held["run"], "applied", 3)
     assert set(done["confirmed"]) == {str(p.guid) for p in people[:3]}
     assert set(done["kept"]) == {str(p.guid) for p in people[3:8]}
@@ -66,7 +66,7 @@ def test_some_are_confirmed_and_the_rest_is_left_out_until_somebody_builds(sync:
     sync.fake.set_scope(people[21].guid, True)
     assert sync.run(trigger="timer")["reactivated"] == 1
     again = sync.build()
-    review.confirm(sync.engine, again["run"], CLI)
+    plan_review.confirm(sync.engine, again["run"], CLI)
     assert len(_inactive(sync)) == 8
 
 
@@ -79,13 +79,13 @@ def test_a_run_held_without_those_who_were_left_out_is_confirmed_without_them(
         sync.fake.set_scope(person.guid, False)
     first = sync.run()
     only = frozenset(str(person.guid) for person in people[1:10])
-    review.confirm(sync.engine, first["run"], CLI, choice=Choice(only=only))
+    plan_review.confirm(sync.engine, first["run"], CLI, choice=Choice(only=only))
     for person in people[10:20]:
         sync.fake.set_scope(person.guid, False)
     held = sync.run(trigger="timer")
     assert (held["status"], len(held["actions"])) == ("held", 10)
     some = frozenset(str(person.guid) for person in people[10:19])
-    done = review.confirm(sync.engine, held["run"], CLI, choice=Choice(only=some))
+    done = plan_review.confirm(sync.engine, held["run"], CLI, choice=Choice(only=some))
     assert (done["status"], done["deactivated"]) == ("applied", 9)
     assert _inactive(sync) == {f"p{number}.q{number}" for number in range(2, 20)}
     assert sync.run(trigger="timer")["status"] == "unchanged"
@@ -98,7 +98,7 @@ def test_confirmed_people_do_not_count_toward_the_hour(sync: Sync) -> None:
         sync.fake.set_scope(person.guid, False)
     held = sync.run()
     only = frozenset(str(p.guid) for p in people[:7])
-    review.confirm(sync.engine, held["run"], CLI, choice=Choice(only=only))
+    plan_review.confirm(sync.engine, held["run"], CLI, choice=Choice(only=only))
     sync.fake.set_scope(people[7].guid, True)
     statuses = []
     for person in people[8:14]:
@@ -114,7 +114,7 @@ def test_whoever_was_kept_and_is_back_holds_nothing(sync: Sync) -> None:
         sync.fake.set_scope(person.guid, False)
     held = sync.run()
     kept = frozenset(str(p.guid) for p in people[1:7])
-    review.confirm(sync.engine, held["run"], CLI, choice=Choice(keep=kept))
+    plan_review.confirm(sync.engine, held["run"], CLI, choice=Choice(keep=kept))
     for person in people[1:7]:
         sync.fake.set_scope(person.guid, True)
     assert sync.run(trigger="timer")["status"] == "unchanged"
@@ -137,14 +137,14 @@ def test_a_department_that_would_be_emptied_is_kept_while_the_rest_is_confirmed(
     held = sync.run()
     assert held["status"] == "held"
     choice = Choice(keep=frozenset({str(sales.guid)}))
-    done = review.confirm(sync.engine, held["run"], CLI, choice=choice)
+    done = plan_review.confirm(sync.engine, held["run"], CLI, choice=choice)
     assert (done["status"], done["updated"]) == ("applied", 1)
     assert (sync.members("Sales"), sync.members("Staff")) == ({"p1.q1"}, set())
     assert sync.run(trigger="timer")["status"] == "unchanged"
     assert sync.members("Sales") == {"p1.q1"}
     again = sync.build()
     assert again["status"] == "held"
-    review.confirm(sync.engine, again["run"], CLI, choice=Choice(only=frozenset({"Sales"})))
+    plan_review.confirm(sync.engine, again["run"], CLI, choice=Choice(only=frozenset({"Sales"})))
     assert sync.members("Sales") == set()
 
 
@@ -157,7 +157,7 @@ def test_a_kept_leaver_stays_in_the_department_and_the_mirror(sync: Sync) -> Non
         sync.fake.change_person(person.guid, state=AccountState.DISABLED)
     held = sync.run()
     choice = Choice(keep=frozenset({str(people[0].guid)}))
-    review.confirm(sync.engine, held["run"], CLI, choice=choice)
+    plan_review.confirm(sync.engine, held["run"], CLI, choice=choice)
     assert sync.members("Sales") == {"p1.q1", "p10.q10"}
     states = {row["guid"]: row["state"] for row in sync.mirror()["seen_person"]}
     assert states[str(people[0].guid)] == "leaving"
@@ -172,7 +172,7 @@ def test_who_would_take_the_name_of_a_kept_leaver_gets_a_conflict(sync: Sync) ->
     heir = sync.fake.add_person("p1.q1x", login=people[0].login, extension="1999")
     held = sync.run(Mode.BUILD)
     choice = Choice(only=frozenset({str(heir.guid), str(people[1].guid)}))
-    done = review.confirm(sync.engine, held["run"], CLI, choice=choice)
+    done = plan_review.confirm(sync.engine, held["run"], CLI, choice=choice)
     assert (done["created"], done["deactivated"], done["conflicts"]) == (0, 1, 1)
     assert sync.users()["p1.q1"]["active"]
 
@@ -194,16 +194,18 @@ def test_a_choice_that_does_not_fit_leaves_the_run_waiting(
         sync.fake.set_scope(person.guid, False)
     held = sync.run()
     with pytest.raises(InvalidValue, match=words):
-        review.confirm(sync.engine, held["run"], CLI, choice=choice)
+        plan_review.confirm(sync.engine, held["run"], CLI, choice=choice)
     assert not _inactive(sync)
     assert sync.rows(Run)[-1]["status"] == "held"
 
 
 def test_a_preview_is_applied_as_a_whole(sync: Sync) -> None:
     sync.people(2)
-    planned = review.plan_for_review(sync.engine, Ask("cli", mode=Mode.BUILD, wait=0.0))
+    planned = plan_review.plan_for_review(sync.engine, Ask("cli", mode=Mode.BUILD, wait=0.0))
     with pytest.raises(InvalidValue, match="preview"):
-        review.confirm(sync.engine, planned["run"], CLI, choice=Choice(only=frozenset({"p1.q1"})))
+        plan_review.confirm(
+            sync.engine, planned["run"], CLI, choice=Choice(only=frozenset({"p1.q1"}))
+        )
 
 
 def test_the_part_that_was_applied_can_be_undone(sync: Sync) -> None:
@@ -213,8 +215,8 @@ def test_the_part_that_was_applied_can_be_undone(sync: Sync) -> None:
         sync.fake.set_scope(person.guid, False)
     held = sync.run()
     choice = Choice(only=frozenset({str(people[0].guid)}))
-    review.confirm(sync.engine, held["run"], CLI, choice=choice)
-    _, could_not = review.undo(sync.engine, held["run"], CLI)
+    plan_review.confirm(sync.engine, held["run"], CLI, choice=choice)
+    _, could_not = plan_review.undo(sync.engine, held["run"], CLI)
     assert (could_not, _inactive(sync)) == ([], set())
 
 
@@ -225,7 +227,7 @@ def test_the_console_asks_for_those_to_keep(sync: Sync) -> None:
         sync.fake.set_scope(person.guid, False)
     held = sync.run()
     with sync.db.write() as s:
-        directory = directories.load(s)
+        directory = directory_settings.load(s)
         assert directory is not None
         payload = {"run": held["run"], "keep": [str(people[0].guid)]}
         runs.request(s, directory.id, "confirm", now=sync.clock(), by="ada", payload=payload)
@@ -246,7 +248,7 @@ def test_people_whom_a_held_run_concerns_are_shown_as_leaving_until_it_is_over(s
     sync.fake.change_person(people[6].guid, state=AccountState.DISABLED)
     held = sync.run(trigger="timer")
     assert states() == ["leaving"] * 7 + ["synced"] * 5
-    review.discard(sync.engine, held["run"])
+    plan_review.discard(sync.engine, held["run"])
     sync.fake.set_scope(people[0].guid, True)
     sync.fake.set_scope(people[1].guid, True)
     assert sync.run(trigger="timer")["status"] == "applied"
@@ -257,8 +259,8 @@ def test_a_preview_says_that_the_plan_was_undone(sync: Sync) -> None:
     people = sync.people(12)
     sync.build()
     sync.fake.set_scope(people[0].guid, False)
-    review.undo(sync.engine, sync.run()["run"], CLI)
-    planned = review.plan_for_review(sync.engine, Ask("cli", mode=Mode.BUILD, wait=0.0))
+    plan_review.undo(sync.engine, sync.run()["run"], CLI)
+    planned = plan_review.plan_for_review(sync.engine, Ask("cli", mode=Mode.BUILD, wait=0.0))
     words = ["1 changes were undone and would be made again."]
     with sync.db.read() as s:
         run = s.get(Run, planned["run"])

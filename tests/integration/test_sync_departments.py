@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from dirclient.model import DepartmentKind
-from kerauno.db import Database
-from kerauno.tables import SeenDepartment
-from syncsvc import departments, review
-from syncsvc.engine import Ask
+from dirclient.model.directory_objects import DepartmentKind
+from kerauno.database.engine import Database
+from kerauno.tables.core import SeenDepartment
+from syncsvc.runs import departments, plan_review
+from syncsvc.runs.engine import Ask
 from tests.sync_engine import Sync
 
 
@@ -74,7 +74,7 @@ def test_unimport_frees_the_number_and_desyncs_those_it_alone_brought_in(sync: S
     assert set(sync.users()) == {"p1.q1", "p2.q2", "p3.q3"}
     again = departments.import_department(sync.engine, CLI, both.dn, "600")
     assert "imported already" in again["error"]
-    _, could_not = review.undo(sync.engine, report["run"], CLI)
+    _, could_not = plan_review.undo(sync.engine, report["run"], CLI)
     assert (could_not, sync.state()) == ([], before)
 
 
@@ -114,7 +114,7 @@ def test_a_department_deleted_and_made_again_is_two_until_the_dead_one_is_unimpo
     living = sync.fake.add_department("Sales", people)
     held = sync.run()
     assert held["status"] == "held"
-    review.confirm(sync.engine, held["run"], CLI)
+    plan_review.confirm(sync.engine, held["run"], CLI)
 
     def listed() -> dict[str, tuple[str, str, bool, int]]:
         return {
@@ -188,7 +188,7 @@ def test_an_imported_department_without_recognized_members_is_not_gone(sync: Syn
     departments.import_department(sync.engine, CLI, group.dn, "600")
     sync.fake.advanced = True
     sync.fake.set_scope(person.guid, in_scope=False)
-    review.confirm(sync.engine, sync.run()["run"], CLI)  # it would lose its last member
+    plan_review.confirm(sync.engine, sync.run()["run"], CLI)  # it would lose its last member
     rows = {row["name"]: row for row in departments.listing(sync.engine)}
     assert [(name, row["gone"], row["members"]) for name, row in rows.items()] == [
         *(("Sales", False, 0), ("Support", False, 1)),

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from dirclient.model import AccountState
-from kerauno import lease
-from kerauno.db import Database
-from kerauno.errors import DatabaseUnavailable, LeaseLost, NumberTaken, Stale
-from kerauno.tables import Lease, Run, RunChange
-from syncsvc import apply, departments, people_sql
-from syncsvc.engine import Ask
-from syncsvc.plan import Mode
-from syncsvc.running import Busy, Stopped
+from dirclient.model.directory_objects import AccountState
+from kerauno.base.errors import DatabaseUnavailable, LeaseLost, NumberTaken, Stale
+from kerauno.database.engine import Database
+from kerauno.sync import lease
+from kerauno.tables.core import Lease, Run, RunChange
+from provisioning.plan import Mode
+from syncsvc.applying import apply, people_sql
+from syncsvc.runs import departments
+from syncsvc.runs.engine import Ask
+from syncsvc.runs.run_context import Busy, Stopped
 from tests.sync_engine import Interrupted, Saboteur, Sync
 
 CLI = Ask("cli", wait=0.0)
@@ -242,7 +243,7 @@ def test_who_lost_the_lease_writes_nothing_more(sync: Sync) -> None:
 def test_a_stopping_service_ends_between_two_batches(
     sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("syncsvc.apply.PEOPLE_PER_BATCH", 10)
+    monkeypatch.setattr("syncsvc.applying.apply.PEOPLE_PER_BATCH", 10)
     sync.people(50)
 
     def stop_soon(phase: str, done: int, _total: int) -> None:

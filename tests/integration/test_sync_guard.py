@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from dirclient.model import AccountState
-from kerauno import sessions, signin
-from kerauno.db import Database
-from kerauno.tables import Directory, WebSession
-from syncsvc import departments, review
-from syncsvc.engine import Ask
-from syncsvc.plan import Mode
+from dirclient.model.directory_objects import AccountState
+from kerauno.database.engine import Database
+from kerauno.signin import sessions, user_lookup
+from kerauno.tables.core import Directory, WebSession
+from provisioning.plan import Mode
+from syncsvc.runs import departments, plan_review
+from syncsvc.runs.engine import Ask
 from tests.sync_engine import Sync
 
 CLI = Ask("cli", wait=0.0)
@@ -53,7 +53,7 @@ def test_what_was_confirmed_does_not_count_again(sync: Sync) -> None:
     sync.build()
     for person in people[:7]:
         sync.fake.remove_person(person.guid)
-    review.confirm(sync.engine, sync.run()["run"], CLI)
+    plan_review.confirm(sync.engine, sync.run()["run"], CLI)
     statuses = []
     for person in people[7:14]:
         sync.fake.remove_person(person.guid)
@@ -96,7 +96,7 @@ def test_what_was_undone_does_not_count(sync: Sync) -> None:
     run = sync.run()["run"]
     for person in people[:6]:
         sync.fake.set_scope(person.guid, True)
-    review.undo(sync.engine, run, CLI)
+    plan_review.undo(sync.engine, run, CLI)
     sync.run()
     for person in people[6:12]:
         sync.fake.set_scope(person.guid, False)
@@ -122,7 +122,7 @@ def test_a_held_run_keeps_nobody_signed_in_whom_the_directory_refuses(
 
     def may_sign_in() -> list[bool]:
         with sync.db.read() as s:
-            users = [signin.find_person(s, directory_id, str(p.guid)) for p in people]
+            users = [user_lookup.find_person(s, directory_id, str(p.guid)) for p in people]
         return [user is not None and user.active for user in users]
 
     for person in people[:7]:
@@ -140,13 +140,13 @@ def test_a_held_run_keeps_nobody_signed_in_whom_the_directory_refuses(
     assert len(sync.rows(WebSession)) == 5  # out of scope waits with the rest
     assert may_sign_in() == [False] * 7 + [True] * 5
     assert _inactive(sync) == 0
-    review.discard(sync.engine, held["run"])
+    plan_review.discard(sync.engine, held["run"])
     assert may_sign_in() == [False] * 7 + [True] * 5
     sync.fake.change_person(people[0].guid, state=AccountState.ACTIVE)
     held = sync.run(trigger="change")
     assert held["status"] == "held"
     assert may_sign_in() == [True] + [False] * 6 + [True] * 5
-    done = review.confirm(sync.engine, held["run"], CLI)
+    done = plan_review.confirm(sync.engine, held["run"], CLI)
     assert (done["status"], done["deactivated"]) == ("applied", 7)
 
 
@@ -163,7 +163,7 @@ def test_a_run_that_fails_while_planning_still_ends_the_access_of_who_is_disable
     for number in (1, 2):
         _open_session(sync, f"p{number}.q{number}")
     sync.fake.change_person(person.guid, state=AccountState.DISABLED)
-    monkeypatch.setattr("syncsvc.engine.make_plan", broken)
+    monkeypatch.setattr("syncsvc.runs.engine.make_plan", broken)
     with pytest.raises(ArithmeticError):
         sync.run()
     assert [row["user_id"] for row in sync.rows(WebSession)] == [sync.users()["p2.q2"]["id"]]

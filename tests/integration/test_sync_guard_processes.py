@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kerauno.db import Database
+from kerauno.database.engine import Database
 from tests.sync_engine import Sync
 
 PEOPLE = 60  # of whom 10 % are 6

@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from dirclient.errors import Incomplete, Misconfigured, Unavailable
-from kerauno import directories, links, users
-from kerauno.db import Database
-from kerauno.errors import NumberTaken, Stale
-from kerauno.tables import Run, RunChange, User
-from syncsvc import departments, review
-from syncsvc.apply import apply_plan
-from syncsvc.engine import Ask
-from syncsvc.people_sql import Target
-from syncsvc.plan import Mode
+from dirclient.model.errors import Incomplete, Misconfigured, Unavailable
+from kerauno.accounts import links, users
+from kerauno.base.errors import NumberTaken, Stale
+from kerauno.database.engine import Database
+from kerauno.sync import directory_settings
+from kerauno.tables.core import Run, RunChange, User
+from provisioning.plan import Mode
+from syncsvc.applying.apply import apply_plan
+from syncsvc.applying.people_sql import Target
+from syncsvc.runs import departments, plan_review
+from syncsvc.runs.engine import Ask
 from tests.sync_engine import START, Sync
 
 
@@ -44,13 +45,13 @@ def test_a_failed_read_removes_nobody_and_raises_the_alarm(
     assert report["error"]
     assert sync.state() == before
     with sync.db.read() as s:
-        directory = directories.load(s)
+        directory = directory_settings.load(s)
         assert directory is not None
-        assert directories.state(s, directory.id).error == report["error"]
+        assert directory_settings.state(s, directory.id).error == report["error"]
     sync.fake.incomplete = sync.fake.down = False
     assert sync.run()["status"] == "unchanged"
     with sync.db.read() as s:
-        assert directories.state(s, directory.id).error == ""
+        assert directory_settings.state(s, directory.id).error == ""
 
 
 def test_a_search_dn_that_was_renamed_removes_nobody(sync: Sync) -> None:
@@ -87,7 +88,7 @@ def test_an_empty_result_is_held_and_applied_only_when_confirmed(sync: Sync) -> 
         assert run is not None
         assert run.plan is not None
         assert len(run.plan["actions"]) == 12
-    done = review.confirm(sync.engine, report["run"], CLI)
+    done = plan_review.confirm(sync.engine, report["run"], CLI)
     assert (done["run"], done["status"], done["deactivated"]) == (report["run"], "applied", 12)
     assert not any(user["active"] for user in sync.users().values())
 
@@ -102,7 +103,7 @@ def test_a_held_plan_is_not_applied_when_people_came_back(sync: Sync) -> None:
     assert held["status"] == "held"
     sync.fake.set_scope(people[0].guid, True)
     with pytest.raises(Stale):
-        review.confirm(sync.engine, held["run"], CLI)
+        plan_review.confirm(sync.engine, held["run"], CLI)
     assert all(user["active"] for user in sync.users().values())
     assert sync.rows(Run)[-1]["status"] == "expired"
 
@@ -116,7 +117,7 @@ def test_a_held_plan_is_not_applied_to_records_that_changed(sync: Sync) -> None:
     with sync.db.write() as s:
         users.set_role(s, sync.users()["p1.q1"]["id"], "manager", sync.clock())
     with pytest.raises(Stale):
-        review.confirm(sync.engine, held["run"], CLI)
+        plan_review.confirm(sync.engine, held["run"], CLI)
 
 
 def test_a_held_plan_expires_and_can_be_discarded(sync: Sync) -> None:
@@ -127,13 +128,13 @@ def test_a_held_plan_expires_and_can_be_discarded(sync: Sync) -> None:
     held = sync.run()
     sync.clock.move(days=4)
     with pytest.raises(Stale):
-        review.confirm(sync.engine, held["run"], CLI)
+        plan_review.confirm(sync.engine, held["run"], CLI)
     again = sync.run()
     assert again["status"] == "held"
     assert again["run"] != held["run"]
-    review.discard(sync.engine, again["run"])
+    plan_review.discard(sync.engine, again["run"])
     with pytest.raises(Stale):
-        review.confirm(sync.engine, again["run"], CLI)
+        plan_review.confirm(sync.engine, again["run"], CLI)
 
 
 def test_an_emptied_ring_group_holds_the_run(sync: Sync) -> None:
@@ -155,20 +156,20 @@ def test_a_reviewed_plan_is_applied_exactly_or_not_at_all(sync: Sync) -> None:
     """A dry run must not lie: the preview is the stored plan that apply executes."""
     people = sync.people(3)
     only = frozenset({str(people[0].guid)})
-    planned = review.plan_for_review(sync.engine, replace(CLI, only=only))
+    planned = plan_review.plan_for_review(sync.engine, replace(CLI, only=only))
     assert planned["status"] == "planned"
     assert sync.users() == {}
     with pytest.raises(Stale):
-        review.confirm(sync.engine, planned["run"], CLI, digest="another")
+        plan_review.confirm(sync.engine, planned["run"], CLI, digest="another")
     # Keep plans nothing new, so this one is empty; a build of one person is not.
     build = replace(CLI, only=only, mode=Mode.BUILD)
-    planned = review.plan_for_review(sync.engine, build)
-    assert review.confirm(sync.engine, planned["run"], CLI)["created"] == 1
+    planned = plan_review.plan_for_review(sync.engine, build)
+    assert plan_review.confirm(sync.engine, planned["run"], CLI)["created"] == 1
     assert set(sync.users()) == {"p1.q1"}
-    planned = review.plan_for_review(sync.engine, replace(CLI, mode=Mode.BUILD))
+    planned = plan_review.plan_for_review(sync.engine, replace(CLI, mode=Mode.BUILD))
     sync.fake.change_person(people[1].guid, last_name="Moved")
     with pytest.raises(Stale):
-        review.confirm(sync.engine, planned["run"], CLI)
+        plan_review.confirm(sync.engine, planned["run"], CLI)
     assert set(sync.users()) == {"p1.q1"}
 
 
@@ -177,7 +178,7 @@ def test_settings_can_be_tried_out_before_they_are_saved(sync: Sync) -> None:
     people = sync.people(3)
     sync.build()
     sync.fake.set_scope(people[0].guid, False)
-    tried = review.try_settings(sync.engine, {"auto_sync": True})
+    tried = plan_review.try_settings(sync.engine, {"auto_sync": True})
     assert [a["action"] for a in tried["actions"]] == ["deactivate"]
     assert sync.users()["p1.q1"]["active"]
 
@@ -203,10 +204,10 @@ def test_other_credentials_during_a_run_stop_it(sync: Sync) -> None:
     def move(_operation: str) -> None:
         sync.fake.on_operation = None
         with sync.db.write() as s:
-            row = directories.load(s)
+            row = directory_settings.load(s)
             assert row is not None
             profile = {**row.profile, "user_search_dn": "OU=Other,DC=goodcompany,DC=local"}
-            directories.save(s, {"profile": profile}, by="admin", now=START)
+            directory_settings.save(s, {"profile": profile}, by="admin", now=START)
 
     sync.fake.on_operation = move
     report = sync.run()

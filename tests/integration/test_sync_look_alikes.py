@@ -9,11 +9,12 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
-from kerauno import listing, protected
-from kerauno.db import Database
-from kerauno.errors import InvalidValue
-from kerauno.tables import Department
-from kerauno.visible import visible, visible_lines
+from kerauno.accounts import queries as accounts
+from kerauno.base.errors import InvalidValue
+from kerauno.base.visible_text import visible, visible_lines
+from kerauno.database.engine import Database
+from kerauno.signin import protected_sites
+from kerauno.tables.core import Department
 from syncsvc import cli
 from tests.sync_engine import Sync
 
@@ -35,7 +36,7 @@ def sync(database: Database, tmp_path: Path) -> Sync:
 def test_names_are_stored_as_the_directory_has_them_and_labels_tell_them_apart(sync: Sync) -> None:
     with sync.db.read() as s:
         rows = s.execute(select(Department.name, Department.label, Department.guid)).all()
-        groups = {line.username: set(line.departments) for line in listing.everyone(s)}
+        groups = {line.username: set(line.departments) for line in accounts.everyone(s)}
     by_name = {row.name: row for row in rows}
     assert set(by_name) == {"Engineering", TURNED, "ENGINEERING"}
     assert by_name[TURNED].label == visible(TURNED) == "[U+202E]Engineering␊␛[2J"
@@ -49,7 +50,7 @@ def test_names_are_stored_as_the_directory_has_them_and_labels_tell_them_apart(s
 
 def test_a_rule_for_their_name_is_refused(sync: Sync) -> None:
     with pytest.raises(InvalidValue, match="does not say for certain"), sync.db.write() as s:
-        protected.put(s, "wiki.company.com", ["Engineering"], sync.clock())
+        protected_sites.put(s, "wiki.company.com", ["Engineering"], sync.clock())
 
 
 @pytest.mark.parametrize("command", ["department list", "plan", "runs", "once"])

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from dirclient.model import AccountState
-from kerauno import numbers, users
-from kerauno.db import Database
-from kerauno.users import NewUser
-from syncsvc import departments, oneuser, review
-from syncsvc.engine import Ask
-from syncsvc.rules import Code
+from dirclient.model.directory_objects import AccountState
+from kerauno.accounts import dial_plan, users
+from kerauno.accounts.users import NewUser
+from kerauno.database.engine import Database
+from provisioning.mapping_rules import Code
+from syncsvc.runs import departments, plan_review, single_user
+from syncsvc.runs.engine import Ask
 from tests.sync_engine import Sync
 
 CLI = Ask("cli", wait=0.0)
@@ -66,7 +66,7 @@ def test_addresses_that_move_up_after_a_leaver_and_back_by_undo(sync: Sync) -> N
     reserved = sync.users()[left]["reserved_until"]
     assert reserved > sync.clock() + timedelta(days=29)
     assert sync.run()["status"] == "unchanged"
-    _, could_not = review.undo(sync.engine, report["run"], CLI)
+    _, could_not = plan_review.undo(sync.engine, report["run"], CLI)
     assert (could_not, sync.state()) == ([], before)
 
 
@@ -83,7 +83,7 @@ def test_a_leaver_of_an_earlier_run_keeps_the_reserved_number_and_returns_with_i
     sync.fake.change_person(other.guid, login=leaver.login)
     taken = sync.run()
     assert (taken["updated"], taken["deactivated"]) == (2, 0)
-    _, could_not = review.undo(sync.engine, taken["run"], CLI)
+    _, could_not = plan_review.undo(sync.engine, taken["run"], CLI)
     assert (could_not, sync.state()) == ([], before)
     assert sync.run()["updated"] == 2
     assert sync.users()[left_name(sync)]["reserved_until"] == reserved
@@ -140,14 +140,14 @@ def leave(sync: Sync, name: str, role: str = "user") -> None:
     sync.fake.remove_person(person.guid)
     run = sync.run()
     if run["status"] == "held":
-        review.confirm(sync.engine, run["run"], CLI)
+        plan_review.confirm(sync.engine, run["run"], CLI)
     change(sync, state=AccountState.ACTIVE)
 
 
 def desync_and_sync(sync: Sync, old: str, new: str) -> None:
     """De-Sync, then Sync with AD."""
-    oneuser.desync_user(sync.engine, old, by="test")
-    oneuser.sync_user(sync.engine, new, by="test")
+    single_user.desync_user(sync.engine, old, by="test")
+    single_user.sync_user(sync.engine, new, by="test")
 
 
 def set_user(sync: Sync, name: str, **fields: str) -> None:
@@ -174,7 +174,7 @@ def add_inactive(sync: Sync) -> None:
 def free(sync: Sync, name: str) -> None:
     """Free a leaver's reserved number."""
     with sync.db.write() as s:
-        numbers.free_user(s, sync.users()[name]["id"])
+        dial_plan.free_user(s, sync.users()[name]["id"])
 
 
 def import_sales(sync: Sync, number: str) -> dict[str, object]:
@@ -259,7 +259,7 @@ PROBLEMS = {
         f"{SAME}: Confirm on the user's page with Sync with AD, or run: syncsvc user sync "
         "pat@home.org. Otherwise change the username in AD or in Kerauno.",
         add_pat,
-        lambda sync: oneuser.sync_user(sync.engine, "pat@home.org", by="test"),
+        lambda sync: single_user.sync_user(sync.engine, "pat@home.org", by="test"),
     ),
     "another's username": Trouble(
         Code.USERNAME_TAKEN,
@@ -272,14 +272,14 @@ PROBLEMS = {
         Code.EMAIL_TAKEN,
         "Confirm on the user's page with Sync with AD, or run: syncsvc user sync p1.q1@company.com",
         lambda sync: sync.add_local("p1.q1", None, role="admin"),
-        lambda sync: oneuser.sync_user(sync.engine, "p1.q1@company.com", by="test"),
+        lambda sync: single_user.sync_user(sync.engine, "p1.q1@company.com", by="test"),
     ),
     "an inactive local user's email": Trouble(
         Code.EMAIL_TAKEN,
         f"{SAME}: Confirm on the user's page with Sync with AD, or run: syncsvc user sync "
         "p1.q1@company.com. Otherwise change the email in AD or in Kerauno.",
         add_inactive,
-        lambda sync: oneuser.sync_user(sync.engine, "p1.q1@company.com", by="test"),
+        lambda sync: single_user.sync_user(sync.engine, "p1.q1@company.com", by="test"),
     ),
     "the email of an administrator who left": Trouble(
         Code.EMAIL_TAKEN,
@@ -322,9 +322,9 @@ PROBLEMS = {
         Code.HELD_OUT,
         "De-synced by an administrator: press Sync with AD on the user's page to sync again.",
         lambda sync: (
-            sync.run() and oneuser.desync_user(sync.engine, "p1.q1@company.com", by="test")
+            sync.run() and single_user.desync_user(sync.engine, "p1.q1@company.com", by="test")
         ),
-        lambda sync: oneuser.sync_user(sync.engine, "p1.q1@company.com", by="test"),
+        lambda sync: single_user.sync_user(sync.engine, "p1.q1@company.com", by="test"),
     ),
     "no ring group number": Trouble(
         Code.NUMBER_MISSING,

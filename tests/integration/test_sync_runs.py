@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from dirclient.model import AccountState
-from kerauno import sessions
-from kerauno.db import Database
-from kerauno.errors import InvalidValue
-from kerauno.tables import Link, LinkProposal, SeenPerson, WebSession
-from syncsvc import departments, oneuser
-from syncsvc.engine import Ask
+from dirclient.model.directory_objects import AccountState
+from kerauno.base.errors import InvalidValue
+from kerauno.database.engine import Database
+from kerauno.signin import sessions
+from kerauno.tables.core import Link, LinkProposal, SeenPerson, WebSession
+from syncsvc.runs import departments, single_user
+from syncsvc.runs.engine import Ask
 from tests.sync_engine import Sync
 
 
@@ -165,7 +165,7 @@ def test_an_administrator_is_proposed_and_linked_only_when_asked(sync: Sync) -> 
     assert (report["linked"], report["conflicts"]) == (0, 1)
     assert [row["user_id"] for row in sync.rows(LinkProposal)] == [user_id]
     assert sync.build()["status"] == "unchanged"
-    oneuser.sync_user(sync.engine, "P1.Q1@company.com", by="admin")
+    single_user.sync_user(sync.engine, "P1.Q1@company.com", by="admin")
     link = sync.rows(Link)[0]
     assert (link["user_id"], link["scope"], link["origin"]) == (user_id, "login", "admin")
     after = sync.build()
@@ -176,7 +176,7 @@ def test_desync_ends_sign_in_and_holds_out_until_they_leave_the_scope(sync: Sync
     (person,) = sync.people(1)
     sync.people(11, first=20)
     sync.build()
-    oneuser.desync_user(sync.engine, "p1.q1@company.com", by="admin")
+    single_user.desync_user(sync.engine, "p1.q1@company.com", by="admin")
     user = sync.users()["p1.q1"]
     assert (user["active"], user["guid"]) == (True, None)
     report = sync.build()
@@ -191,7 +191,7 @@ def test_desync_ends_sign_in_and_holds_out_until_they_leave_the_scope(sync: Sync
 def test_sync_of_one_user_links_for_sign_in_alone(sync: Sync) -> None:
     sync.add_local("p1.q1", "77")
     sync.people(1)
-    oneuser.sync_user(sync.engine, "p1.q1@company.com", by="admin")
+    single_user.sync_user(sync.engine, "p1.q1@company.com", by="admin")
     assert sync.build()["status"] == "unchanged"
     user = sync.users()["p1.q1"]
     assert (user["extension"], user["first_name"], user["origin"]) == ("77", "Local", "admin")
@@ -202,7 +202,7 @@ def test_sync_of_one_user_refuses_what_cannot_be(sync: Sync) -> None:
     sync.add_local("p1.q1")
     sync.fake.change_person(person.guid, state=AccountState.DISABLED)
     with pytest.raises(InvalidValue):
-        oneuser.sync_user(sync.engine, "p1.q1@company.com", by="admin")
+        single_user.sync_user(sync.engine, "p1.q1@company.com", by="admin")
     assert sync.rows(Link) == []
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dirclient.model import AccountState
-from kerauno.db import Database
-from kerauno.errors import Stale
-from kerauno.tables import RunChange
-from syncsvc import departments, review
-from syncsvc.engine import Ask
+from dirclient.model.directory_objects import AccountState
+from kerauno.base.errors import Stale
+from kerauno.database.engine import Database
+from kerauno.tables.core import RunChange
+from syncsvc.runs import departments, plan_review
+from syncsvc.runs.engine import Ask
 from tests.sync_engine import Sync
 
 
@@ -40,17 +40,17 @@ def test_undo_restores_records_links_numbers_and_memberships(sync: Sync) -> None
     report = sync.build()
     assert (report["created"], report["updated"], report["deactivated"]) == (2, 2, 2)
     assert sync.state() != before
-    undone, could_not = review.undo(sync.engine, report["run"], CLI)
+    undone, could_not = plan_review.undo(sync.engine, report["run"], CLI)
     assert (undone["status"], could_not) == ("applied", [])
     assert sync.state() == before
     with pytest.raises(Stale):
-        review.undo(sync.engine, report["run"], CLI)
+        plan_review.undo(sync.engine, report["run"], CLI)
 
 
 def test_undo_of_the_first_build_leaves_nothing_behind(sync: Sync) -> None:
     sync.people(40)
     report = sync.build()
-    _, could_not = review.undo(sync.engine, report["run"], CLI)
+    _, could_not = plan_review.undo(sync.engine, report["run"], CLI)
     assert (could_not, sync.users()) == ([], {})
 
 
@@ -61,7 +61,7 @@ def test_undo_says_what_it_could_not(sync: Sync) -> None:
     sync.fake.change_person(people[1].guid, last_name="Renamed")
     report = sync.run()
     sync.add_local("quick.one", "1001")
-    _, could_not = review.undo(sync.engine, report["run"], CLI)
+    _, could_not = plan_review.undo(sync.engine, report["run"], CLI)
     assert could_not == ["p1.q1: the former extension 1001 is used by user quick.one (Local User)."]
     assert sync.users()["p2.q2"]["last_name"] == "Q2"
     assert sync.users()["p1.q1"]["extension"] == "2001"
@@ -71,10 +71,10 @@ def test_what_was_undone_is_not_done_again_by_itself(sync: Sync) -> None:
     sync.people(3)
     sync.set(auto_sync=True)
     report = sync.run()
-    review.undo(sync.engine, report["run"], CLI)
+    plan_review.undo(sync.engine, report["run"], CLI)
     again = sync.run(trigger="timer")
     assert (again["status"], again["created"]) == ("held", 0)
-    assert review.confirm(sync.engine, again["run"], CLI)["created"] == 3
+    assert plan_review.confirm(sync.engine, again["run"], CLI)["created"] == 3
 
 
 # Journal, review, settings

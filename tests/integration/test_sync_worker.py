@@ -12,15 +12,16 @@ import pytest
 import structlog
 from sqlalchemy import delete, update
 
-from dirclient.errors import Unavailable
-from dirclient.fake import FakeDirectory
-from dirclient.model import AccountState
-from kerauno import directories, runs, sessions
-from kerauno.db import Database
-from kerauno.errors import DatabaseUnavailable
-from kerauno.tables import DirectoryState, Run, RunRequest, SeenPerson, User, WebSession
-from syncsvc import watch
-from syncsvc.worker import Worker
+from dirclient.fake.directory import FakeDirectory
+from dirclient.model.directory_objects import AccountState
+from dirclient.model.errors import Unavailable
+from kerauno.base.errors import DatabaseUnavailable
+from kerauno.database.engine import Database
+from kerauno.signin import sessions
+from kerauno.sync import directory_settings, runs
+from kerauno.tables.core import DirectoryState, Run, RunRequest, SeenPerson, User, WebSession
+from syncsvc.service import change_watch
+from syncsvc.service.worker import Worker
 from tests.sync_engine import PROFILE, Sync
 
 
@@ -75,7 +76,7 @@ def loop(sync: Sync) -> Turned:
 def ask(sync: Sync, kind: str, **payload: Any) -> int:
     """Write a request, as the console does."""
     with sync.db.write() as s:
-        directory = directories.load(s)
+        directory = directory_settings.load(s)
         assert directory is not None
         return runs.request(
             s, directory.id, kind, now=sync.clock(), by="boss@company.com", payload=payload
@@ -358,9 +359,9 @@ def test_a_look_is_noted_apart_from_the_heartbeat(loop: Turned) -> None:
         """Turn once more, beat, and ask as the console does."""
         loop.turn(after)
         with sync.db.fast_write() as hot:
-            directories.heartbeat(hot, 1, sync.clock(), loop.worker._last_look())
+            directory_settings.heartbeat(hot, 1, sync.clock(), loop.worker._last_look())
         with sync.db.read() as s:
-            return directories.is_deaf(directories.state(s, 1), sync.clock())
+            return directory_settings.is_deaf(directory_settings.state(s, 1), sync.clock())
 
     assert not deaf(50.0)
     assert deaf(11.0)
@@ -487,7 +488,7 @@ def test_on_a_busy_domain_it_looks_less_often(loop: Turned) -> None:
         sync.fake.change_person(people[0].guid)
         loop.turn()
     spent = (sync.fake.operations - operations) * 0.5
-    assert spent <= 1.1 / watch.RING_AT_LEAST_EVERY * (loop.seconds - began)
+    assert spent <= 1.1 / change_watch.RING_AT_LEAST_EVERY * (loop.seconds - began)
     assert spent > 0
 
 
@@ -505,7 +506,7 @@ def test_many_requests_make_it_look_less_often(loop: Turned) -> None:
         sync.fake.change_person(people[0].guid)
         loop.turn()
     looks = (sync.fake.operations - operations) / 500
-    assert 1 <= looks <= 1 + 200 / watch.LOOK_AT_LEAST_EVERY
+    assert 1 <= looks <= 1 + 200 / change_watch.LOOK_AT_LEAST_EVERY
 
 
 def test_one_slow_answer_does_not_keep_it_from_looking(loop: Turned) -> None:
@@ -521,7 +522,7 @@ def test_one_slow_answer_does_not_keep_it_from_looking(loop: Turned) -> None:
     sync.fake.on_operation = hesitates
     loop.turn()
     sync.fake.change_person(people[0].guid, state=AccountState.DISABLED)
-    loop.turn(watch.RING_AT_LEAST_EVERY)
+    loop.turn(change_watch.RING_AT_LEAST_EVERY)
     assert not sync.users()["p1.q1"]["active"]
 
 
@@ -537,7 +538,7 @@ def test_what_was_slow_is_followed_within_ten_seconds_of_being_fast_again(loop: 
     sync.fake.on_operation = slow
     for _ in range(20):
         loop.turn()
-    loop.turn(watch.RING_AT_LEAST_EVERY)  # one more slow look
+    loop.turn(change_watch.RING_AT_LEAST_EVERY)  # one more slow look
     sync.fake.on_operation = None
     sync.fake.change_person(people[0].guid, last_name="Married")
     for _ in range(9):

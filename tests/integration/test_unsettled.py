@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from kerauno.errors import DatabaseUnavailable
-from kerauno.tables import Attempt
+from kerauno.base.errors import DatabaseUnavailable
+from kerauno.tables.core import Attempt
 from tests.integration.site import Site
 
 

@@ -16,12 +16,14 @@ from werkzeug.serving import make_server
 
 from authsvc.app import create_app
 from authsvc.services import assemble
-from dirclient.fake import FakeDirectory
-from dirclient.profile import Profile
-from kerauno import directories, numbers, sessions, users
-from kerauno.config import Settings
-from kerauno.keys import lookup_key, sort_key
-from kerauno.tables import (
+from dirclient.config.profile import Profile
+from dirclient.fake.directory import FakeDirectory
+from kerauno.accounts import dial_plan, users
+from kerauno.base.config import Settings
+from kerauno.base.lookup_keys import lookup_key, sort_key
+from kerauno.signin import sessions
+from kerauno.sync import directory_settings
+from kerauno.tables.core import (
     Department,
     Directory,
     Link,
@@ -102,10 +104,10 @@ class ConsoleSite:
             "sealed_password": self.sealer.seal("Service!Pass1"),
         }
         with self.database.write() as s:
-            saved = directories.save(
+            saved = directory_settings.save(
                 s, columns | changes, by="ada.admin@goodcompany.local", now=self.now
             )
-            directories.set_state(
+            directory_settings.set_state(
                 s,
                 saved.id,
                 heard_at=self.now if heard else None,
@@ -128,7 +130,7 @@ class ConsoleSite:
             **more,
         }
         with self.database.write() as s:
-            found = directories.load(s)
+            found = directory_settings.load(s)
             assert found is not None
             s.add(
                 SeenPerson(
@@ -148,7 +150,7 @@ class ConsoleSite:
     def link(self, user_id: int, person: str, *, scope: str = "full", origin: str = "sync") -> None:
         """Tie a user to a person of the mirror."""
         with self.database.write() as s:
-            found = directories.load(s)
+            found = directory_settings.load(s)
             assert found is not None
             s.add(
                 Link(
@@ -168,7 +170,7 @@ class ConsoleSite:
     def seen_department(self, number: int, name: str, members: list[str], **more: Any) -> str:
         """A directory department in the mirror; gives its GUID."""
         with self.database.write() as s:
-            found = directories.load(s)
+            found = directory_settings.load(s)
             assert found is not None
             s.add(
                 SeenDepartment(
@@ -196,7 +198,7 @@ class ConsoleSite:
     def department(self, source: str, name: str, number: str, user_ids: list[int]) -> int:
         """An imported department with its ring group; gives its id."""
         with self.database.write() as s:
-            found = directories.load(s)
+            found = directory_settings.load(s)
             made = Department(
                 name=name,
                 directory_id=found.id if found else None,
@@ -209,7 +211,7 @@ class ConsoleSite:
             ring = RingGroup(department_id=made.id, name=name)
             s.add(ring)
             s.flush()
-            numbers.give_ring_group(s, ring.id, number, self.now)
+            dial_plan.give_ring_group(s, ring.id, number, self.now)
             s.add_all(Membership(department_id=made.id, user_id=one) for one in user_ids)
             return made.id
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kerauno import migrations
-from kerauno.db import Database
+from kerauno.database.engine import Database
 from tests.servers.postgres import Postgres
 from tests.servers.process import folder_in_memory
 

@@ -58,7 +58,7 @@ class DemoDirectory:
             self.server.stop()
 
     def profile(self, **overrides: Any) -> dict[str, Any]:
-        """Fields for `dirclient.profile.Profile`: StartTLS, the service account, the staff."""
+        """Return the fields of a `Profile`: StartTLS, the service account, the staff."""
         return {
             "servers": (self.host,),
             "port": self.port,

@@ -10,11 +10,11 @@ import json
 import sys
 from pathlib import Path
 
-from dirclient.fake import FakeDirectory
-from kerauno.db import Database
-from kerauno.sealed import Sealer
-from syncsvc.engine import Ask, Engine
-from syncsvc.plan import Mode
+from dirclient.fake.directory import FakeDirectory
+from kerauno.database.engine import Database
+from kerauno.secrets.encryption import Sealer
+from provisioning.plan import Mode
+from syncsvc.runs.engine import Ask, Engine
 from tests.syncing import guid
 
 

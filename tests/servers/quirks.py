@@ -16,14 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dirclient import wire
-from dirclient.ber import element
-from dirclient.groups import plain_dn
-from dirclient.wire import Message
+from dirclient.mapping.groups import plain_dn
+from dirclient.wire import decode
+from dirclient.wire.ber import element
+from dirclient.wire.decode import Message
 from tests.servers.process import loopback
 
 BIND, UNBIND, SEARCH = 0x60, 0x42, 0x63
-_LAST = (wire.BIND_RESPONSE, wire.SEARCH_DONE, wire.MODIFY_RESPONSE, wire.EXTENDED_RESPONSE)
+_LAST = (decode.BIND_RESPONSE, decode.SEARCH_DONE, decode.MODIFY_RESPONSE, decode.EXTENDED_RESPONSE)
 
 
 class Broken(Exception):
@@ -41,23 +41,25 @@ class Silent(Exception):
 def entry(number: int, dn: str, attributes: dict[str, list[bytes]]) -> bytes:
     """A search result entry as it stands on the wire."""
     listed = b"".join(
-        wire.tlv(0x30, wire.octets(name) + wire.tlv(0x31, b"".join(map(wire.octets, values))))
+        decode.tlv(
+            0x30, decode.octets(name) + decode.tlv(0x31, b"".join(map(decode.octets, values)))
+        )
         for name, values in attributes.items()
     )
-    body = wire.octets(dn) + wire.tlv(0x30, listed)
-    return wire.tlv(0x30, wire.integer(number) + wire.tlv(wire.SEARCH_ENTRY, body))
+    body = decode.octets(dn) + decode.tlv(0x30, listed)
+    return decode.tlv(0x30, decode.integer(number) + decode.tlv(decode.SEARCH_ENTRY, body))
 
 
 def done(number: int, code: int = 0, message: str = "") -> bytes:
     """The end of a search, without controls."""
-    body = wire.integer(code, 0x0A) + wire.octets("") + wire.octets(message)
-    return wire.tlv(0x30, wire.integer(number) + wire.tlv(wire.SEARCH_DONE, body))
+    body = decode.integer(code, 0x0A) + decode.octets("") + decode.octets(message)
+    return decode.tlv(0x30, decode.integer(number) + decode.tlv(decode.SEARCH_DONE, body))
 
 
 def reference(number: int, url: str) -> bytes:
     """A continuation reference."""
-    body = wire.tlv(wire.SEARCH_REFERENCE, wire.octets(url))
-    return wire.tlv(0x30, wire.integer(number) + body)
+    body = decode.tlv(decode.SEARCH_REFERENCE, decode.octets(url))
+    return decode.tlv(0x30, decode.integer(number) + body)
 
 
 class Quirk:
@@ -87,7 +89,7 @@ class Quirk:
         """A request on its way to the server."""
         if found.operation == SEARCH:
             self.searches += 1
-            self.paged = wire.PAGED_RESULTS.encode() in data
+            self.paged = decode.PAGED_RESULTS.encode() in data
             _, _, scope = element(data, found.start, found.stop)  # it comes after the base
             self.subtree = data[scope : scope + 3] == b"\x0a\x01\x02"
         return data
@@ -105,7 +107,7 @@ class DiesAfterPages(Quirk):
         self.pages = pages
 
     def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
-        if found.operation == wire.SEARCH_DONE and self.paged:
+        if found.operation == decode.SEARCH_DONE and self.paged:
             if self.pages == 0:
                 raise Broken()
             self.pages -= 1
@@ -120,7 +122,7 @@ class TornInsideEntry(Quirk):
         self.whole = whole
 
     def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
-        if found.operation == wire.SEARCH_ENTRY and self.subtree:
+        if found.operation == decode.SEARCH_ENTRY and self.subtree:
             if self.whole == 0:
                 raise Broken(data[: len(data) // 2])
             self.whole -= 1
@@ -136,11 +138,11 @@ class EndsWithCode(Quirk):
         self.entries = entries
 
     def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
-        if found.operation == wire.SEARCH_ENTRY and self.subtree:
+        if found.operation == decode.SEARCH_ENTRY and self.subtree:
             self.entries -= 1
             if self.entries < 0:
                 return
-        if found.operation == wire.SEARCH_DONE and self.entries < 0 and self.subtree:
+        if found.operation == decode.SEARCH_DONE and self.entries < 0 and self.subtree:
             yield done(found.id, self.code, "limit reached")
             return
         yield data
@@ -161,11 +163,11 @@ class LimitsAnswers(Quirk):
 
     def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
         cut = self.subtree and not self.paged
-        if cut and found.operation == wire.SEARCH_ENTRY:
+        if cut and found.operation == decode.SEARCH_ENTRY:
             self._left -= 1
             if self._left < 0:
                 return
-        if cut and found.operation == wire.SEARCH_DONE and self._left < 0:
+        if cut and found.operation == decode.SEARCH_DONE and self._left < 0:
             self.limited += 1
             yield done(found.id, 4, "size limit reached")
             return
@@ -176,7 +178,7 @@ class ForgetsTheCookie(Quirk):
     """A server that does not know paging: the first page ends as if it were everything."""
 
     def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
-        ends = found.operation == wire.SEARCH_DONE and self.paged
+        ends = found.operation == decode.SEARCH_DONE and self.paged
         yield done(found.id) if ends else data
 
 
@@ -188,7 +190,7 @@ class Refers(Quirk):
         self.url = url
 
     def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
-        if found.operation == wire.SEARCH_DONE:
+        if found.operation == decode.SEARCH_DONE:
             yield reference(found.id, self.url)
         yield data
 
@@ -201,8 +203,8 @@ class HidesEntries(Quirk):
         self.pattern = pattern
 
     def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
-        if found.operation == wire.SEARCH_ENTRY:
-            dn = plain_dn(wire.entry(data, found.start, found.stop).dn)
+        if found.operation == decode.SEARCH_ENTRY:
+            dn = plain_dn(decode.entry(data, found.start, found.stop).dn)
             if re.match(self.pattern, dn):
                 return
         yield data
@@ -233,18 +235,18 @@ class CutsMembers(Quirk):
         self.parts += 1
         self._from[found.id] = int(wanted[1])
         name = b"member"
-        old, new = wire.octets(wanted[0]), wire.octets(name)
+        old, new = decode.octets(wanted[0]), decode.octets(name)
         body = data[found.start : found.stop]
-        at = body.rindex(wire.tlv(0x30, old))
-        body = body[:at] + wire.tlv(0x30, new)
+        at = body.rindex(decode.tlv(0x30, old))
+        body = body[:at] + decode.tlv(0x30, new)
         rest = data[found.stop : found.end]
-        return wire.tlv(0x30, wire.integer(found.id) + wire.tlv(SEARCH, body) + rest)
+        return decode.tlv(0x30, decode.integer(found.id) + decode.tlv(SEARCH, body) + rest)
 
     def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
-        if found.operation != wire.SEARCH_ENTRY:
+        if found.operation != decode.SEARCH_ENTRY:
             yield data
             return
-        one = wire.entry(data, found.start, found.stop)
+        one = decode.entry(data, found.start, found.stop)
         values = one.attributes.get("member", [])
         start = self._from[found.id]
         if len(values) <= self.limit and not start:
@@ -358,9 +360,9 @@ def _messages(sock: socket.socket) -> Iterator[tuple[bytes, Message]]:
     """Whole messages as they arrive."""
     data = b""
     while True:
-        while data and (stop := wire.frame_end(data, 0)) <= len(data):
+        while data and (stop := decode.frame_end(data, 0)) <= len(data):
             one, data = data[:stop], data[stop:]
-            yield one, wire.message(one, 0, stop)
+            yield one, decode.message(one, 0, stop)
         chunk = sock.recv(1 << 20)
         if not chunk:
             return

@@ -186,7 +186,7 @@ class SambaDC(Administration):
     # -- what a client needs ------------------------------------------------------------------
 
     def profile(self, **overrides: Any) -> dict[str, Any]:
-        """Fields for `dirclient.profile.Profile`: StartTLS, the reader, the whole staff."""
+        """Fields for `dirclient.config.profile.Profile`: StartTLS, the reader, the whole staff."""
         return {
             "servers": (self.host,),
             "port": self.port,

@@ -246,7 +246,7 @@ class Slapd:
         self.server.signal(signal.SIGCONT)
 
     def profile(self, **overrides: Any) -> dict[str, Any]:
-        """Fields for `dirclient.profile.Profile`: StartTLS, the service account, everyone."""
+        """Return the fields of a `Profile`: StartTLS, the service account, everyone."""
         return {
             "preset": "openldap",
             "servers": (self.host,),

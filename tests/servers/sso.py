@@ -17,11 +17,13 @@ from werkzeug.test import TestResponse
 
 from authsvc.app import create_app
 from authsvc.services import assemble, lifetime_for
-from authsvc.sessions import cookie_for
-from kerauno import clients, sessions, users
-from kerauno.config import Settings
-from kerauno.db import Database
-from kerauno.registration import Registration
+from authsvc.web.session import cookie_for
+from kerauno.accounts import users
+from kerauno.base.config import Settings
+from kerauno.database.engine import Database
+from kerauno.oauth import clients
+from kerauno.oauth.registration import Registration
+from kerauno.signin import sessions
 
 ISSUER = "https://auth.goodcompany.local"
 REDIRECT = "https://wiki.goodcompany.local/callback"

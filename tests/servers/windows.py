@@ -15,18 +15,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from demo import company
-from dirclient import wire
-from dirclient.wire import Message
+from dirclient.wire import decode
+from dirclient.wire.decode import Message
 from tests.servers import quirks
 from tests.servers.quirks import BIND, SEARCH, Broken, Quirk, QuirkyServer, Silent
 from tests.servers.samba import SambaDC
 
 MODIFY, EXTENDED = 0x66, 0x77
 _RESPONSES = {
-    BIND: wire.BIND_RESPONSE,
-    SEARCH: wire.SEARCH_DONE,
-    MODIFY: wire.MODIFY_RESPONSE,
-    EXTENDED: wire.EXTENDED_RESPONSE,
+    BIND: decode.BIND_RESPONSE,
+    SEARCH: decode.SEARCH_DONE,
+    MODIFY: decode.MODIFY_RESPONSE,
+    EXTENDED: decode.EXTENDED_RESPONSE,
 }
 MEMBERS, PAGE = 1500, 1000
 """MaxValRange and MaxPageSize (MS-ADTS 3.1.1.3.4.6)."""
@@ -34,15 +34,15 @@ MEMBERS, PAGE = 1500, 1000
 
 def response(number: int, operation: int, code: int, message: str = "") -> bytes:
     """The answer to a request, of which nothing but the code is to be known."""
-    body = wire.integer(code, 0x0A) + wire.octets("") + wire.octets(message)
-    return wire.tlv(0x30, wire.integer(number) + wire.tlv(_RESPONSES[operation], body))
+    body = decode.integer(code, 0x0A) + decode.octets("") + decode.octets(message)
+    return decode.tlv(0x30, decode.integer(number) + decode.tlv(_RESPONSES[operation], body))
 
 
 def farewell(code: int = 52) -> bytes:
     """A notice of disconnection (RFC 4511 4.4.1)."""
-    body = wire.integer(code, 0x0A) + wire.octets("") + wire.octets("going down")
-    body += wire.tlv(0x8A, wire.DISCONNECTION.encode())
-    return wire.tlv(0x30, wire.integer(0) + wire.tlv(wire.EXTENDED_RESPONSE, body))
+    body = decode.integer(code, 0x0A) + decode.octets("") + decode.octets("going down")
+    body += decode.tlv(0x8A, decode.DISCONNECTION.encode())
+    return decode.tlv(0x30, decode.integer(0) + decode.tlv(decode.EXTENDED_RESPONSE, body))
 
 
 def is_of_a_person(data: bytes, found: Message) -> bool:
@@ -197,7 +197,7 @@ class TearsEntries(Fault):
         return None
 
     def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
-        if found.operation == wire.SEARCH_ENTRY:
+        if found.operation == decode.SEARCH_ENTRY:
             self._left -= 1
             if self._left < 0:
                 raise Broken(data[: len(data) // 2])
@@ -208,7 +208,7 @@ class Refers(Fault):
     """Each search brings a reference to another domain along."""
 
     def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
-        if found.operation == wire.SEARCH_DONE:
+        if found.operation == decode.SEARCH_DONE:
             yield quirks.reference(found.id, "ldap://emea.goodcompany.local/DC=emea,DC=goodcompany")
         yield data
 
@@ -235,8 +235,8 @@ class Restored(Fault):
         server.cut()
 
     def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
-        if found.operation == wire.SEARCH_ENTRY:
-            entry = wire.entry(data, found.start, found.stop)
+        if found.operation == decode.SEARCH_ENTRY:
+            entry = decode.entry(data, found.start, found.stop)
             usn = entry.attributes.pop("highestcommittedusn", None)
             former = entry.attributes.get("invocationid")
             if usn:
@@ -279,8 +279,8 @@ class Windows(Quirk):
 
     def answer(self, data: bytes, found: Message) -> Iterator[bytes]:
         for limited in self.page.answer(data, found):
-            for cut in self.members.answer(limited, wire.message(limited, 0, len(limited))):
-                yield from self.fault.answer(cut, wire.message(cut, 0, len(cut)))
+            for cut in self.members.answer(limited, decode.message(limited, 0, len(limited))):
+                yield from self.fault.answer(cut, decode.message(cut, 0, len(cut)))
 
 
 class WindowsDC(QuirkyServer):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from kerauno.tables_base import Base
+from kerauno.tables.base import Base
 from tests.chaos.world import World
 
 KEPT_FOR_LONG = frozenset({"audit", "run", "run_change", "access_token"})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kerauno.db import Database
+from kerauno.database.engine import Database
 from tests.servers.sso import Sso
 from tests.texts.pseudo import Reading
 

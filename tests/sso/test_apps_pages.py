@@ -8,9 +8,11 @@ import re
 import pytest
 from werkzeug.test import TestResponse
 
-from kerauno import audit, clients, protected
-from kerauno.registration import GRANTS
-from kerauno.tables import Department
+from kerauno import audit
+from kerauno.oauth import clients
+from kerauno.oauth.registration import GRANTS
+from kerauno.signin import protected_sites
+from kerauno.tables.core import Department
 from tests.servers.sso import REDIRECT, Person, Sso, answered, error_of
 from tests.texts.pseudo import Reading
 
@@ -176,12 +178,12 @@ def test_sites_are_protected_and_opened(provider: Sso, admin: Person) -> None:
     gone = browser.post("/console/hosts", data={"host": "x.com", "departments": "Nobody"})
     assert gone.status_code == 422
     with provider.database.fast() as h:
-        assert set(protected.rules(h)) == {"wiki.company.com"}
+        assert set(protected_sites.rules(h)) == {"wiki.company.com"}
     assert (
         browser.post("/console/hosts/remove", data={"host": "wiki.company.com"}).status_code == 303
     )
     with provider.database.fast() as h:
-        assert protected.rules(h) == {}
+        assert protected_sites.rules(h) == {}
 
 
 def test_a_site_is_protected_for_a_department_and_not_for_its_look_alike(

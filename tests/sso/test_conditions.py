@@ -11,8 +11,8 @@ from joserfc import jws
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from authsvc.json_reader import parse_json
-from kerauno.tables_oidc import AuthorizationCode, AuthorizationRequest
+from authsvc.web.json_reader import parse_json
+from kerauno.tables.oauth import AuthorizationCode, AuthorizationRequest
 from tests.servers.sso import CHALLENGE, REDIRECT, Person, RegisteredApp, Sso, answered
 
 
@@ -162,7 +162,7 @@ def test_a_consent_page_belongs_to_the_session_that_it_was_shown_to(sso: Sso) ->
 
 def test_the_same_person_may_sign_in_again_before_agreeing(sso: Sso) -> None:
     from authsvc.services import lifetime_for
-    from kerauno import sessions
+    from kerauno.signin import sessions
 
     person, app = sso.person(), _stranger(sso)
     page = sso.authorize(person.browser, app)
@@ -231,7 +231,7 @@ def test_what_the_address_adds_to_a_pushed_request_does_not_count(sso: Sso) -> N
 
 
 def test_an_address_that_is_taken_away_while_the_page_is_open(sso: Sso) -> None:
-    from kerauno import clients
+    from kerauno.oauth import clients
 
     person, app = sso.person(), _stranger(sso)
     page = sso.authorize(person.browser, app)

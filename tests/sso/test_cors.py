@@ -6,7 +6,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from authsvc.oidc.endpoints import OPEN_PATHS
-from kerauno.errors import DatabaseUnavailable
+from kerauno.base.errors import DatabaseUnavailable
 from tests.servers.sso import Sso
 
 ORIGIN = {"Origin": "https://spa.goodcompany.local", "Sec-Fetch-Site": "cross-site"}

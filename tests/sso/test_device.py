@@ -150,8 +150,8 @@ def test_another_site_cannot_connect_a_device(sso: Sso) -> None:
 
 
 def test_a_person_who_left_connects_nothing(sso: Sso) -> None:
-    from kerauno import users
-    from kerauno.leaving import end_access
+    from kerauno.accounts import users
+    from kerauno.accounts.access_revocation import end_access
 
     app = _phone(sso, backchannel_logout_uri="https://phones.goodcompany.local/out")
     started, person = _start(sso, app), sso.person()

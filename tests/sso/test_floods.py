@@ -9,9 +9,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from kerauno import app_requests, devices
-from kerauno.bounds import Bound
-from kerauno.tables_oidc import AuthorizationRequest, DeviceGrant
+from kerauno.database.table_bounds import Bound
+from kerauno.oauth import authorization_requests, devices
+from kerauno.tables.oauth import AuthorizationRequest, DeviceGrant
 from tests.servers.sso import CHALLENGE, REDIRECT, RegisteredApp, Sso, answered, error_of
 
 WORDS = {
@@ -45,7 +45,11 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Bound:
     """Small bounds, so that a flood is quickly one."""
     bound = Bound(of_owner=5, in_all=12)
     for room in (
-        *(app_requests._ROOM, app_requests._OF_SESSION, app_requests._OF_APP),
+        *(
+            authorization_requests._ROOM,
+            authorization_requests._OF_SESSION,
+            authorization_requests._OF_APP,
+        ),
         devices._ROOM,
     ):
         monkeypatch.setattr(room, "bound", bound)
@@ -109,7 +113,7 @@ def test_pushed_requests_of_public_apps(sso: Sso, small: Bound) -> None:
     said = [_at(sso, "192.0.2.1").post("/oauth/par", data=form) for _ in range(20)]
     assert [answer.status_code for answer in said] == [201] * 5 + [429] * 15
     assert error_of(said[-1]) == (429, "slow_down")
-    assert said[-1].headers["Retry-After"] == str(app_requests.PUSHED_SECONDS)
+    assert said[-1].headers["Retry-After"] == str(authorization_requests.PUSHED_SECONDS)
     assert _at(sso, "192.0.2.2").post("/oauth/par", data=form).status_code == 201
     own = [sso.browser().post("/oauth/par", data=WORDS, headers=app.basic) for _ in range(5)]
     assert [answer.status_code for answer in own] == [201] * 5  # it has proven who it is
@@ -131,7 +135,7 @@ def test_pushed_requests_of_an_app_that_has_proven_who_it_is(sso: Sso, small: Bo
     said = [push(app, number) for number in range(50)]
     assert [answer.status_code for answer in said] == [201] * 5 + [429] * 45
     assert error_of(said[-1]) == (429, "slow_down")
-    assert said[-1].headers["Retry-After"] == str(app_requests.PUSHED_SECONDS)
+    assert said[-1].headers["Retry-After"] == str(authorization_requests.PUSHED_SECONDS)
     assert push(other).status_code == 201
     for number in range(100):  # strangers have a room of their own
         push(public, number)
@@ -198,9 +202,9 @@ def test_devices_of_one_app_at_one_address(sso: Sso, small: Bound) -> None:
 
 def test_the_bounds_are_what_is_documented() -> None:
     assert {
-        "requests": app_requests._ROOM.bound,
-        "shown": app_requests._OF_SESSION.bound,
-        "of apps": app_requests._OF_APP.bound,
+        "requests": authorization_requests._ROOM.bound,
+        "shown": authorization_requests._OF_SESSION.bound,
+        "of apps": authorization_requests._OF_APP.bound,
         "devices": devices._ROOM.bound,
     } == {
         "requests": Bound(of_owner=100, in_all=2000),

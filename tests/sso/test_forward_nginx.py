@@ -10,12 +10,13 @@ from urllib.parse import urlencode
 
 import pytest
 
-from kerauno import protected, users
-from kerauno.db import Database
-from kerauno.leaving import end_access
-from kerauno.tables import Department, Membership
-from kerauno.tables_oidc import ProtectedHost
-from kerauno.users import NewUser
+from kerauno.accounts import users
+from kerauno.accounts.access_revocation import end_access
+from kerauno.accounts.users import NewUser
+from kerauno.database.engine import Database
+from kerauno.signin import protected_sites
+from kerauno.tables.core import Department, Membership
+from kerauno.tables.oauth import ProtectedHost
 from tests.servers.browser import Browser
 from tests.servers.echo import Echo
 from tests.servers.nginx import Nginx
@@ -75,7 +76,7 @@ def site(running: Site) -> Site:
     now = datetime.now(UTC)
     with running.database.write() as s:
         s.query(ProtectedHost).delete()
-        protected.put(s, running.nginx.authority, (), now)
+        protected_sites.put(s, running.nginx.authority, (), now)
         sales = s.query(Department).one().id
         john = users.by_email(s, JOHN).id
         s.merge(Membership(department_id=sales, user_id=john, static=False))
@@ -85,7 +86,7 @@ def site(running: Site) -> Site:
 
 def _only_sales(site: Site) -> None:
     with site.database.write() as s:
-        protected.put(s, site.nginx.authority, (SALES,), datetime.now(UTC))
+        protected_sites.put(s, site.nginx.authority, (SALES,), datetime.now(UTC))
 
 
 def test_a_person_is_led_to_sign_in_and_back_to_the_page(site: Site) -> None:
@@ -185,7 +186,7 @@ def test_the_block_that_nginx_matched_decides(site: Site, host: str) -> None:
     """Whatever a browser writes as Host: it is asked about the site that it gets."""
     _only_sales(site)
     with site.database.write() as s:
-        protected.put(s, "open.company.com", (), datetime.now(UTC))
+        protected_sites.put(s, "open.company.com", (), datetime.now(UTC))
     other = Browser()
     assert other.sign_in(site.url("/x"), ZOE, PASSWORD).status == 403
     session = other.cookies[f"{site.web.host}:{site.web.port}"]["kerauno"]
@@ -196,8 +197,8 @@ def test_the_block_that_nginx_matched_decides(site: Site, host: str) -> None:
 
 def test_a_host_that_is_named_and_has_no_rule_is_nobodys(site: Site) -> None:
     with site.database.write() as s:
-        protected.put(s, "secret.company.com", (SALES,), datetime.now(UTC))
-        protected.put(s, "open.company.com", (), datetime.now(UTC))
+        protected_sites.put(s, "secret.company.com", (SALES,), datetime.now(UTC))
+        protected_sites.put(s, "open.company.com", (), datetime.now(UTC))
     person = Browser()
     person.sign_in(site.url(), ZOE, PASSWORD)  # everyone may enter this one, Zoë is not in Sales
     session = person.cookies[f"{site.web.host}:{site.web.port}"]["kerauno"]

@@ -14,10 +14,10 @@ import pytest
 from playwright.sync_api import Page
 
 from demo import company
-from kerauno import links, users
-from kerauno.db import Database
-from kerauno.tables import Directory
-from kerauno.users import NewUser
+from kerauno.accounts import links, users
+from kerauno.accounts.users import NewUser
+from kerauno.database.engine import Database
+from kerauno.tables.core import Directory
 from tests.servers.company import SSO_HOST
 from tests.servers.samba import SambaDC
 from tests.servers.web import Installation

@@ -15,10 +15,10 @@ from joserfc.jwk import ECKey, RSAKey
 from sqlalchemy import select
 
 from authsvc.oidc.keyring import Keyring, NotOurs
-from kerauno import sealed, signing_keys
-from kerauno.errors import KeyProblem
-from kerauno.sealed import Sealer
-from kerauno.tables_oidc import SigningKey
+from kerauno.base.errors import KeyProblem
+from kerauno.secrets import encryption, signing_keys
+from kerauno.secrets.encryption import Sealer
+from kerauno.tables.oauth import SigningKey
 from tests.servers.sso import ISSUER, Sso
 
 
@@ -106,10 +106,10 @@ def test_private_keys_are_sealed_and_sealed_anew(sso: Sso) -> None:
     key_file = sso.settings.secret_key_file
     with sso.database.read() as s:
         before = {row.id: row.sealed_private for row in s.scalars(select(SigningKey))}
-    assert all("kty" not in text for text in before.values())
+    assert all('"kty"' not in text for text in before.values())
     with sso.database.write() as s:
-        assert sealed.rotate(s, key_file) == 2
-    sealed.prune(key_file)
+        assert encryption.rotate(s, key_file) == 2
+    encryption.prune(key_file)
     with sso.database.read() as s:
         pairs = signing_keys.current(s, Sealer(key_file), sso.clock())
         assert {pair.id for pair in pairs.values()} == set(before)

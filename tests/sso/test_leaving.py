@@ -14,13 +14,16 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 from sqlalchemy import func, select
 
-from authsvc.oidc.courier import EVENT, Courier, Undelivered
+from authsvc.oidc.backchannel_logout import EVENT, Courier, Undelivered
 from authsvc.oidc.provider import provider as installed
-from kerauno import app_requests, audit, consents, logouts, sessions, users
-from kerauno.leaving import end_access, end_access_before
-from kerauno.tables import Audit
-from kerauno.tables_oidc import AccessToken, AppSession, AuthorizationCode, TokenFamily
-from syncsvc.refusals import follow_refusals
+from kerauno import audit
+from kerauno.accounts import users
+from kerauno.accounts.access_revocation import end_access, end_access_before
+from kerauno.oauth import authorization_requests, consents, logout_queue
+from kerauno.signin import sessions
+from kerauno.tables.core import Audit
+from kerauno.tables.oauth import AccessToken, AppSession, AuthorizationCode, TokenFamily
+from syncsvc.applying.access_refusals import follow_refusals
 from tests.servers.process import wait_until
 from tests.servers.sso import ISSUER, Person, RegisteredApp, Sso, error_of
 from tests.syncing import disabled, guid, linked, snapshot
@@ -153,7 +156,7 @@ def test_the_end_and_the_word_to_the_apps_are_one_transaction(sso: Sso) -> None:
     def crash() -> None:
         with sso.database.write() as s:
             end_access(s, [person.id], sso.clock())
-            assert logouts.pending(s) == 1
+            assert logout_queue.pending(s) == 1
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -272,7 +275,7 @@ def test_an_app_that_is_gone_for_a_day_is_given_up(sso: Sso) -> None:
     assert courier.deliver() == 1
     assert courier.deliver() == 0
     with sso.database.read() as s:
-        assert logouts.pending(s) == 0
+        assert logout_queue.pending(s) == 0
         notes = audit.page(s, audit.Wanted(events=["app-sign-out"]))
     assert [note.outcome for note in notes] == ["given-up", "retrying"]
 
@@ -282,7 +285,7 @@ def test_a_delivery_whose_process_died_comes_due_again(sso: Sso) -> None:
     _signed_in(sso, person, sso.register(backchannel_logout_uri=BACK))
     _deactivate(sso, person)
     with sso.database.write() as s:
-        assert len(logouts.claim(s, sso.clock())) == 1  # and nothing more is heard of it
+        assert len(logout_queue.claim(s, sso.clock())) == 1  # and nothing more is heard of it
     assert _told(sso) == []
     sso.clock.pass_(seconds=30)
     assert [uri for uri, _ in _told(sso)] == [BACK]
@@ -355,6 +358,8 @@ def test_what_has_run_out_is_swept_and_living_things_are_not(sso: Sso) -> None:
     sso.tokens(person, app)
     sso.clock.pass_(hours=2)
     with sso.database.write() as s:
-        assert app_requests.sweep(s, sso.clock()) == 6  # 3 codes, 2 access tokens, 1 family
-        assert app_requests.sweep(s, sso.clock()) == 0
+        assert (
+            authorization_requests.sweep(s, sso.clock()) == 6
+        )  # 3 codes, 2 access tokens, 1 family
+        assert authorization_requests.sweep(s, sso.clock()) == 0
     assert sso.refresh(app, given["refresh_token"]).status_code == 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from authsvc.oidc.provider import provider
-from kerauno import signing_keys
+from kerauno.secrets import signing_keys
 from tests.servers.sso import ISSUER, Person, RegisteredApp, Sso, error_of
 
 AFTER = "https://wiki.goodcompany.local/bye"

@@ -14,9 +14,9 @@ import pytest
 from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
-from kerauno import devices
-from kerauno.db import Database
-from kerauno.tables import Department
+from kerauno.database.engine import Database
+from kerauno.oauth import devices
+from kerauno.tables.core import Department
 from tests.servers import chromium
 from tests.servers.echo import Echo
 from tests.servers.process import free_port, loopback

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerauno.redirect_uris import origin, with_parameters, without_loopback_port
+from kerauno.oauth.redirect_uris import origin, with_parameters, without_loopback_port
 from tests.servers.sso import CHALLENGE, ISSUER, RegisteredApp, Sso, error_of
 
 WEB = "https://wiki.goodcompany.local"

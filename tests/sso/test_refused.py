@@ -10,9 +10,9 @@ import pytest
 from joserfc.jwk import RSAKey
 from sqlalchemy import select
 
-from kerauno.db import Database
-from kerauno.registration import Registration, RegistrationRefused
-from kerauno.tables_oidc import AccessToken, Client
+from kerauno.database.engine import Database
+from kerauno.oauth.registration import Registration, RegistrationRefused
+from kerauno.tables.oauth import AccessToken, Client
 from tests.servers.sso import (
     CHALLENGE,
     ISSUER,

@@ -11,9 +11,9 @@ from urllib.parse import quote_plus, urlsplit
 import pytest
 
 from demo import company
-from kerauno import users
-from kerauno.db import Database
-from kerauno.errors import NotFound
+from kerauno.accounts import users
+from kerauno.base.errors import NotFound
+from kerauno.database.engine import Database
 from tests.servers.browser import Browser
 from tests.servers.process import Server, wait_until
 from tests.servers.relying import ApacheParty, AuthlibParty, NodeParty, RelyingParty

@@ -10,12 +10,13 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from authsvc.negotiate import Accepted, NotAccepted, setup_negotiate
-from kerauno import audit, known_browsers, links, users
-from kerauno.config import Settings
-from kerauno.db import Database
-from kerauno.errors import ConfigurationError
-from kerauno.tables import Directory
+from authsvc.login.spnego import Accepted, NotAccepted, setup_negotiate
+from kerauno import audit
+from kerauno.accounts import known_browsers, links, users
+from kerauno.base.config import Settings
+from kerauno.base.errors import ConfigurationError
+from kerauno.database.engine import Database
+from kerauno.tables.core import Directory
 from tests.servers.sso import Sso
 
 FORM = "/login?next=%2Fphonebook"

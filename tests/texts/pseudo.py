@@ -24,7 +24,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from authsvc.services import Services
-from kerauno.tables import Base
+from kerauno.tables.core import Base
 from tests.texts.catalogue import made
 from tests.texts.marks import NAMES, READ_ALOUD
 

@@ -2,7 +2,7 @@
 
 Those rooms speak English and know of no translation. What of it is a whole sentence is found here
 in their source, with the values it is made of, so that the pages can say it in another language
-(`authsvc.texts.retold`).
+(`authsvc.i18n.translate.retold`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOMS = ("dirclient", "kerauno", "syncsvc")
-UNSEEN = frozenset(
-    {"cli.py", "fake.py", "fake_store.py", "config.py", "env.py", "command.py", "logs.py"}
+PACKAGES = ("dirclient", "kerauno", "provisioning", "syncsvc")
+UNSEEN = (
+    *("dirclient/fake/", "kerauno/migrations/", "kerauno/base/config.py", "kerauno/base/logs.py"),
+    *("kerauno/cli_base.py", "syncsvc/cli.py"),
 )
-"""Modules whose sentences reach terminals, logs and tests alone."""
+"""Modules whose sentences reach only terminals, logs and tests."""
 
 _WHOLE = re.compile(r"(?:[A-Z“]|%\().*[^.][.?]", re.DOTALL)
 _WORDS = re.compile(r"[a-z]{2,}.* ", re.DOTALL)
@@ -24,13 +25,13 @@ _PARTY = re.compile(r"(?:ring group|AD person) %\(.*")  # who has a number, insi
 
 
 def sentences(root: Path) -> Iterator[tuple[str, str]]:
-    """Each sentence as a message, and the room it is from."""
-    for room in ROOMS:
-        for path in sorted((root / room).rglob("*.py")):
-            if path.name in UNSEEN or "migrations" in path.parts:
+    """Each sentence as a message, and the package it is from."""
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            if path.relative_to(root).as_posix().startswith(UNSEEN):
                 continue
             for sentence in _in(ast.parse(path.read_text())):
-                yield room, sentence
+                yield package, sentence
 
 
 def _in(tree: ast.Module) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-from kerauno.visible import visible_lines
+from kerauno.base.visible_text import visible_lines
 
 SIGNS = "\x1b[31m\u202e\u200b\u2066\x9b\u2028\U000e0041"
 _ISOLATE = re.compile("\u2068([^\u2068\u2069]*)\u2069")

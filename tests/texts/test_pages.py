@@ -13,9 +13,10 @@ import pytest
 from flask import Flask, render_template_string
 from flask.testing import FlaskClient
 
-from authsvc import texts
-from kerauno import clients, runs
-from kerauno.tables import Directory, RunRequest
+from authsvc.i18n import translate
+from kerauno.oauth import clients
+from kerauno.sync import runs
+from kerauno.tables.core import Directory, RunRequest
 from tests.browser.test_console_pages import PAGES, fill
 from tests.console.helpers import CREDENTIALS, form
 from tests.servers.console import NOW, ConsoleSite
@@ -161,7 +162,7 @@ def test_each_browser_gets_the_form_in_its_language(site: ConsoleSite) -> None:
 
 def test_a_text_without_a_mark_would_be_found(reading: Reading) -> None:
     app = Flask("authsvc")
-    texts.setup_texts(app)
+    translate.setup_texts(app)
     page = """<title>{{ _("Home") }}</title><p title="{{ tip }}">{{ _("Run %(run)s is held",
     run=word) }}<b>{{ left }}</b>"""
     app.add_url_rule(

@@ -11,8 +11,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from authsvc import pages, texts
-from kerauno.visible import visible, visible_lines
+from authsvc.i18n import translate
+from authsvc.web import layout
+from kerauno.base.visible_text import visible, visible_lines
 from tests.browser.test_console_pages import PAGES, fill
 from tests.servers.console import ConsoleSite
 from tests.servers.sso import CHALLENGE
@@ -167,6 +168,6 @@ def test_every_field_sends_back_what_it_was_given() -> None:
 
 def _rendered(template: str, name: str = f"x{SIGNS}") -> str:
     app = Flask("authsvc")
-    texts.setup_texts(app)
-    pages.setup_pages(app)
+    translate.setup_texts(app)
+    layout.setup_pages(app)
     return app.jinja_env.from_string(template).render(name=name)

@@ -9,10 +9,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dirclient import tls, wire
-from dirclient.dial import open_connection
-from dirclient.profile import Profile
-from dirclient.transport import Connection
+from dirclient.config.profile import Profile
+from dirclient.connection import tls
+from dirclient.connection.connect import open_connection
+from dirclient.connection.ldap_connection import Connection
+from dirclient.wire import decode
 from tests.servers.process import loopback
 
 BIND, UNBIND, SEARCH, MODIFY, EXTENDED = 0x60, 0x42, 0x63, 0x66, 0x77
@@ -43,28 +44,31 @@ Script = Callable[[Request], object]
 
 def result(number: int, kind: int, code: int = 0, message: str = "", tail: bytes = b"") -> bytes:
     """A response that is an LDAPResult."""
-    body = wire.integer(code, 0x0A) + wire.octets("") + wire.octets(message) + tail
-    return wire.tlv(0x30, wire.integer(number) + wire.tlv(kind, body))
+    body = decode.integer(code, 0x0A) + decode.octets("") + decode.octets(message) + tail
+    return decode.tlv(0x30, decode.integer(number) + decode.tlv(kind, body))
 
 
 def entry(number: int, dn: str, attributes: dict[str, list[bytes]]) -> bytes:
     """A search result entry."""
     listed = b"".join(
-        wire.tlv(0x30, wire.octets(name) + wire.tlv(0x31, b"".join(map(wire.octets, values))))
+        decode.tlv(
+            0x30, decode.octets(name) + decode.tlv(0x31, b"".join(map(decode.octets, values)))
+        )
         for name, values in attributes.items()
     )
-    return wire.tlv(
-        0x30, wire.integer(number) + wire.tlv(0x64, wire.octets(dn) + wire.tlv(0x30, listed))
+    return decode.tlv(
+        0x30,
+        decode.integer(number) + decode.tlv(0x64, decode.octets(dn) + decode.tlv(0x30, listed)),
     )
 
 
 def polite(request: Request) -> object:
     """Success for everything, and no entries."""
     kinds = {
-        BIND: wire.BIND_RESPONSE,
-        SEARCH: wire.SEARCH_DONE,
-        MODIFY: wire.MODIFY_RESPONSE,
-        EXTENDED: wire.EXTENDED_RESPONSE,
+        BIND: decode.BIND_RESPONSE,
+        SEARCH: decode.SEARCH_DONE,
+        MODIFY: decode.MODIFY_RESPONSE,
+        EXTENDED: decode.EXTENDED_RESPONSE,
     }
     return result(request.number, kinds[request.kind])
 
@@ -158,15 +162,15 @@ class Peer:
         data = b""
         while chunk := sock.recv(65536):
             data += chunk
-            while data and (stop := wire.frame_end(data, 0)) <= len(data):
-                found = wire.message(data, 0, stop)
+            while data and (stop := decode.frame_end(data, 0)) <= len(data):
+                found = decode.message(data, 0, stop)
                 request = Request(number, found.id, found.operation, data[found.start : found.stop])
                 data = data[stop:]
                 if found.operation == UNBIND:
                     return
-                if found.operation == EXTENDED and wire.START_TLS.encode() in request.body:
+                if found.operation == EXTENDED and decode.START_TLS.encode() in request.body:
                     assert self.context
-                    sock.sendall(result(found.id, wire.EXTENDED_RESPONSE))
+                    sock.sendall(result(found.id, decode.EXTENDED_RESPONSE))
                     self._sockets.remove(sock)
                     sock = self.context.wrap_socket(sock, server_side=True)
                     self._sockets.append(sock)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from dirclient.authenticate import LdapAuthenticator
-from dirclient.model import Guid
-from dirclient.pool import Pool
-from dirclient.ports import Identity
-from dirclient.profile import Profile
+from dirclient.config.ports import Identity
+from dirclient.config.profile import Profile
+from dirclient.connection.pool import Pool
+from dirclient.model.directory_objects import Guid
+from dirclient.operations.bind import LdapAuthenticator
 from tests.unit.ldap_peer import Peer, Request
 
 GUID = Guid.parse("11223344-5566-7788-99aa-bbccddeeff00")

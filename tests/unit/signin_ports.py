@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from authsvc.directories import OpenDirectory
-from authsvc.outcomes import Attempt, Outcome, Reason, Settled
-from authsvc.pace import Pace
-from authsvc.signin import SignIn
-from dirclient.fake import FakeDirectory
-from dirclient.model import Guid, Login, LoginForm, Person
-from dirclient.profile import Profile
-from kerauno.errors import KeyProblem, Throttled
-from kerauno.keys import lookup_key
-from kerauno.passwords import hash_password
-from kerauno.signin import SignInUser
-from kerauno.throttle import Budget, Slot
+from authsvc.signin.decision import SignIn
+from authsvc.signin.directory_connection import OpenDirectory
+from authsvc.signin.outcomes import Attempt, Outcome, Reason, Settled
+from authsvc.signin.response_delay import Pace
+from dirclient.config.profile import Profile
+from dirclient.fake.directory import FakeDirectory
+from dirclient.model.directory_objects import Guid, Login, LoginForm, Person
+from kerauno.base.errors import KeyProblem, Throttled
+from kerauno.base.lookup_keys import lookup_key
+from kerauno.base.passwords import hash_password
+from kerauno.signin.throttle import Budget, Slot
+from kerauno.signin.user_lookup import SignInUser
 
 SAVED = datetime(2026, 11, 23, tzinfo=UTC)
 LOCAL_PASSWORD = "Kerauno!Local-1"

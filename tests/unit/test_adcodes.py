@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dirclient import adcodes
-from dirclient.errors import (
+from dirclient.connection import result_codes
+from dirclient.connection.outages import BindLost, Declined, Unsuited
+from dirclient.model.errors import (
     AccountExpired,
     BadCredentials,
     DirectoryError,
@@ -22,7 +23,6 @@ from dirclient.errors import (
     Unavailable,
     WorkstationRestricted,
 )
-from dirclient.outages import BindLost, Declined, Unsuited
 
 SAMBA = "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data {}, v1db1"
 WINDOWS = "80090308: LdapErr: DSID-0C090569, comment: AcceptSecurityContext error, data {}, v4f7c\0"
@@ -50,7 +50,7 @@ WINDOWS = "80090308: LdapErr: DSID-0C090569, comment: AcceptSecurityContext erro
     ],
 )
 def test_a_sub_code_means_one_thing(message: str, data: str, meaning: type[Refused]) -> None:
-    error = adcodes.refusal("dc1", 49, message.format(data))
+    error = result_codes.refusal("dc1", 49, message.format(data))
     assert type(error) is meaning
     assert isinstance(error, Refused)
     assert error.subcode == data.lower()
@@ -58,7 +58,7 @@ def test_a_sub_code_means_one_thing(message: str, data: str, meaning: type[Refus
 
 @pytest.mark.parametrize("message", ["", "Invalid credentials", "data", "metadata 532", "data xyz"])
 def test_a_refusal_without_a_sub_code_is_bad_credentials(message: str) -> None:
-    error = adcodes.refusal("dc1", 49, message)
+    error = result_codes.refusal("dc1", 49, message)
     assert type(error) is BadCredentials
     assert error.subcode == ""
 
@@ -88,11 +88,11 @@ def test_only_right_passwords_are_told_more() -> None:
     ],
 )
 def test_a_result_code_of_a_bind_means_one_thing(code: int, meaning: type[DirectoryError]) -> None:
-    assert type(adcodes.refusal("dc1", code, "")) is meaning
+    assert type(result_codes.refusal("dc1", code, "")) is meaning
 
 
 def test_a_refusal_of_plaintext_names_the_field_and_the_remedy() -> None:
-    error = adcodes.refusal("dc1", 8, "BindSimple: Transport encryption required.")
+    error = result_codes.refusal("dc1", 8, "BindSimple: Transport encryption required.")
     assert isinstance(error, Misconfigured)
     assert error.field == "encryption"
     assert "StartTLS" in error.remedy
@@ -116,14 +116,14 @@ def test_a_refusal_of_plaintext_names_the_field_and_the_remedy() -> None:
     ],
 )
 def test_a_refused_change_says_why(code: int, message: str, reason: str) -> None:
-    error = adcodes.change_refusal(code, message)
+    error = result_codes.change_refusal(code, message)
     assert isinstance(error, PasswordRejected)
     assert error.reason == reason
 
 
 @pytest.mark.parametrize("code", [1, 3, 11, 51, 52, 80])
 def test_a_server_that_is_unwell_has_not_judged_the_new_password(code: int) -> None:
-    assert type(adcodes.change_refusal(code, "")) is Unavailable
+    assert type(result_codes.change_refusal(code, "")) is Unavailable
 
 
 @pytest.mark.parametrize("message", [SAMBA, WINDOWS])
@@ -132,7 +132,7 @@ def test_a_server_that_is_unwell_has_not_judged_the_new_password(code: int) -> N
     ["5", "8", "51f", "51F", "54b", "6ba", "6bb", "6be", "6fb", "6fc", "6fd", "80090346"],
 )
 def test_a_sub_code_of_a_server_that_cannot_judge_is_no_refusal(message: str, data: str) -> None:
-    error = adcodes.refusal("dc1", 49, message.format(data))
+    error = result_codes.refusal("dc1", 49, message.format(data))
     assert type(error) is Declined
     assert error.unwell
     assert data.lower() in str(error)
@@ -160,6 +160,6 @@ def test_a_sub_code_of_a_server_that_cannot_judge_is_no_refusal(message: str, da
 def test_a_result_code_of_a_search_means_one_thing(
     code: int, message: str, meaning: type[Unavailable]
 ) -> None:
-    error = adcodes.unanswered("dc1", code, message)
+    error = result_codes.unanswered("dc1", code, message)
     assert type(error) is meaning
     assert getattr(error, "unwell", False) is (code in (51, 52))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from authsvc.serving.answer import Answer
-from authsvc.serving.arrival import Arrival
+from authsvc.http_server.request_parser import Arrival
+from authsvc.http_server.response import Answer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.serving.arrival import (
+from authsvc.http_server.request_parser import (
     BODY_LIMIT,
     FIELDS_LIMIT,
     HEAD_LIMIT,

@@ -7,8 +7,8 @@ import uuid
 
 import pytest
 
-from dirclient.assess import assess, number_in, own_faults
-from dirclient.model import AccountState, Guid, Person
+from dirclient.model.assess import assess, number_in, own_faults
+from dirclient.model.directory_objects import AccountState, Guid, Person
 
 
 def person(number: int, **fields: object) -> Person:

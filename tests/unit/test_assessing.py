@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from authsvc.assessing import conflicts_of
-from dirclient.model import DirectoryDepartment, Guid, Person
-from syncsvc.plan import make_plan
-from syncsvc.records import Records
+from authsvc.console.ad_credentials.conflict_counts import conflicts_of
+from dirclient.model.directory_objects import DirectoryDepartment, Guid, Person
+from provisioning.plan import make_plan
+from provisioning.records import Records
 from tests.syncing import BUILD, NOW, guid, linked, person, records, snapshot, user
 from tests.unit.test_sync_plan_properties import SMALL, departments, known, people
 

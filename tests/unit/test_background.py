@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from authsvc.background import Background, Task
+from authsvc.ops.background import Background, Task
 
 
 class Turns:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dirclient.conflicts import in_conflict
-from dirclient.fake import FakeDirectory
-from dirclient.login import parse
+from dirclient.fake.directory import FakeDirectory
+from dirclient.mapping.replication_conflicts import in_conflict
+from dirclient.model.login_name import parse
 
 ID = "6b1c3a52-7d0e-4b0f-9a51-0c8a8f6e7d21"
 MAIL = "amy@company.com"

@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.console import charts, keyset, powershell, words
-from kerauno.tables_base import LARGEST_ID
+from authsvc.console import labels as console_labels
+from authsvc.console import pagination
+from authsvc.console.ad_users import powershell
+from authsvc.console.runs import charts
+from kerauno.tables.base import LARGEST_ID
 
 GUID = "1b2c3d4e-0000-4000-8000-0123456789ab"
 
@@ -59,21 +62,24 @@ def test_a_powershell_literal_is_one_line_and_closes_only_at_its_end(text: str) 
 
 
 def test_every_conflict_has_words_and_a_remedy() -> None:
-    assert set(words.CONFLICTS) == set(words.REMEDIES)
+    assert set(console_labels.CONFLICTS) == set(console_labels.REMEDIES)
 
 
 def test_a_conflict_reads_as_a_sentence_that_names_the_other_party() -> None:
     taken = {"code": "extension_taken", "value": "201", "other": "ring group Sales"}
-    assert words.conflict_sentence(taken) == "Extension is already used: 201, by ring group Sales"
+    assert (
+        console_labels.conflict_sentence(taken)
+        == "Extension is already used: 201, by ring group Sales"
+    )
     twice = {"code": "link_ambiguous", "value": "a@b.de", "other": "Anna Berg"}
     assert (
-        words.conflict_sentence(twice)
+        console_labels.conflict_sentence(twice)
         == "Two AD accounts claim one Kerauno user: a@b.de (Anna Berg)"
     )
 
 
 def test_a_code_nobody_knows_yet_reads_as_itself() -> None:
-    assert words.said(words.CONFLICTS, "badge_missing") == "Badge missing"
+    assert console_labels.said(console_labels.CONFLICTS, "badge_missing") == "Badge missing"
 
 
 def test_the_chart_has_the_same_numbers_in_lines_and_in_its_table() -> None:
@@ -105,17 +111,17 @@ def test_every_point_lies_inside_the_frame(values: list[float]) -> None:
 @given(st.text(st.characters(exclude_characters="\0")), st.integers(0, LARGEST_ID))
 def test_a_cursor_comes_back_as_it_was(text: str, number: int) -> None:
     text = text.encode("utf-8", "replace").decode()
-    assert keyset.unpack(keyset.pack([text, number]), (str, int)) == (text, number)
+    assert pagination.unpack(pagination.pack([text, number]), (str, int)) == (text, number)
 
 
 @pytest.mark.parametrize("values", [["a", 2**31], ["\0", 1], ["a", True], ["a"], [1, "a"]])
 def test_values_no_record_can_have_are_no_cursor(values: list[str | int]) -> None:
-    assert keyset.unpack(keyset.pack(values), (str, int)) is None
+    assert pagination.unpack(pagination.pack(values), (str, int)) is None
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "!!!", "eyJhIjoxfQ", "WzFd", "a" * 5000, "é"])
 def test_a_damaged_cursor_is_no_cursor(cursor: str) -> None:
-    assert keyset.unpack(cursor, (str, int)) is None
+    assert pagination.unpack(cursor, (str, int)) is None
 
 
 def test_guid_literal_is_the_uuid_itself() -> None:
@@ -142,5 +148,7 @@ def _audited() -> Iterator[str]:
 def test_every_event_of_the_audit_has_words_and_its_name_one_style() -> None:
     noted = set(_audited())
     assert {"app-sign-in", "settings-saved", "user-synced"} <= noted
-    assert noted - words.EVENTS.keys() - words.OUTCOMES.keys() == set()
-    assert [name for name in words.EVENTS if not re.fullmatch(r"[a-z]+(-[a-z]+)*", name)] == []
+    assert noted - console_labels.EVENTS.keys() - console_labels.OUTCOMES.keys() == set()
+    assert [
+        name for name in console_labels.EVENTS if not re.fullmatch(r"[a-z]+(-[a-z]+)*", name)
+    ] == []

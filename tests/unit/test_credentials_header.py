@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from werkzeug.datastructures import Authorization
 
-from authsvc.credentials import basic, bearer
+from authsvc.web.authorization_header import basic, bearer
 
 
 @given(st.text(st.characters(exclude_characters=":", exclude_categories=["Cs"])), st.text(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.csv_cells import csv_line
-from kerauno.visible import visible
+from authsvc.web.csv_cells import csv_line
+from kerauno.base.visible_text import visible
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kerauno.database_url import parse_database_url
+from kerauno.base.database_url import parse_database_url
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from dirclient import wire
-from dirclient.errors import BadCredentials, Incomplete, Misconfigured, Unavailable
-from dirclient.filters import EVERYTHING
-from dirclient.pages import paged
-from dirclient.probe import DirectoryProber
-from dirclient.transport import Connection
+from dirclient.connection.ldap_connection import Connection
+from dirclient.connection.paged_search import paged
+from dirclient.model.errors import BadCredentials, Incomplete, Misconfigured, Unavailable
+from dirclient.probe.connection_test import DirectoryProber
+from dirclient.wire import decode
+from dirclient.wire.filters import EVERYTHING
 from tests.servers.process import wait_until
 from tests.unit.ldap_peer import BIND, CLOSE, MODIFY, SEARCH, Request, polite, result
 from tests.unit.pooled import JOHN, NAME, Directory
@@ -32,7 +32,7 @@ Directories = Callable[..., Directory]
 
 def answers(code: int, message: str = "", kind: int = SEARCH) -> Callable[[Request], object]:
     """A script: this answer to everything of a kind, and politeness."""
-    done = {SEARCH: wire.SEARCH_DONE, BIND: wire.BIND_RESPONSE, MODIFY: wire.MODIFY_RESPONSE}
+    done = {SEARCH: decode.SEARCH_DONE, BIND: decode.BIND_RESPONSE, MODIFY: decode.MODIFY_RESPONSE}
     return lambda r: result(r.number, done[kind], code, message) if r.kind == kind else polite(r)
 
 
@@ -143,8 +143,8 @@ def test_a_question_goes_to_the_next_server(directories: Directories, code: int)
 def test_a_read_in_pages_goes_to_the_next_server(directories: Directories, code: int) -> None:
     directory = directories(2)
     directory.peers[0].script = answers(code)
-    control = wire.tlv(0x30, wire.integer(0) + wire.octets(b""))
-    listed = wire.tlv(0x30, wire.octets(wire.PAGED_RESULTS) + wire.octets(control))
+    control = decode.tlv(0x30, decode.integer(0) + decode.octets(b""))
+    listed = decode.tlv(0x30, decode.octets(decode.PAGED_RESULTS) + decode.octets(control))
     directory.peers[1].script = lambda r: (
         _with_controls(r, listed) if r.kind == SEARCH else polite(r)
     )
@@ -154,8 +154,10 @@ def test_a_read_in_pages_goes_to_the_next_server(directories: Directories, code:
 
 
 def _with_controls(request: Request, controls: bytes) -> bytes:
-    done = wire.tlv(wire.SEARCH_DONE, wire.integer(0, 0x0A) + wire.octets("") + wire.octets(""))
-    return wire.tlv(0x30, wire.integer(request.number) + done + wire.tlv(0xA0, controls))
+    done = decode.tlv(
+        decode.SEARCH_DONE, decode.integer(0, 0x0A) + decode.octets("") + decode.octets("")
+    )
+    return decode.tlv(0x30, decode.integer(request.number) + done + decode.tlv(0xA0, controls))
 
 
 @pytest.mark.parametrize("code", [1, 3, 11, 80])

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from dirclient import tls, wire
-from dirclient.dial import addresses, open_connection
-from dirclient.errors import Misconfigured, Unavailable
-from dirclient.profile import Encryption, Profile
-from dirclient.transport import Connection
+from dirclient.config.profile import Encryption, Profile
+from dirclient.connection import tls
+from dirclient.connection.connect import addresses, open_connection
+from dirclient.connection.ldap_connection import Connection
+from dirclient.model.errors import Misconfigured, Unavailable
+from dirclient.wire import decode
 from tests.servers.pki import CertificateAuthority
 from tests.unit.ldap_peer import (
     NAME,
@@ -192,8 +193,8 @@ class RefusesStartTls(Peer):
 
     def _converse(self, sock: socket.socket, number: int) -> None:
         data = sock.recv(65536)
-        found = wire.message(data, 0, len(data))
-        sock.sendall(result(found.id, wire.EXTENDED_RESPONSE, 52, "no certificate"))
+        found = decode.message(data, 0, len(data))
+        sock.sendall(result(found.id, decode.EXTENDED_RESPONSE, 52, "no certificate"))
 
 
 @pytest.mark.parametrize(

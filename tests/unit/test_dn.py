@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ldap3.utils.dn import parse_dn
 
 from demo import names
-from dirclient import dn
+from dirclient.wire import dn_syntax
 
 ODD_VALUES = [
     "Comma, Anna",
@@ -33,11 +33,11 @@ ODD_VALUES = [
 
 @pytest.mark.parametrize("value", ODD_VALUES)
 def test_an_odd_value_survives_writing_and_parsing(value: str) -> None:
-    text = f"CN={dn.escape(value)},OU=Staff,DC=x"
-    assert dn.parse(text) == ((("CN", value),), (("OU", "Staff"),), (("DC", "x"),))
-    assert dn.name(text) == value
-    assert dn.split(text) == (f"CN={dn.escape(value)}", "OU=Staff,DC=x")
-    assert dn.is_under(dn.key(text), dn.key("ou=staff, dc=X"))
+    text = f"CN={dn_syntax.escape(value)},OU=Staff,DC=x"
+    assert dn_syntax.parse(text) == ((("CN", value),), (("OU", "Staff"),), (("DC", "x"),))
+    assert dn_syntax.name(text) == value
+    assert dn_syntax.split(text) == (f"CN={dn_syntax.escape(value)}", "OU=Staff,DC=x")
+    assert dn_syntax.is_under(dn_syntax.key(text), dn_syntax.key("ou=staff, dc=X"))
 
 
 _VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
@@ -50,22 +50,25 @@ _SPECIAL_VALUES = st.text(st.sampled_from('\\ ,+"#=<>;a\u3000\n'), min_size=1, m
 @example("  ", "# ")
 @example("a\u3000", "\u00a0a")
 def test_any_value_survives_writing_and_parsing(value: str, outer: str) -> None:
-    text = f"CN={dn.escape(value)},OU={dn.escape(outer)},DC=x"
+    text = f"CN={dn_syntax.escape(value)},OU={dn_syntax.escape(outer)},DC=x"
     rdns = ((("CN", value),), (("OU", outer),), (("DC", "x"),))
-    assert dn.parse(text) == rdns
-    assert dn.write(rdns) == text
-    assert dn.split(text) == (f"CN={dn.escape(value)}", f"OU={dn.escape(outer)},DC=x")
-    assert (dn.name(text), dn.path(text)) == (value, (outer, value))
-    assert dn.is_under(dn.key(text), dn.key(dn.split(text)[1]))
+    assert dn_syntax.parse(text) == rdns
+    assert dn_syntax.write(rdns) == text
+    assert dn_syntax.split(text) == (
+        f"CN={dn_syntax.escape(value)}",
+        f"OU={dn_syntax.escape(outer)},DC=x",
+    )
+    assert (dn_syntax.name(text), dn_syntax.path(text)) == (value, (outer, value))
+    assert dn_syntax.is_under(dn_syntax.key(text), dn_syntax.key(dn_syntax.split(text)[1]))
 
 
 @given(_VALUES | _SPECIAL_VALUES)
 @example("\\ ")
 @example(" ")
 def test_the_demo_directory_reads_and_writes_the_same_names(value: str) -> None:
-    ours, theirs = f"CN={dn.escape(value)},DC=x", names.text_of((("CN", value), ("DC", "x")))
+    ours, theirs = f"CN={dn_syntax.escape(value)},DC=x", names.text_of((("CN", value), ("DC", "x")))
     assert names.parse(ours) == names.parse(theirs) == (("CN", value), ("DC", "x"))
-    assert dn.parse(theirs) == dn.parse(ours)
+    assert dn_syntax.parse(theirs) == dn_syntax.parse(ours)
 
 
 # These need no escape (RFC 4514 2.4), but ldap3 wants one, or takes them for a separator.
@@ -80,17 +83,21 @@ _FOR_LDAP3 = st.text(
 @example("\\ ")
 @example(" a\\\\ ")
 def test_an_independent_parser_sees_the_same_parts(value: str) -> None:
-    text = f"CN={dn.escape(value)},OU=a,DC=x"
-    assert parse_dn(text) == [("CN", dn.escape(value), ","), ("OU", "a", ","), ("DC", "x", "")]
+    text = f"CN={dn_syntax.escape(value)},OU=a,DC=x"
+    assert parse_dn(text) == [
+        ("CN", dn_syntax.escape(value), ","),
+        ("OU", "a", ","),
+        ("DC", "x", ""),
+    ]
 
 
 @given(st.text(max_size=60))
 def test_whatever_is_typed_is_parsed_or_refused(text: str) -> None:
     try:
-        parsed = dn.parse(text)
-    except dn.InvalidDn:
+        parsed = dn_syntax.parse(text)
+    except dn_syntax.InvalidDn:
         return
-    assert dn.parse(dn.write(parsed)) == parsed
+    assert dn_syntax.parse(dn_syntax.write(parsed)) == parsed
 
 
 @pytest.mark.parametrize(
@@ -109,7 +116,7 @@ def test_whatever_is_typed_is_parsed_or_refused(text: str) -> None:
     ],
 )
 def test_two_spellings_of_one_name_have_one_key(one: str, other: str) -> None:
-    assert dn.key(one) == dn.key(other)
+    assert dn_syntax.key(one) == dn_syntax.key(other)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +129,7 @@ def test_two_spellings_of_one_name_have_one_key(one: str, other: str) -> None:
     ],
 )
 def test_different_names_have_different_keys(one: str, other: str) -> None:
-    assert dn.key(one) != dn.key(other)
+    assert dn_syntax.key(one) != dn_syntax.key(other)
 
 
 @pytest.mark.parametrize(
@@ -140,17 +147,17 @@ def test_different_names_have_different_keys(one: str, other: str) -> None:
     ],
 )
 def test_being_below_is_a_matter_of_whole_parts(child: str, base: str, under: bool) -> None:
-    assert dn.is_under(dn.key(child), dn.key(base)) is under
+    assert dn_syntax.is_under(dn_syntax.key(child), dn_syntax.key(base)) is under
 
 
 @pytest.mark.parametrize("text", ["John", "CN", "=a", "CN=a,", "CN=a,,DC=x", "1a=b", 'CN="a', "\\"])
 def test_what_is_no_dn_is_refused(text: str) -> None:
-    with pytest.raises(dn.InvalidDn):
-        dn.parse(text)
+    with pytest.raises(dn_syntax.InvalidDn):
+        dn_syntax.parse(text)
 
 
 def test_the_readable_place_leaves_the_domain_out() -> None:
-    assert dn.path(r"CN=Comma\, Anna,OU=EMEA,OU=Sales,DC=x,DC=y") == (
+    assert dn_syntax.path(r"CN=Comma\, Anna,OU=EMEA,OU=Sales,DC=x,DC=y") == (
         "Sales",
         "EMEA",
         "Comma, Anna",

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerauno.errors import InvalidValue
-from kerauno.numbers import parse_extension, parse_range
+from kerauno.accounts.dial_plan import parse_extension, parse_range
+from kerauno.base.errors import InvalidValue
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
-from dirclient import health
-from dirclient import pool as pools
-from dirclient.deadline import time_limit
-from dirclient.errors import (
-    Misconfigured,
-    Unavailable,
-)
-from dirclient.outages import TimedOut
-from dirclient.pool import Pool
-from dirclient.profile import Profile
-from dirclient.transport import Connection
+from dirclient.config.profile import Profile
+from dirclient.connection import pool as connection_pool
+from dirclient.connection import server_health
+from dirclient.connection.ldap_connection import Connection
+from dirclient.connection.outages import TimedOut
+from dirclient.connection.pool import Pool
+from dirclient.model.deadline import time_limit
+from dirclient.model.errors import Misconfigured, Unavailable
 from tests.servers.process import wait_until
 from tests.unit.ldap_peer import SEARCH, SILENCE, polite
 from tests.unit.pooled import JOHN, NAME, Directory
@@ -50,7 +47,7 @@ def test_while_one_waits_for_a_silent_server_the_others_go_elsewhere(
     directories: Callable[..., Directory], monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     """Also when all connections that there may be are waiting there."""
-    monkeypatch.setattr(pools, "SLOW", 0.05)
+    monkeypatch.setattr(connection_pool, "SLOW", 0.05)
     patient = {"sign_in_timeout": 30.0, "operation_timeout": 30.0, "connect_timeout": 30.0}
     directory = directories(2, pool_size=size, **patient)
     first, second = directory.peers
@@ -81,7 +78,7 @@ def test_while_one_waits_for_a_silent_server_the_others_go_elsewhere(
 def test_a_sole_server_that_is_slow_gets_no_more_connections(
     directories: Callable[..., Directory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pools, "SLOW", 0.05)
+    monkeypatch.setattr(connection_pool, "SLOW", 0.05)
     directory = directories(pool_size=2, operation_timeout=30.0, connect_timeout=30.0)
     (peer,) = directory.peers
     peer.script = lambda _: SILENCE
@@ -136,7 +133,7 @@ def test_health_is_shared_by_both_kinds_of_connections(
 def test_a_server_that_comes_back_serves_again(
     directories: Callable[..., Directory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "KNOCK_EVERY", 0.02)
+    monkeypatch.setattr(server_health, "KNOCK_EVERY", 0.02)
     directory = directories(2)
     directory.peers[0].stop()
     directory.authenticator.authenticate(JOHN, "secret")
@@ -151,7 +148,7 @@ def test_a_silent_server_does_not_count_as_back(
     directories: Callable[..., Directory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It accepts connections, which is not enough."""
-    monkeypatch.setattr(health, "KNOCK_EVERY", 0.02)
+    monkeypatch.setattr(server_health, "KNOCK_EVERY", 0.02)
     directory = directories(2, connect_timeout=0.1)
     first = directory.peers[0]
     first.script = lambda _: SILENCE
@@ -183,7 +180,7 @@ def test_the_only_server_is_tried_again_soon(directory: Directory) -> None:
     with pytest.raises(Unavailable):
         directory.authenticator.authenticate(JOHN, "secret")
     peer.restart()
-    directory.clock.offset = health.RETRY_WHEN_FAILED
+    directory.clock.offset = server_health.RETRY_WHEN_FAILED
     directory.authenticator.authenticate(JOHN, "secret")
     assert directory.binds() == [[NAME]]
 

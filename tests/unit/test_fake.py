@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from dirclient.errors import (
+from dirclient.config.ports import Identity
+from dirclient.fake.directory import FakeDirectory
+from dirclient.model.directory_objects import DepartmentKind, LockoutPolicy
+from dirclient.model.errors import (
     BadCredentials,
     HoursRestricted,
     Incomplete,
@@ -15,10 +18,7 @@ from dirclient.errors import (
     PasswordRejected,
     Unavailable,
 )
-from dirclient.fake import FakeDirectory
-from dirclient.login import parse
-from dirclient.model import DepartmentKind, LockoutPolicy
-from dirclient.ports import Identity
+from dirclient.model.login_name import parse
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ldap3.operation.search import parse_filter
 
-from dirclient import wire_requests
-from dirclient.filters import (
+from dirclient.wire import encode
+from dirclient.wire.filters import (
     EVERYTHING,
     And,
     Filter,
@@ -170,7 +170,7 @@ def test_text_and_tree_are_the_same_filter(tree: Filter) -> None:
 
 @given(trees)
 def test_an_independent_reader_understands_the_wire(tree: Filter) -> None:
-    request = wire_requests.search_request(1, "", "base", tree.encode())
+    request = encode.search_request(1, "", "base", tree.encode())
     (message,) = sansldap.LDAPServer().receive(request)
     assert isinstance(message, sansldap.SearchRequest)
     assert shape(message.filter) == tree.encode()

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirclient.errors import Incomplete
-from dirclient.groups import (
+from dirclient.mapping.groups import (
     Group,
     MemberPart,
     Nesting,
@@ -21,8 +20,9 @@ from dirclient.groups import (
     reference,
     rid_of,
 )
-from dirclient.model import Guid
-from dirclient.wire import Entry
+from dirclient.model.directory_objects import Guid
+from dirclient.model.errors import Incomplete
+from dirclient.wire.decode import Entry
 
 PEOPLE = [Guid(uuid.UUID(int=number)) for number in range(1, 9)]
 GROUPS = [Guid(uuid.UUID(int=number)) for number in range(101, 109)]

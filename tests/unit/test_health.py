@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dirclient import health, wire
-from dirclient.errors import Unavailable
-from dirclient.health import Health, Operation
-from dirclient.model import ServerState
-from dirclient.outages import TimedOut
-from dirclient.transport import Connection
+from dirclient.connection import server_health
+from dirclient.connection.ldap_connection import Connection
+from dirclient.connection.outages import TimedOut
+from dirclient.connection.server_health import Health, Operation
+from dirclient.model.directory_objects import ServerState
+from dirclient.model.errors import Unavailable
+from dirclient.wire import decode
 from tests.servers.process import wait_until
 from tests.unit.ldap_peer import BIND, SEARCH, SILENCE, Request, polite, result
 from tests.unit.pooled import JOHN, NAME, Clock, Directory
@@ -26,8 +27,8 @@ NOBODY = re.compile(r"<GUID=[0-9a-f-]{36}>")
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Knocks follow each other fast."""
-    monkeypatch.setattr(health, "KNOCK_EVERY", 0.02)
-    monkeypatch.setattr(health, "LONGEST_KNOCK", 0.1)
+    monkeypatch.setattr(server_health, "KNOCK_EVERY", 0.02)
+    monkeypatch.setattr(server_health, "LONGEST_KNOCK", 0.1)
 
 
 def silent_at(*kinds: int, of: str = "") -> Callable[[Request], object]:
@@ -94,7 +95,7 @@ def test_a_server_that_answers_no_search_is_not_called_back(directories: Directo
 def test_a_knock_signs_nobody_in_but_the_service_account(directories: Directories) -> None:
     directory = directories(2)
     first = directory.peers[0]
-    first.script = lambda r: result(r.number, wire.BIND_RESPONSE, 51)
+    first.script = lambda r: result(r.number, decode.BIND_RESPONSE, 51)
     directory.authenticator.authenticate(JOHN, "secret")
     first.script = polite
     wait_back(directory)
@@ -109,12 +110,12 @@ def test_a_refused_service_account_keeps_no_server_away(directories: Directories
     """The server has judged, which is what was asked of it; the account is not asked again."""
     directory = directories(2)
     first = directory.peers[0]
-    first.script = lambda r: result(r.number, wire.BIND_RESPONSE, 51)
+    first.script = lambda r: result(r.number, decode.BIND_RESPONSE, 51)
     directory.authenticator.authenticate(JOHN, "secret")
 
     def refusing(request: Request) -> object:
         refused = request.kind == BIND
-        kind = wire.BIND_RESPONSE
+        kind = decode.BIND_RESPONSE
         return result(request.number, kind, 49, "data 52e") if refused else polite(request)
 
     first.script = refusing
@@ -128,7 +129,7 @@ def test_without_a_service_account_nobodys_bind_will_do(
 ) -> None:
     directory = directories(2, **{missing: ""})
     first = directory.peers[0]
-    first.script = lambda r: result(r.number, wire.BIND_RESPONSE, 51)
+    first.script = lambda r: result(r.number, decode.BIND_RESPONSE, 51)
     directory.authenticator.authenticate(JOHN, "secret")
     first.script = polite
     wait_back(directory)
@@ -139,7 +140,7 @@ def test_a_knock_that_waits_holds_nobody_up(directories: Directories) -> None:
     """The service account signs in at the second server while the first keeps the knock waiting."""
     directory = directories(2, sign_in_timeout=5.0, connect_timeout=5.0, operation_timeout=5.0)
     first = directory.peers[0]
-    first.script = lambda r: result(r.number, wire.BIND_RESPONSE, 51)
+    first.script = lambda r: result(r.number, decode.BIND_RESPONSE, 51)
     directory.authenticator.authenticate(JOHN, "secret")
     first.script = silent_at(BIND)
     before = len(first.binds())
@@ -174,15 +175,15 @@ def times(failures: int, clock: Clock, each: float) -> list[float]:
 def test_a_server_that_fails_again_and_again_is_asked_ever_less(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(health, "KNOCK_EVERY", 2.0)
+    monkeypatch.setattr(server_health, "KNOCK_EVERY", 2.0)
     rising = [2, 4, 8, 16, 32, 60, 60]
     assert times(7, Clock(), 60) == pytest.approx(rising, abs=0.1)
-    monkeypatch.setattr(health, "RELAPSE", -1.0)  # each is long after the one before
+    monkeypatch.setattr(server_health, "RELAPSE", -1.0)  # each is long after the one before
     assert times(3, Clock(), 1) == pytest.approx([2, 2, 2], abs=0.1)
 
 
 def test_knocks_in_vain_grow_rare_but_never_rarer_than_ten_seconds() -> None:
-    assert health.LONGEST_KNOCK <= 10 - 2
+    assert server_health.LONGEST_KNOCK <= 10 - 2
 
 
 # -- what is told
@@ -195,7 +196,7 @@ def test_each_change_is_told_once(
     directory = directories(2)
     directory.pool.watch_servers(told.append)
     first, second = directory.peers
-    first.script = lambda r: result(r.number, wire.BIND_RESPONSE, 52)
+    first.script = lambda r: result(r.number, decode.BIND_RESPONSE, 52)
     before = datetime.now(UTC)
     for _ in range(5):
         directory.authenticator.authenticate(JOHN, "secret")
@@ -222,7 +223,7 @@ def test_a_sole_server_is_back_when_it_has_done_what_it_failed_at(directory: Dir
     """Connecting to it is not enough."""
     (peer,) = directory.peers
     peer.script = lambda r: (
-        result(r.number, wire.BIND_RESPONSE, 52) if r.kind == BIND else polite(r)
+        result(r.number, decode.BIND_RESPONSE, 52) if r.kind == BIND else polite(r)
     )
     for _ in range(3):
         with pytest.raises(Unavailable):

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from authsvc.guard import forwarded_host, page_asked_for, way_in
-from kerauno.errors import InvalidValue
-from kerauno.protected import normal_host
+from authsvc.forward_auth.access import forwarded_host, page_asked_for, way_in
+from kerauno.base.errors import InvalidValue
+from kerauno.signin.protected_sites import normal_host
 
 LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 NAMES = (

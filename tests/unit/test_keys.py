@@ -7,7 +7,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerauno.keys import lookup_key, sort_key
+from kerauno.base.lookup_keys import lookup_key, sort_key
 
 
 def test_case_accents_and_blanks() -> None:

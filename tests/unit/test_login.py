@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirclient.login import LONGEST, InvalidLogin, fold, matching, parse
-from dirclient.model import Guid, Login, LoginForm, Person
+from dirclient.model.directory_objects import Guid, Login, LoginForm, Person
+from dirclient.model.login_name import LONGEST, InvalidLogin, fold, matching, parse
 
 
 @pytest.mark.parametrize(

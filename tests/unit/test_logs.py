@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from kerauno.logs import HIDDEN, setup_logging
-from kerauno.visible import visible, visible_lines
+from kerauno.base.logs import HIDDEN, setup_logging
+from kerauno.base.visible_text import visible, visible_lines
 
 
 class Broken(io.StringIO):

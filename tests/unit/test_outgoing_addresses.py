@@ -6,8 +6,8 @@ import ipaddress
 
 import pytest
 
-from kerauno.outgoing_addresses import BACK_CHANNEL, Policy, literal, refusal, url_problem
-from kerauno.registration import Registration
+from kerauno.oauth.registration import Registration
+from kerauno.outgoing.address_policy import BACK_CHANNEL, Policy, literal, refusal, url_problem
 
 PUBLIC = Policy()
 METADATA = "where a cloud tells a machine its secrets"

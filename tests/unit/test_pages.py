@@ -6,10 +6,10 @@ from functools import partial
 
 import pytest
 
-from dirclient import wire, wire_requests
-from dirclient.errors import Incomplete
-from dirclient.filters import EVERYTHING
-from dirclient.pages import TooLarge, paged, whole
+from dirclient.connection.paged_search import TooLarge, paged, whole
+from dirclient.model.errors import Incomplete
+from dirclient.wire import decode, encode
+from dirclient.wire.filters import EVERYTHING
 from tests.servers.process import wait_until
 from tests.unit import ldap_peer
 from tests.unit.ldap_peer import (
@@ -30,11 +30,12 @@ def paging(pages: list[tuple[int, bytes]]) -> ldap_peer.Script:
 
     def script(request: Request) -> bytes:
         code, cookie = next(waiting)
-        value = wire_requests.paged_control(0, cookie).value or b""
-        done = wire.integer(code, 0x0A) + wire.octets("") + wire.octets("")
-        control = wire.tlv(0x30, wire.octets(wire.PAGED_RESULTS) + wire.octets(value))
-        return ldap_peer.entry(request.number, f"CN={cookie!r}", {}) + wire.tlv(
-            0x30, wire.integer(request.number) + wire.tlv(0x65, done) + wire.tlv(0xA0, control)
+        value = encode.paged_control(0, cookie).value or b""
+        done = decode.integer(code, 0x0A) + decode.octets("") + decode.octets("")
+        control = decode.tlv(0x30, decode.octets(decode.PAGED_RESULTS) + decode.octets(value))
+        return ldap_peer.entry(request.number, f"CN={cookie!r}", {}) + decode.tlv(
+            0x30,
+            decode.integer(request.number) + decode.tlv(0x65, done) + decode.tlv(0xA0, control),
         )
 
     return script
@@ -80,11 +81,12 @@ def test_a_server_that_does_not_page_is_incomplete(peer: Peer) -> None:
 
 def test_empty_pages_are_passed_over_but_not_for_ever(peer: Peer) -> None:
     def script(request: Request) -> bytes:
-        value = wire_requests.paged_control(0, b"more").value or b""
-        done = wire.integer(0, 0x0A) + wire.octets("") + wire.octets("")
-        control = wire.tlv(0x30, wire.octets(wire.PAGED_RESULTS) + wire.octets(value))
-        return wire.tlv(
-            0x30, wire.integer(request.number) + wire.tlv(0x65, done) + wire.tlv(0xA0, control)
+        value = encode.paged_control(0, b"more").value or b""
+        done = decode.integer(0, 0x0A) + decode.octets("") + decode.octets("")
+        control = decode.tlv(0x30, decode.octets(decode.PAGED_RESULTS) + decode.octets(value))
+        return decode.tlv(
+            0x30,
+            decode.integer(request.number) + decode.tlv(0x65, done) + decode.tlv(0xA0, control),
         )
 
     peer.script = script
@@ -120,7 +122,7 @@ def giving(entries: int, code: int = 0) -> ldap_peer.Script:
 
     def script(request: Request) -> bytes:
         found = [ldap_peer.entry(request.number, f"CN={n}", {}) for n in range(entries)]
-        return b"".join(found) + result(request.number, wire.SEARCH_DONE, code)
+        return b"".join(found) + result(request.number, decode.SEARCH_DONE, code)
 
     return script
 

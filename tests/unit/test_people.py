@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dirclient import people, presets
-from dirclient.filters import InvalidFilter
-from dirclient.model import AccountState, Guid
-from dirclient.people import PersonReader
-from dirclient.profile import AttributeMapping, PresetName, Profile
-from dirclient.wire import Entry
+from dirclient.config import presets
+from dirclient.config.profile import AttributeMapping, PresetName, Profile
+from dirclient.mapping import person_mapping
+from dirclient.mapping.person_mapping import PersonReader
+from dirclient.model.directory_objects import AccountState, Guid
+from dirclient.wire.decode import Entry
+from dirclient.wire.filters import InvalidFilter
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 GUID = Guid.parse("11223344-5566-7788-99aa-bbccddeeff00")
@@ -209,7 +210,7 @@ def test_the_state_of_an_openldap_account() -> None:
     ],
 )
 def test_generalized_time(text: str | None, instant: datetime | None) -> None:
-    assert people.generalized_time(text) == instant
+    assert person_mapping.generalized_time(text) == instant
 
 
 # -- who counts
@@ -217,12 +218,12 @@ def test_generalized_time(text: str | None, instant: datetime | None) -> None:
 
 def test_without_advanced_every_person_account_counts() -> None:
     profile = Profile(user_filter="(department=Sales)")
-    assert str(people.person_filter(profile)) == "(sAMAccountType=805306368)"
+    assert str(person_mapping.person_filter(profile)) == "(sAMAccountType=805306368)"
 
 
 def test_advanced_narrows_to_what_matters() -> None:
     profile = Profile(advanced=True, user_filter=" (department=Sales) ")
-    assert str(people.person_filter(profile)) == (
+    assert str(person_mapping.person_filter(profile)) == (
         "(&(sAMAccountType=805306368)(|(mail=*)(userprincipalname=*))"
         "(!(userAccountControl:1.2.840.113556.1.4.803:=2))(department=Sales))"
     )
@@ -232,23 +233,23 @@ def test_an_administrators_filter_cannot_widen() -> None:
     profile = Profile(
         preset=PresetName.OPENLDAP, advanced=True, user_filter="(|(uid=a)(objectClass=*))"
     )
-    assert str(people.person_filter(profile)) == (
+    assert str(person_mapping.person_filter(profile)) == (
         "(&(objectClass=inetOrgPerson)(mail=*)(|(uid=a)(objectClass=*)))"
     )
 
 
 def test_a_filter_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidFilter):
-        people.person_filter(Profile(advanced=True, user_filter="(cn=a)(cn=b)"))
+        person_mapping.person_filter(Profile(advanced=True, user_filter="(cn=a)(cn=b)"))
 
 
 def test_departments_are_security_groups_and_units() -> None:
-    assert str(people.department_filter(Profile(department_filter="(cn=x)"))) == (
+    assert str(person_mapping.department_filter(Profile(department_filter="(cn=x)"))) == (
         "(|(&(objectClass=group)(groupType:1.2.840.113556.1.4.803:=2147483648))"
         "(objectClass=organizationalUnit))"
     )
     advanced = Profile(preset=PresetName.OPENLDAP, advanced=True, department_filter="(cn=x)")
-    assert str(people.department_filter(advanced)) == (
+    assert str(person_mapping.department_filter(advanced)) == (
         "(&(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)"
         "(objectClass=organizationalUnit))(cn=x))"
     )

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dirclient import dn
-from dirclient.places import Exact, Named, Walk, domain_dn, domain_name, understand
+from dirclient.config.dn_input import Exact, Named, Walk, domain_dn, domain_name, understand
+from dirclient.wire import dn_syntax
 
 WHOLE = "CN=Kerauno_PhoneUsers,OU=Groups,DC=goodcompany,DC=local"
 
@@ -61,7 +61,7 @@ def test_what_else_may_be_meant(text: str, meaning: object) -> None:
     "text", ["", "   ", ",", "CN=a\0b", "x" * 10_000, "CN=a,Groups", "CN=a\\zz,DC=x", "\\"]
 )
 def test_what_means_nothing_is_refused(text: str) -> None:
-    with pytest.raises(dn.InvalidDn, match=r"[a-z]"):
+    with pytest.raises(dn_syntax.InvalidDn, match=r"[a-z]"):
         understand(text)
 
 
@@ -69,7 +69,7 @@ def test_what_means_nothing_is_refused(text: str) -> None:
 def test_any_text_has_a_meaning_or_is_refused(text: str) -> None:
     try:
         understand(text)
-    except dn.InvalidDn:
+    except dn_syntax.InvalidDn:
         pass
 
 
@@ -86,6 +86,6 @@ _VALUES = st.text(st.sampled_from('ab \\,;+"#='), min_size=1, max_size=6)
 @example("\\ ", "a", "\n")
 @example("a ", "a,", "\n")
 def test_no_escaped_sign_is_lost_at_the_end_of_a_line(one: str, two: str, between: str) -> None:
-    parts = [f"CN={dn.escape(one)}", f"OU={dn.escape(two)}"]
+    parts = [f"CN={dn_syntax.escape(one)}", f"OU={dn_syntax.escape(two)}"]
     assert understand(between.join(parts)) == Exact(",".join(parts), partial=True)
     assert understand(parts[0]) == Exact(parts[0], partial=True)

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from dirclient import wire
 from dirclient.client import DirectoryClient
-from dirclient.model import Guid, LockoutPolicy
-from dirclient.policies import FOREVER
-from dirclient.profile import Encryption, PresetName, Profile
+from dirclient.config.profile import Encryption, PresetName, Profile
+from dirclient.model.directory_objects import Guid, LockoutPolicy
+from dirclient.operations.lockout_policy import FOREVER
+from dirclient.wire import decode
 from tests.unit.ldap_peer import SEARCH, Peer, Request, Script, entry, polite, result
 
 GUID = Guid.parse("11223344-5566-7788-99aa-bbccddeeff00")
@@ -51,7 +51,7 @@ def directory(policies: dict[str, dict[str, list[bytes]]], own: str = "") -> Scr
             found = entry(number, "uid=john,dc=x", named)
         elif b"objectClass" in request.body and b"pwdPolicy" in request.body:
             found = b"".join(entry(number, dn, values) for dn, values in policies.items())
-        return found + result(number, wire.SEARCH_DONE)
+        return found + result(number, decode.SEARCH_DONE)
 
     return script
 

@@ -7,22 +7,23 @@ from collections.abc import Callable
 
 import pytest
 
-from dirclient import health, wire
-from dirclient import pool as pools
-from dirclient.dial import open_connection
-from dirclient.errors import (
+from dirclient.config.ports import Identity
+from dirclient.config.profile import Profile
+from dirclient.connection import pool as connection_pool
+from dirclient.connection import server_health
+from dirclient.connection.connect import open_connection
+from dirclient.connection.ldap_connection import Connection
+from dirclient.connection.outages import TimedOut
+from dirclient.connection.paged_search import whole
+from dirclient.model.errors import (
     BadCredentials,
     Incomplete,
     PasswordRejected,
     Refused,
     Unavailable,
 )
-from dirclient.filters import EVERYTHING
-from dirclient.outages import TimedOut
-from dirclient.pages import whole
-from dirclient.ports import Identity
-from dirclient.profile import Profile
-from dirclient.transport import Connection
+from dirclient.wire import decode
+from dirclient.wire.filters import EVERYTHING
 from tests.servers.process import wait_until
 from tests.unit.ldap_peer import (
     BIND,
@@ -51,7 +52,7 @@ def test_a_sign_in_is_one_bind_and_nothing_else(directory: Directory) -> None:
 
 def test_a_refusal_is_final(directories: Callable[..., Directory]) -> None:
     directory = directories(3)
-    directory.script(lambda r: result(r.number, wire.BIND_RESPONSE, 49, "data 52e"))
+    directory.script(lambda r: result(r.number, decode.BIND_RESPONSE, 49, "data 52e"))
     with pytest.raises(BadCredentials):
         directory.authenticator.authenticate(JOHN, "wrong")
     assert directory.binds() == [[NAME], [], []]
@@ -62,7 +63,7 @@ def test_a_refusal_by_any_other_code_is_final(
     directories: Callable[..., Directory], code: int
 ) -> None:
     directory = directories(2)
-    directory.script(lambda r: result(r.number, wire.BIND_RESPONSE, code))
+    directory.script(lambda r: result(r.number, decode.BIND_RESPONSE, code))
     with pytest.raises(Refused):
         directory.authenticator.authenticate(JOHN, "secret")
     assert directory.binds() == [[NAME], []]
@@ -178,12 +179,12 @@ def test_a_question_that_was_not_answered_in_time_is_not_repeated(directory: Dir
 # -- limits
 
 
-@pytest.mark.parametrize("limit", [pools.IDLE_LIMIT, pools.AGE_LIMIT])
+@pytest.mark.parametrize("limit", [connection_pool.IDLE_LIMIT, connection_pool.AGE_LIMIT])
 def test_a_connection_has_an_idle_limit_and_an_age_limit(
     directory: Directory, limit: float
 ) -> None:
     directory.authenticator.authenticate(JOHN, "secret")
-    directory.clock.offset = limit - 1 if limit == pools.IDLE_LIMIT else 0
+    directory.clock.offset = limit - 1 if limit == connection_pool.IDLE_LIMIT else 0
     directory.authenticator.authenticate(JOHN, "secret")
     assert directory.peers[0].accepted == 1
     directory.clock.offset = limit + 1
@@ -192,7 +193,7 @@ def test_a_connection_has_an_idle_limit_and_an_age_limit(
 
 
 def test_the_idle_limit_is_below_what_firewalls_and_servers_forget() -> None:
-    assert pools.IDLE_LIMIT < 300
+    assert connection_pool.IDLE_LIMIT < 300
 
 
 def test_no_more_connections_than_the_pool_may_have(directory: Directory) -> None:
@@ -327,7 +328,7 @@ def test_many_threads_never_share_a_connection(directory: Directory) -> None:
 def test_a_connection_with_an_answer_under_way_is_not_lent_again(directory: Directory) -> None:
     def many(request: Request) -> bytes:
         entries = [entry(request.number, f"CN={n}", {}) for n in range(20_000)]
-        return b"".join(entries) + result(request.number, wire.SEARCH_DONE)
+        return b"".join(entries) + result(request.number, decode.SEARCH_DONE)
 
     directory.script(lambda r: many(r) if r.kind == SEARCH else polite(r))
     begun = []
@@ -381,7 +382,7 @@ def test_a_forked_process_uses_connections_of_its_own(
 def test_an_opener_that_breaks_does_not_end_the_watch(
     directories: Callable[..., Directory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "KNOCK_EVERY", 0.02)
+    monkeypatch.setattr(server_health, "KNOCK_EVERY", 0.02)
     broken = threading.Event()
 
     def opener(profile: Profile, server: str, context: object) -> Connection:

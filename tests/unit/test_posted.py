@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
-from authsvc.posted import posted
+from authsvc.web.form_parser import posted
 
 MOST = 1000
 FORM = "application/x-www-form-urlencoded"

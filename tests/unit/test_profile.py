@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dirclient.errors import Misconfigured
-from dirclient.profile import AttributeMapping, Encryption, Fault, PresetName, Profile
+from dirclient.config.profile import AttributeMapping, Encryption, Fault, PresetName, Profile
+from dirclient.model.errors import Misconfigured
 from tests.servers.pki import CertificateAuthority
 
 GOOD = {

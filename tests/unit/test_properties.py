@@ -42,7 +42,7 @@ def drawn(loaded: str = "", **environ: str) -> str:
 def test_examples_are_the_same_in_every_process_and_beside_every_module() -> None:
     alone = drawn()
     assert alone.startswith("40 ")
-    loaded = "import dirclient.filters, kerauno.keys, tests.said"
+    loaded = "import dirclient.wire.filters, kerauno.base.lookup_keys, tests.said"
     assert drawn(loaded, CI="true", PYTHONHASHSEED="7", TZ="Pacific/Chatham") == alone
 
 

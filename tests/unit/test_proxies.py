@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from authsvc.proxies import LOGGED_EVERY, Proxies, forwarded_fields, last_entries
-from kerauno import addresses
-from kerauno.errors import InvalidValue
-from kerauno.throttle import address_key
+from authsvc.web.proxy_headers import LOGGED_EVERY, Proxies, forwarded_fields, last_entries
+from kerauno.base import ip_addresses
+from kerauno.base.errors import InvalidValue
+from kerauno.signin.throttle import address_key
 from tests.integration.site import logged
 
 PEER = "10.0.0.9"
@@ -93,17 +93,17 @@ def test_every_address_comes_back_in_its_normal_form(
     mapped = getattr(address, "ipv4_mapped", None)
     if form == "bracket" and address.version == 4:
         return
-    assert addresses.normal(text) == str(mapped or address)
+    assert ip_addresses.normal(text) == str(mapped or address)
 
 
 @given(st.text(st.sampled_from(string.hexdigits + ':.[]%"_, \0x'), max_size=24))
 def test_what_is_taken_is_always_an_address(text: str) -> None:
     try:
-        address = addresses.normal(text)
+        address = ip_addresses.normal(text)
     except InvalidValue:
         return
     assert str(ipaddress.ip_address(address)) == address
-    assert addresses.normal(address) == address
+    assert ip_addresses.normal(address) == address
 
 
 _LISTS = st.lists(st.ip_addresses(v=4).map(str), max_size=4).map(", ".join)

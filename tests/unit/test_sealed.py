@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from kerauno.errors import KeyProblem
-from kerauno.sealed import Sealer, prune
+from kerauno.base.errors import KeyProblem
+from kerauno.secrets.encryption import Sealer, prune
 
 
 def test_the_first_start_makes_a_key_for_its_owner_alone(tmp_path: Path) -> None:

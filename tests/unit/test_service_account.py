@@ -7,13 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from dirclient import service_account, wire
-from dirclient.errors import (
-    BadCredentials,
-    Locked,
-    Misconfigured,
-    PasswordWasRight,
-)
+from dirclient.connection import service_account
+from dirclient.model.errors import BadCredentials, Locked, Misconfigured, PasswordWasRight
+from dirclient.wire import decode
 from tests.unit.ldap_peer import BIND, SEARCH, Request, polite, result
 from tests.unit.pooled import JOHN, Directory
 
@@ -27,7 +23,7 @@ def test_the_service_account_binds_once_for_many_questions(directory: Directory)
 def refuse_service(request: Request, data: str) -> object:
     """Refuse the service account's binds alone."""
     if request.kind == BIND and request.bind_name == "CN=svc":
-        return result(request.number, wire.BIND_RESPONSE, 49, f"data {data}, v1")
+        return result(request.number, decode.BIND_RESPONSE, 49, f"data {data}, v1")
     return polite(request)
 
 
@@ -138,7 +134,7 @@ def test_what_counts_as_no_wrong_password_is_asked_again_within_seconds(
 
 
 def test_a_server_that_wants_encryption_is_a_fault_to_mend(directory: Directory) -> None:
-    directory.script(lambda r: result(r.number, wire.BIND_RESPONSE, 8, "Transport encryption"))
+    directory.script(lambda r: result(r.number, decode.BIND_RESPONSE, 8, "Transport encryption"))
     for _ in range(2):
         assert ask(directory).field == "encryption"
 

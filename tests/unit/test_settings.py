@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kerauno.config import Settings, load
-from kerauno.errors import ConfigurationError
+from kerauno.base.config import Settings, load
+from kerauno.base.errors import ConfigurationError
 
 DOCUMENTED = Path(__file__).parents[2] / "config" / "kerauno.toml"
 

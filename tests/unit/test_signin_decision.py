@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from authsvc.outcomes import (
+from authsvc.signin.outcomes import (
     Attempt,
     CannotAsk,
     MustChange,
@@ -17,10 +17,10 @@ from authsvc.outcomes import (
     Settled,
     TooMany,
 )
-from dirclient import errors
-from dirclient.deadline import remaining
-from dirclient.model import AccountState
-from dirclient.profile import Profile
+from dirclient.config.profile import Profile
+from dirclient.model import errors
+from dirclient.model.deadline import remaining
+from dirclient.model.directory_objects import AccountState
 from tests.unit.signin_ports import LOCAL_PASSWORD, Situation
 
 

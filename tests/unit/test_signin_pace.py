@@ -8,10 +8,10 @@ from itertools import count
 
 import pytest
 
-import authsvc.signin
-from authsvc.outcomes import NotLetIn
-from authsvc.pace import Pace
-from kerauno.passwords import password_is
+from authsvc.signin import decision
+from authsvc.signin.outcomes import NotLetIn
+from authsvc.signin.response_delay import Pace
+from kerauno.base.passwords import password_is
 from tests.unit.signin_ports import Clock, Situation
 
 SAMPLES = 120
@@ -45,7 +45,7 @@ def noisy(monkeypatch: pytest.MonkeyPatch) -> Situation:
         return password_is(password_hash, password)
 
     here.directory.on_operation = take_time
-    monkeypatch.setattr(authsvc.signin, "password_is", slow)
+    monkeypatch.setattr(decision, "password_is", slow)
     here.linked(here.person("known"))
     inactive = here.person("inactive")
     here.linked(inactive, active=False)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from syncsvc import cli, systemd
+from syncsvc import cli
+from syncsvc.service import systemd
 
 
 def test_a_long_run_shows_a_progress_bar_where_standard_error_is_a_terminal(

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from dirclient.model import Person
-from syncsvc.delay import measured
+from dirclient.model.directory_objects import Person
+from syncsvc.runs.propagation_delay import measured
 from tests.syncing import NOW, linked, person, records, snapshot
 from tests.syncing import plan as planned
 

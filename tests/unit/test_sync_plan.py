@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from dirclient.model import AccountState
-from syncsvc.actions import ActionKind
-from syncsvc.plan import Mode, Rules
-from syncsvc.rules import Code
+from dirclient.model.directory_objects import AccountState
+from provisioning.actions import ActionKind
+from provisioning.mapping_rules import Code
+from provisioning.plan import Mode, Rules
 from tests.syncing import (
     BUILD,
     KEEP,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dirclient.model import DepartmentKind
-from syncsvc.guard import Limits, reasons_to_hold
-from syncsvc.plan import Mode, Rules, make_plan
-from syncsvc.plan_departments import Import
-from syncsvc.records import DepartmentRecord
+from dirclient.model.directory_objects import DepartmentKind
+from provisioning.deletion_threshold import Limits, reasons_to_hold
+from provisioning.plan import Mode, Rules, make_plan
+from provisioning.plan_departments import Import
+from provisioning.records import DepartmentRecord
 from tests.syncing import (
     BUILD,
     KEEP,

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirclient.model import AccountState, Person
-from syncsvc.actions import ActionKind, Plan
-from syncsvc.plan import Rules
-from syncsvc.records import DepartmentRecord
+from dirclient.model.directory_objects import AccountState, Person
+from provisioning.actions import ActionKind, Plan
+from provisioning.plan import Rules
+from provisioning.records import DepartmentRecord
 from tests.syncing import (
     BUILD,
     KEEP,

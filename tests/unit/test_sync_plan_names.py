@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from dirclient.model import Person
-from syncsvc.actions import Plan
-from syncsvc.plan import make_plan
-from syncsvc.records import Records, UserRecord
+from dirclient.model.directory_objects import Person
+from provisioning.actions import Plan
+from provisioning.plan import make_plan
+from provisioning.records import Records, UserRecord
 from tests.syncing import (
     BUILD,
     KEEP,

@@ -8,10 +8,10 @@ from collections import Counter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dirclient.model import AccountState, DirectoryDepartment, Person
-from syncsvc.actions import ActionKind
-from syncsvc.plan import Mode, Rules, make_plan
-from syncsvc.records import DepartmentRecord, Records, UserRecord
+from dirclient.model.directory_objects import AccountState, DirectoryDepartment, Person
+from provisioning.actions import ActionKind
+from provisioning.plan import Mode, Rules, make_plan
+from provisioning.records import DepartmentRecord, Records, UserRecord
 from tests.properties import examples
 from tests.syncing import (
     LATER,

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from dirclient.errors import Misconfigured
-from dirclient.model import Snapshot, Unread
-from syncsvc.plan import Mode, Rules, make_plan
-from syncsvc.records import DepartmentRecord, Records
+from dirclient.model.directory_objects import Snapshot, Unread
+from dirclient.model.errors import Misconfigured
+from provisioning.plan import Mode, Rules, make_plan
+from provisioning.records import DepartmentRecord, Records
 from tests.syncing import (
     BUILD,
     KEEP,

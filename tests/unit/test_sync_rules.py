@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dirclient.model import AccountState
-from syncsvc.rules import Code, Desired, account_conflict, desire
+from dirclient.model.directory_objects import AccountState
+from provisioning.mapping_rules import Code, Desired, account_conflict, desire
 from tests.syncing import person
 
 

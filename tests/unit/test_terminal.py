@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 from click.testing import CliRunner
 
-from kerauno.command import Commands, Failed, print_json, print_line, say
-from kerauno.visible import visible, visible_lines
+from kerauno.base.visible_text import visible, visible_lines
+from kerauno.cli_base import Commands, Failed, print_json, print_line, say
 
 ROOT = Path(__file__).parents[2]
 SIGNS = "\x1b[31m\u202eAnna\u200b\x85\u2028\nAdmin\t"
-_OWN_WAY = {ROOT / "kerauno" / "command.py"}
+_OWN_WAY = {ROOT / "kerauno" / "cli_base.py"}
 
 
 @click.group(cls=Commands)
@@ -59,18 +59,23 @@ def test_no_command_writes_past_it() -> None:
 
 
 def test_a_planted_way_past_it_is_found() -> None:
-    path = ROOT / "authsvc" / "cli.py"
+    path = ROOT / "authsvc" / "cli" / "main.py"
     for planted in ("click.echo(name)", "print(name)", "sys.stdout.write(name)"):
         assert len(_past(path, f"{path.read_text()}\n{planted}\n")) == 1
 
 
 def _sources() -> list[Path]:
-    rooms = ("authsvc", "syncsvc", "kerauno", "dirclient")
-    return [path for room in rooms for path in (ROOT / room).rglob("*.py") if path not in _OWN_WAY]
+    packages = ("authsvc", "syncsvc", "provisioning", "kerauno", "dirclient")
+    return [
+        path
+        for package in packages
+        for path in (ROOT / package).rglob("*.py")
+        if path not in _OWN_WAY
+    ]
 
 
 def _past(path: Path, source: str) -> list[str]:
-    """Where the source writes to standard output or error without `kerauno.command`."""
+    """Where the source writes to standard output or error without `kerauno.cli_base`."""
     ways = ("print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write")
     return [
         f"{path.relative_to(ROOT)}:{node.lineno}"

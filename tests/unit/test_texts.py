@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from flask import Flask, render_template_string
 
-from authsvc import texts, written
-from authsvc.catalogues import CatalogueFault, read_po
-from authsvc.texts import gettext, grouped, ngettext, retold, speaking
+from authsvc.i18n import formatting, translate
+from authsvc.i18n.po_file import CatalogueFault, read_po
+from authsvc.i18n.translate import gettext, grouped, ngettext, retold, speaking
 
 HEAD = r"""
 msgid ""
@@ -23,7 +23,7 @@ CZECH = (
     HEAD
     + r"""
 # a remark
-#: authsvc/pages.py
+#: authsvc/web/layout.py
 msgid "Home"
 msgstr "Domů"
 
@@ -78,20 +78,20 @@ def locale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "cs.po").write_text(CZECH)
     (tmp_path / "pt_BR.po").write_text(HEAD + '\nmsgid "Home"\nmsgstr "Início"\n')
     (tmp_path / "ar.po").write_text(HEAD + '\nmsgid "Home"\nmsgstr "الرئيسية"\n')
-    monkeypatch.setattr(texts, "LOCALE", tmp_path)
+    monkeypatch.setattr(translate, "LOCALE", tmp_path)
     return tmp_path
 
 
 @pytest.fixture
 def czech(locale: Path) -> Iterator[None]:
-    with speaking(texts.load(locale).for_browser("cs")):
+    with speaking(translate.load(locale).for_browser("cs")):
         yield
 
 
 @pytest.fixture
 def app(locale: Path) -> Flask:
     made = Flask("authsvc")
-    texts.setup_texts(made)
+    translate.setup_texts(made)
     made.add_url_rule("/", "page", lambda: render_template_string(
         '<html lang="{{ language().code }}" dir="{{ language().direction }}">{{ _("Home") }}'
     ))  # fmt: skip
@@ -118,13 +118,13 @@ def app(locale: Path) -> Flask:
 def test_the_browser_chooses_among_the_languages_there_are(
     locale: Path, wish: str, code: str
 ) -> None:
-    assert texts.load(locale).for_browser(wish).code == code
+    assert translate.load(locale).for_browser(wish).code == code
 
 
 def test_with_english_alone_nothing_is_asked(tmp_path: Path) -> None:
-    languages = texts.load(tmp_path)
+    languages = translate.load(tmp_path)
     assert not languages.several
-    assert languages.for_browser("cs") is texts.ENGLISH
+    assert languages.for_browser("cs") is translate.ENGLISH
     assert languages.chosen.cache_info().currsize == 0
 
 
@@ -143,9 +143,9 @@ def test_pages_say_their_language_and_that_they_vary(app: Flask) -> None:
 def test_where_english_is_alone_its_messages_stand_in_the_templates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(texts, "LOCALE", tmp_path)
+    monkeypatch.setattr(translate, "LOCALE", tmp_path)
     app = Flask("authsvc")
-    texts.setup_texts(app)
+    translate.setup_texts(app)
     page = """<a title="{{ _('Users & "Devices"') }}">{{ name }}{{ _("It's here") }}</a>
 {{ _("Run %(run)s", run=name) }} {{ _(name) }} {{ (_("Home")) }} {{ _("Home") | upper }}"""
     with app.test_request_context():
@@ -158,9 +158,9 @@ def test_where_english_is_alone_its_messages_stand_in_the_templates(
 
 
 def test_english_alone_does_not_vary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(texts, "LOCALE", tmp_path)
+    monkeypatch.setattr(translate, "LOCALE", tmp_path)
     app = Flask("authsvc")
-    texts.setup_texts(app)
+    translate.setup_texts(app)
     app.add_url_rule("/", "page", lambda: render_template_string('{{ _("Home") }}'))
     answer = app.test_client().get("/", headers={"Accept-Language": "cs"})
     assert (answer.text, answer.headers.get("Vary")) == ("Home", None)
@@ -186,9 +186,9 @@ class TestCzech:
 
     def test_numbers(self) -> None:
         assert grouped(1_234_567) == "1 234 567"
-        assert written.figure(1234.5) == "1 234,5"
-        assert written.seconds(2.54) == "2,5 s"
-        assert written.ago(timedelta(hours=3)) == "3 hours ago"
+        assert formatting.figure(1234.5) == "1 234,5"
+        assert formatting.seconds(2.54) == "2,5 s"
+        assert formatting.ago(timedelta(hours=3)) == "3 hours ago"
 
     def test_sentences_made_elsewhere(self) -> None:
         said = retold("Number 201 is used by Anna, of Sales.", "The email is missing.")
@@ -269,7 +269,7 @@ def test_a_file_that_is_none_is_a_fault_and_its_language_is_left_out(
     with pytest.raises(CatalogueFault):
         read_po(octets)
     (tmp_path / "cs.po").write_bytes(octets)
-    assert not texts.load(tmp_path).several
+    assert not translate.load(tmp_path).several
 
 
 @pytest.mark.parametrize(
@@ -277,4 +277,4 @@ def test_a_file_that_is_none_is_a_fault_and_its_language_is_left_out(
     [(1, "1 second"), (40, "40 seconds"), (90, "2 minutes"), (7_200, "2 hours"), (0, "1 second")],
 )
 def test_a_waiting_time_is_rounded_up(seconds: int, said: str) -> None:
-    assert written.waiting(seconds) == said
+    assert formatting.waiting(seconds) == said

@@ -7,12 +7,13 @@ import time
 
 import pytest
 
-from dirclient import transport, wire
-from dirclient.deadline import answer_limit, time_limit
-from dirclient.errors import BadCredentials, Unavailable
-from dirclient.filters import EVERYTHING
-from dirclient.outages import NotSent, TimedOut
-from dirclient.transport import Connection
+from dirclient.connection import ldap_connection
+from dirclient.connection.ldap_connection import Connection
+from dirclient.connection.outages import NotSent, TimedOut
+from dirclient.model.deadline import answer_limit, time_limit
+from dirclient.model.errors import BadCredentials, Unavailable
+from dirclient.wire import decode
+from dirclient.wire.filters import EVERYTHING
 from tests.unit import ldap_peer
 from tests.unit.ldap_peer import (
     CLOSE,
@@ -36,7 +37,7 @@ def test_a_bind_is_one_request(peer: Peer) -> None:
 
 
 def test_a_refused_bind_leaves_the_connection_usable(peer: Peer) -> None:
-    peer.script = lambda r: result(r.number, wire.BIND_RESPONSE, 49, "data 52e")
+    peer.script = lambda r: result(r.number, decode.BIND_RESPONSE, 49, "data 52e")
     connection = connect(peer)
     for _ in range(3):
         with pytest.raises(BadCredentials):
@@ -56,15 +57,17 @@ def test_a_hollow_bind_is_never_sent(peer: Peer, name: str, password: str) -> No
 
 def test_a_search_brings_entries_references_and_controls(peer: Peer) -> None:
     def script(request: Request) -> bytes:
-        reference = wire.tlv(0x73, wire.octets("ldap://other/DC=y"))
-        done = wire.integer(4, 0x0A) + wire.octets("") + wire.octets("enough")
-        controls = wire.tlv(0xA0, wire.tlv(0x30, wire.octets("1.2.3") + wire.octets(b"v")))
+        reference = decode.tlv(0x73, decode.octets("ldap://other/DC=y"))
+        done = decode.integer(4, 0x0A) + decode.octets("") + decode.octets("enough")
+        controls = decode.tlv(0xA0, decode.tlv(0x30, decode.octets("1.2.3") + decode.octets(b"v")))
         return (
             ldap_peer.entry(request.number, "CN=a", {"Mail": [b"a@b.c"]})
-            + wire.tlv(0x30, wire.integer(request.number) + reference)
-            + wire.tlv(0x30, wire.integer(request.number) + wire.tlv(0x79, b""))  # intermediate
+            + decode.tlv(0x30, decode.integer(request.number) + reference)
+            + decode.tlv(
+                0x30, decode.integer(request.number) + decode.tlv(0x79, b"")
+            )  # intermediate
             + ldap_peer.entry(request.number, "CN=b", {})
-            + wire.tlv(0x30, wire.integer(request.number) + wire.tlv(0x65, done) + controls)
+            + decode.tlv(0x30, decode.integer(request.number) + decode.tlv(0x65, done) + controls)
         )
 
     peer.script = script
@@ -85,7 +88,7 @@ def test_an_answer_in_many_small_pieces_is_put_together(peer: Peer) -> None:
         )
         for at in range(0, len(data), 7919):
             peer.send_unasked(data[at : at + 7919])
-        return result(request.number, wire.SEARCH_DONE)
+        return result(request.number, decode.SEARCH_DONE)
 
     peer.script = script
     found = connect(peer, operation_timeout=10).search("DC=x", EVERYTHING, ["member"])
@@ -139,10 +142,10 @@ NONSENSE = {
     "http": b"HTTP/1.1 400 Bad Request\r\n\r\n",
     "huge": b"\x30\x84\x7f\xff\xff\xff",
     "empty message": b"\x30\x00",
-    "another's answer": result(77, wire.SEARCH_DONE),
-    "another operation": result(1, wire.MODIFY_RESPONSE),
-    "a bad entry": wire.tlv(0x30, wire.integer(1) + wire.tlv(0x64, b"\x04\x7fxx")),
-    "a bad result": wire.tlv(0x30, wire.integer(1) + wire.tlv(0x65, b"\x0a")),
+    "another's answer": result(77, decode.SEARCH_DONE),
+    "another operation": result(1, decode.MODIFY_RESPONSE),
+    "a bad entry": decode.tlv(0x30, decode.integer(1) + decode.tlv(0x64, b"\x04\x7fxx")),
+    "a bad result": decode.tlv(0x30, decode.integer(1) + decode.tlv(0x65, b"\x0a")),
 }
 
 
@@ -158,7 +161,7 @@ def test_nonsense_is_a_clear_error_and_ends_the_connection(peer: Peer, answer: o
 
 def test_half_an_answer_is_no_answer(peer: Peer) -> None:
     def script(request: Request) -> object:
-        peer.send_unasked(result(request.number, wire.BIND_RESPONSE)[:-3])
+        peer.send_unasked(result(request.number, decode.BIND_RESPONSE)[:-3])
         return CLOSE
 
     peer.script = script
@@ -167,7 +170,7 @@ def test_half_an_answer_is_no_answer(peer: Peer) -> None:
 
 
 def test_a_notice_of_disconnection_says_why(peer: Peer) -> None:
-    notice = result(0, 0x78, 52, "going down", wire.tlv(0x8A, wire.DISCONNECTION.encode()))
+    notice = result(0, 0x78, 52, "going down", decode.tlv(0x8A, decode.DISCONNECTION.encode()))
     peer.script = lambda _: notice
     with pytest.raises(Unavailable, match="going down"):
         connect(peer).search("DC=x")
@@ -243,7 +246,7 @@ def test_an_answer_about_one_object_takes_no_longer_than_such_answers_do(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every read begins with some: a server that is silent to them is left soon."""
-    monkeypatch.setattr(transport, "BASE_SECONDS", 0.2)
+    monkeypatch.setattr(ldap_connection, "BASE_SECONDS", 0.2)
     peer.script = lambda _: SILENCE
     connection = connect(peer, operation_timeout=60)
     with pytest.raises(TimedOut) as caught:

@@ -7,8 +7,8 @@ import uuid
 
 import pytest
 
-from dirclient.model import Cursor, Knowledge
-from dirclient.uptodate import covers, parse_shown, parse_stored
+from dirclient.model.directory_objects import Cursor, Knowledge
+from dirclient.operations.replication_state import covers, parse_shown, parse_stored
 
 ONE, OTHER = uuid.UUID(int=0x11223344556677889900AABBCCDDEEFF), uuid.UUID(int=5)
 

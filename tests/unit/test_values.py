@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from dirclient.assess import own_faults
-from kerauno.errors import InvalidValue
-from kerauno.passwords import hash_password, password_is
-from kerauno.values import valid_email, valid_name, valid_role, valid_username
+from dirclient.model.assess import own_faults
+from kerauno.base.errors import InvalidValue
+from kerauno.base.passwords import hash_password, password_is
+from kerauno.base.validation import valid_email, valid_name, valid_role, valid_username
 from tests.syncing import person
 
 PERSON = person(1, "john.doe")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerauno.visible import escaped_json, folded, isolated, visible, visible_lines
+from kerauno.base.visible_text import escaped_json, folded, isolated, visible, visible_lines
 
 SEEN_FORMATS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2"
 SEEN_FORMATS += "\U000110bd\U000110cd"  # signs above numbers, which have a shape of their own

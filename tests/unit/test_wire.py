@@ -7,8 +7,8 @@ import sansldap
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirclient import filters, wire, wire_requests
-from dirclient.wire import Entry, Malformed, Result
+from dirclient.wire import decode, encode, filters
+from dirclient.wire.decode import Entry, Malformed, Result
 from tests.unit import ldap_peer
 
 
@@ -27,7 +27,7 @@ def long_form(tag: int, body: bytes) -> bytes:
 
 
 def test_a_bind_request_carries_name_and_password() -> None:
-    message = received(wire_requests.bind_request(7, "<GUID=x>", "p\u00e4ss".encode()))
+    message = received(encode.bind_request(7, "<GUID=x>", "p\u00e4ss".encode()))
     assert isinstance(message, sansldap.BindRequest)
     assert (message.message_id, message.version, message.name) == (7, 3, "<GUID=x>")
     assert message.authentication == sansldap.SimpleCredential("p\u00e4ss")
@@ -35,15 +35,15 @@ def test_a_bind_request_carries_name_and_password() -> None:
 
 def test_a_search_request_carries_everything() -> None:
     wanted = filters.eq("cn", "a") & filters.present("mail")
-    request = wire_requests.search_request(
+    request = encode.search_request(
         300,
         "DC=x",
         "one",
         wanted.encode(),
         ("mail", "member;range=0-*"),
         (
-            wire_requests.paged_control(1000, b"cookie"),
-            wire.Control(wire.SHOW_DELETED, critical=True),
+            encode.paged_control(1000, b"cookie"),
+            decode.Control(decode.SHOW_DELETED, critical=True),
         ),
         size_limit=500,
         time_limit=70000,
@@ -59,19 +59,19 @@ def test_a_search_request_carries_everything() -> None:
     paged, deleted = message.controls
     assert isinstance(paged, sansldap.PagedResultControl)
     assert (paged.critical, paged.size, paged.cookie) == (True, 1000, b"cookie")
-    assert (deleted.control_type, deleted.critical) == (wire.SHOW_DELETED, True)
+    assert (deleted.control_type, deleted.critical) == (decode.SHOW_DELETED, True)
 
 
 def test_an_extended_request_carries_its_value() -> None:
     value = b"\x30\x11\x80\x05uid=a\x81\x03old\x82\x03new"
-    message = received(wire_requests.extended_request(1, wire.PASSWORD_MODIFY, value))
+    message = received(encode.extended_request(1, decode.PASSWORD_MODIFY, value))
     assert isinstance(message, sansldap.ExtendedRequest)
-    assert (message.name, message.value) == (wire.PASSWORD_MODIFY, value)
+    assert (message.name, message.value) == (decode.PASSWORD_MODIFY, value)
 
 
 def test_a_modify_request_is_as_rfc_4511_says() -> None:
     changes = [("delete", "x", [b"1"]), ("add", "x", [b"2"])]
-    assert wire_requests.modify_request(1, "cn=a", changes) == bytes.fromhex(
+    assert encode.modify_request(1, "cn=a", changes) == bytes.fromhex(
         "302b020101"  # message 1
         "66260404636e3d61301e"  # ModifyRequest of cn=a
         "300d0a0101300804017831030401"
@@ -83,7 +83,7 @@ def test_a_modify_request_is_as_rfc_4511_says() -> None:
 
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_integers_are_the_shortest_twos_complement(value: int) -> None:
-    encoded = wire.integer(value)
+    encoded = decode.integer(value)
     body = encoded[2:]
     assert encoded[:2] == bytes((0x02, len(body)))
     assert int.from_bytes(body, "big", signed=True) == value
@@ -93,8 +93,8 @@ def test_integers_are_the_shortest_twos_complement(value: int) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 255, 256, 65535, 65536, 1 << 20])
 def test_lengths_of_every_form_are_read_back(size: int) -> None:
-    data = wire.tlv(0x30, b"x" * size)
-    assert wire.frame_end(data, 0) == len(data)
+    data = decode.tlv(0x30, b"x" * size)
+    assert decode.frame_end(data, 0) == len(data)
 
 
 # -- entries
@@ -108,7 +108,7 @@ entries = st.dictionaries(names, values, max_size=6)
 def test_an_entry_is_read_as_it_was_written(dn: str, attributes: dict[str, list[bytes]]) -> None:
     data = ldap_peer.entry(5, dn, attributes)
     into: list[Entry] = []
-    assert wire.entries(data, 0, 5, into) == len(data)
+    assert decode.entries(data, 0, 5, into) == len(data)
     expected: dict[str, list[bytes]] = {}
     for name, listed in attributes.items():
         expected[name.lower()] = listed
@@ -116,21 +116,21 @@ def test_an_entry_is_read_as_it_was_written(dn: str, attributes: dict[str, list[
 
 
 def test_an_entry_with_windows_long_lengths_is_read() -> None:
-    attribute = long_form(0x30, wire.octets("mail") + long_form(0x31, wire.octets("a@b.c")))
-    body = wire.octets("CN=a") + long_form(0x30, attribute)
-    data = long_form(0x30, wire.integer(2) + long_form(0x64, body))
+    attribute = long_form(0x30, decode.octets("mail") + long_form(0x31, decode.octets("a@b.c")))
+    body = decode.octets("CN=a") + long_form(0x30, attribute)
+    data = long_form(0x30, decode.integer(2) + long_form(0x64, body))
     into: list[Entry] = []
-    assert wire.entries(data, 0, 2, into) == len(data)
+    assert decode.entries(data, 0, 2, into) == len(data)
     assert into == [Entry("CN=a", {"mail": [b"a@b.c"]})]
 
 
 def test_entries_stop_at_another_message_and_at_a_part_of_one() -> None:
     first = ldap_peer.entry(2, "CN=a", {})
-    done = ldap_peer.result(2, wire.SEARCH_DONE)
+    done = ldap_peer.result(2, decode.SEARCH_DONE)
     other = ldap_peer.entry(3, "CN=b", {})
     for rest in (done, other, first[:-1], b""):
         into: list[Entry] = []
-        assert wire.entries(first + rest, 0, 2, into) == len(first)
+        assert decode.entries(first + rest, 0, 2, into) == len(first)
         assert into == [Entry("CN=a", {})]
 
 
@@ -148,21 +148,21 @@ def test_values_are_reached_by_name_whatever_its_case() -> None:
 
 def test_a_result_is_read_with_referrals_and_controls() -> None:
     body = (
-        wire.integer(10, 0x0A)
-        + wire.octets("DC=x")
-        + wire.octets("go there\0")
-        + wire.tlv(0xA3, wire.octets("ldap://a") + wire.octets("ldap://b"))
-        + wire.tlv(0x87, b"credentials")
+        decode.integer(10, 0x0A)
+        + decode.octets("DC=x")
+        + decode.octets("go there\0")
+        + decode.tlv(0xA3, decode.octets("ldap://a") + decode.octets("ldap://b"))
+        + decode.tlv(0x87, b"credentials")
     )
-    controls = wire.tlv(
+    controls = decode.tlv(
         0xA0,
-        wire.tlv(0x30, wire.octets("1.2.3"))
-        + wire.tlv(0x30, wire.octets("1.2.4") + b"\x01\x01\xff" + wire.octets(b"v")),
+        decode.tlv(0x30, decode.octets("1.2.3"))
+        + decode.tlv(0x30, decode.octets("1.2.4") + b"\x01\x01\xff" + decode.octets(b"v")),
     )
-    data = wire.tlv(0x30, wire.integer(9) + wire.tlv(0x61, body) + controls)
-    message = wire.message(data, 0, len(data))
-    assert (message.id, message.operation) == (9, wire.BIND_RESPONSE)
-    assert wire.result(data, message) == Result(
+    data = decode.tlv(0x30, decode.integer(9) + decode.tlv(0x61, body) + controls)
+    message = decode.message(data, 0, len(data))
+    assert (message.id, message.operation) == (9, decode.BIND_RESPONSE)
+    assert decode.result(data, message) == Result(
         code=10,
         matched_dn="DC=x",
         message="go there",
@@ -172,21 +172,21 @@ def test_a_result_is_read_with_referrals_and_controls() -> None:
 
 
 def test_an_extended_result_carries_name_and_value() -> None:
-    tail = wire.tlv(0x8A, b"1.2.3") + wire.tlv(0x8B, b"value")
-    data = ldap_peer.result(1, wire.EXTENDED_RESPONSE, 52, "bye", tail)
-    answer = wire.result(data, wire.message(data, 0, len(data)))
+    tail = decode.tlv(0x8A, b"1.2.3") + decode.tlv(0x8B, b"value")
+    data = ldap_peer.result(1, decode.EXTENDED_RESPONSE, 52, "bye", tail)
+    answer = decode.result(data, decode.message(data, 0, len(data)))
     assert (answer.code, answer.name, answer.value) == (52, "1.2.3", b"value")
 
 
 @given(st.binary(max_size=40), st.integers(0, 2**31 - 1))
 def test_cookies_survive_the_way_out_and_back(cookie: bytes, size: int) -> None:
-    assert wire.paged_cookie(wire_requests.paged_control(size, cookie).value) == cookie
+    assert decode.paged_cookie(encode.paged_control(size, cookie).value) == cookie
 
 
 @pytest.mark.parametrize("value", [None, b"", b"\x30\x00", b"\x30\x03\x02\x01\x00", b"\x04\x00"])
 def test_a_paged_answer_without_a_cookie_is_malformed(value: bytes | None) -> None:
     with pytest.raises(Malformed):
-        wire.paged_cookie(value)
+        decode.paged_cookie(value)
 
 
 # -- bad input
@@ -194,17 +194,17 @@ def test_a_paged_answer_without_a_cookie_is_malformed(value: bytes | None) -> No
 
 def read_all(data: bytes) -> None:
     """Everything a connection does with octets that arrived."""
-    at = wire.entries(data, 0, 1, [])
+    at = decode.entries(data, 0, 1, [])
     while at < len(data):
-        stop = wire.frame_end(data, at)
+        stop = decode.frame_end(data, at)
         assert stop > at  # otherwise a reader would go round for ever
         if stop > len(data):
             return
-        message = wire.message(data, at, stop)
-        if message.operation == wire.SEARCH_ENTRY:
-            wire.entry(data, message.start, message.stop)
-        elif message.operation != wire.SEARCH_REFERENCE:
-            wire.result(data, message)
+        message = decode.message(data, at, stop)
+        if message.operation == decode.SEARCH_ENTRY:
+            decode.entry(data, message.start, message.stop)
+        elif message.operation != decode.SEARCH_REFERENCE:
+            decode.result(data, message)
         at = stop
 
 
@@ -219,11 +219,13 @@ def test_random_octets_are_malformed_or_not_yet_whole(data: bytes) -> None:
 STREAM = (
     ldap_peer.entry(1, "CN=a,DC=x", {"mail": [b"a@b.c"], "member": [b"x" * 200, b""]})
     + ldap_peer.entry(1, "CN=b,DC=x", {"cn": []})
-    + wire.tlv(
+    + decode.tlv(
         0x30,
-        wire.integer(1)
-        + wire.tlv(0x65, wire.integer(0, 0x0A) + wire.octets("") + wire.octets("fine"))
-        + wire.tlv(0xA0, wire.tlv(0x30, wire.octets(wire.PAGED_RESULTS) + wire.octets(b"v"))),
+        decode.integer(1)
+        + decode.tlv(0x65, decode.integer(0, 0x0A) + decode.octets("") + decode.octets("fine"))
+        + decode.tlv(
+            0xA0, decode.tlv(0x30, decode.octets(decode.PAGED_RESULTS) + decode.octets(b"v"))
+        ),
     )
 )
 
@@ -257,7 +259,7 @@ def test_a_stream_that_is_cut_anywhere_is_not_yet_whole(cut: int) -> None:
 )
 def test_what_cannot_become_a_message_is_malformed_at_once(data: bytes) -> None:
     with pytest.raises(Malformed):
-        wire.frame_end(data, 0)
+        decode.frame_end(data, 0)
 
 
 @pytest.mark.parametrize(
@@ -272,6 +274,6 @@ def test_what_cannot_become_a_message_is_malformed_at_once(data: bytes) -> None:
     ],
 )
 def test_an_envelope_that_does_not_hold_is_malformed(body: bytes) -> None:
-    data = wire.tlv(0x30, body)
+    data = decode.tlv(0x30, body)
     with pytest.raises(Malformed):
-        wire.message(data, 0, len(data))
+        decode.message(data, 0, len(data))

@@ -16,9 +16,9 @@ from gunicorn.config import Config
 from gunicorn.errors import ConfigError
 from structlog.testing import capture_logs
 
-from authsvc.serving.connections import Connection, State
-from authsvc.serving.threads import Threads
-from authsvc.serving.worker import LoopWorker
+from authsvc.http_server.connection import Connection, State
+from authsvc.http_server.thread_pool import Threads
+from authsvc.http_server.worker import LoopWorker
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -179,7 +179,7 @@ def test_who_is_being_answered_is_not_late(held: Held) -> None:
 def test_who_sends_on_and_on_after_the_last_answer_is_hung_up_on(
     held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("authsvc.serving.worker._DRAIN_LIMIT", 3)
+    monkeypatch.setattr("authsvc.http_server.worker._DRAIN_LIMIT", 3)
     held.worker._leave(held.conn)
     held.turn(b"abc")
     assert held.worker.connections == {held.conn}
@@ -191,8 +191,8 @@ def test_a_process_holds_no_more_than_so_much_of_unfinished_requests(
     held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who sends little has room all the same: a form in two packets is no flood."""
-    monkeypatch.setattr("authsvc.serving.worker._HELD_LIMIT", 10)
-    monkeypatch.setattr("authsvc.serving.worker._LARGE", 8)
+    monkeypatch.setattr("authsvc.http_server.worker._HELD_LIMIT", 10)
+    monkeypatch.setattr("authsvc.http_server.worker._LARGE", 8)
     held.turn(b"GET / HTTP")
     assert held.worker.held == 10
     small, client = another(held.worker)

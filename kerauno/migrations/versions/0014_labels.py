@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from kerauno.labels import Labels  # the key must be the running version's, which compares by it
-from kerauno.visible import visible
+from kerauno.accounts.department_labels import (
+    Labels,  # the key must be the running version's, which compares by it
+)
+from kerauno.base.visible_text import visible
 
 revision = "0014"
 down_revision = "0013"

@@ -1,0 +1,1 @@
+"""/api/v1, apart from the console's own JSON. May import `web`."""

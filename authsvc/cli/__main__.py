@@ -1,0 +1,7 @@
+"""`python -m authsvc.cli`."""
+
+from __future__ import annotations
+
+from authsvc.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""The tab AD Credentials: settings, connection test, effect of a change."""

@@ -1,0 +1,1 @@
+"""Apps: registration of OpenID Connect clients, and setup guides."""

@@ -1,0 +1,1 @@
+"""Access of phones to the phone book."""

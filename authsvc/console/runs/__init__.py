@@ -1,0 +1,1 @@
+"""The tab Sync Runs: list, plan, progress, statistics."""

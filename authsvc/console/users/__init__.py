@@ -1,0 +1,1 @@
+"""Users: list, form, the tab Active Directory of a user, timeline, JSON."""

@@ -1,0 +1,1 @@
+"""Protected sites: verify, access rules, and the way into a site. May import `web`."""

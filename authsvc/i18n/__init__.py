@@ -1,0 +1,1 @@
+"""Translation and formatting of texts. Imports nothing else of the web service."""

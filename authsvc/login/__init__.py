@@ -1,0 +1,1 @@
+"""The sign-in form with every outcome, password change, Kerberos. May import `web`."""

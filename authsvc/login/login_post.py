@@ -1,0 +1,137 @@
+"""The sign-in form as it is sent in, tried in front of Flask.
+
+Nearly every attempt proves its password, and is answered by a redirect and a cookie: that needs
+nothing of what Flask prepares for a page. What else an attempt comes to goes on to the view
+`authsvc.login.views.sign_in`, which shows it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.wrappers import Request
+
+from authsvc import metrics
+from authsvc.services import Services
+from authsvc.signin.outcomes import Attempt, NoEntry, NotLetIn, Outcome, Reason, Right, Settled
+from authsvc.signin.store import Admitted
+from authsvc.web.form_parser import posted
+from authsvc.web.redirect_location import location
+from authsvc.web.security import is_cross_site, safe_next
+from authsvc.web.session_cookie import cookie_fields, known_cookie_for
+from kerauno.base.errors import AccessEnded, InvalidValue, NotFound
+from kerauno.signin.throttle import Slot
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+FORM = "/login"
+_TRIED = "kerauno.tried"
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An attempt, where it was to lead, and what it came to."""
+
+    attempt: Attempt
+    target: str
+    result: Admitted | NoEntry
+
+
+class Entry:
+    """Tries what is posted to `/login`; everything else it passes on.
+
+    `cookie` is the session cookie's name, `max_length` the octets that a form may have.
+    """
+
+    def __init__(
+        self, behind: WSGIApplication, held: Services, *, cookie: str, max_length: int
+    ) -> None:
+        self._behind = behind
+        self._held = held
+        self._cookie = cookie
+        self._public_url = held.settings.public_url
+        self._secure = held.settings.secure
+        self._max_length = max_length
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """WSGI."""
+        if environ["PATH_INFO"] != FORM or environ["REQUEST_METHOD"] != "POST":
+            return self._behind(environ, start_response)
+        if is_cross_site(environ, self._public_url):
+            return self._behind(environ, start_response)  # which refuses it
+        found: Tried | Exception
+        try:
+            found = self._try(environ)
+        except Exception as error:  # the view raises it, where errors get their page
+            found = error
+        if isinstance(found, Tried) and isinstance(found.result, Admitted):
+            cookies = cookie_fields(self._cookie, found.result, secure=self._secure)
+            headers = [("Location", location(found.target)), ("Content-Length", "0"), *cookies]
+            start_response("303 See Other", headers)
+            return ()
+        environ[_TRIED] = found
+        return self._behind(environ, start_response)
+
+    def _try(self, environ: WSGIEnvironment) -> Tried:
+        began = time.perf_counter()
+        form = posted(environ, self._max_length)
+        attempt = attempt_of(
+            environ, self._cookie, form.get("username", ""), form.get("password", "")
+        )
+        outcome = self._held.sign_in.decide(attempt)
+        metrics.signins.labels(type(outcome).__name__).inc()
+        result = come_in(self._held, attempt, outcome)
+        metrics.signin_seconds.observe(time.perf_counter() - began)
+        return Tried(attempt, safe_next(form.get("next")), result)
+
+
+def tried(environ: dict[str, Any]) -> Tried:
+    """What the attempt of this request came to, for the view. Raises what it raised."""
+    found: Tried | Exception = environ[_TRIED]
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def attempt_of(environ: WSGIEnvironment, cookie: str, name: str, password: str) -> Attempt:
+    """What this request tries; `cookie` is the session cookie's name, empty to read none."""
+    held = known = ""
+    if cookie and "HTTP_COOKIE" in environ:
+        cookies = Request(environ, populate_request=False).cookies
+        held, known = cookies.get(cookie, ""), cookies.get(known_cookie_for(cookie), "")
+    address = environ.get("REMOTE_ADDR") or ""
+    return Attempt(name, password, address, environ.get("HTTP_USER_AGENT", "")[:255], held, known)
+
+
+def come_in(held: Services, attempt: Attempt, outcome: Outcome) -> Admitted | NoEntry:
+    """Act on a proven password: a session. What else an attempt came to stays as it is."""
+    if not isinstance(outcome, Right):
+        return outcome
+    try:
+        made = held.records.admit(attempt, outcome)
+    except AccessEnded:
+        return _not_let_in(held, attempt, outcome, Reason.INACTIVE, outcome.slot, Settled.RIGHT)
+    except (InvalidValue, NotFound):
+        # The account or the user was linked to somebody else in this very moment.
+        return _not_let_in(held, attempt, outcome, Reason.NO_MATCH, None, Settled.NOT_ASKED)
+    assert made is not None
+    return made
+
+
+def _not_let_in(
+    held: Services,
+    attempt: Attempt,
+    outcome: Right,
+    reason: Reason,
+    slot: Slot | None,
+    settled: Settled,
+) -> NotLetIn:
+    note = "access ended meanwhile" if reason is Reason.INACTIVE else "the link could not be made"
+    code = held.records.refuse(
+        attempt, reason, slot, settled, user=outcome.user, guid=outcome.user.guid, note=note
+    )
+    return NotLetIn(reason, code)

@@ -1,0 +1,1 @@
+"""Health and background tasks. May import `web`."""

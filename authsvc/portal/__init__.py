@@ -1,0 +1,1 @@
+"""A person's own pages: home, phone book, own departments. May import `web`."""

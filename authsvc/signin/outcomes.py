@@ -1,0 +1,123 @@
+"""What a sign-in can come to, as data."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from authsvc.signin.directory_connection import OpenDirectory
+from dirclient.config.ports import Identity
+from kerauno.accounts import links
+from kerauno.signin.throttle import Slot
+from kerauno.signin.user_lookup import SignInUser
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What somebody sent. Secrets are in no `repr`, so that no log or trace can hold them."""
+
+    name: str
+    password: str = field(repr=False)
+    address: str
+    user_agent: str = ""
+    cookie: str = field(default="", repr=False)  # of the session that the browser has already
+    known: str = field(default="", repr=False)  # by which the browser is known, for some people
+
+
+class Reason(enum.StrEnum):
+    """Why somebody was not let in, for administrators: the audit's `outcome`. Never shown."""
+
+    NOT_A_NAME = "not_a_name"
+    UNKNOWN = "unknown_name"
+    WRONG_PASSWORD = "wrong_password"  # noqa: S105 - a word
+    INACTIVE = "inactive"
+    BLOCKED = "blocked"
+    NO_WAY_IN = "no_password"
+    NOT_LINKED = "not_linked"
+    NO_MATCH = "no_match"
+    AMBIGUOUS = "ambiguous"
+    HELD_OUT = "held_out"
+    ADMINISTRATOR = "administrator_not_linked"
+    LOCKED = "account_locked"
+    DISABLED = "account_disabled"
+    EXPIRED = "account_expired"
+    HOURS = "hours_restricted"
+    WORKSTATION = "workstation_restricted"
+    LOGON_TYPE = "logon_type_denied"
+    PASSWORD_EXPIRED = "password_expired"  # noqa: S105 - a word
+    MUST_CHANGE = "must_change_password"
+    UNAVAILABLE = "directory_unavailable"
+    MISCONFIGURED = "directory_misconfigured"
+    USED_UP = "attempts_used_up"  # under other names of the same person
+
+
+class Settled(enum.Enum):
+    """What an attempt counts as for the throttle."""
+
+    RIGHT = "right"  # the password was right, which forgives wrong ones before it
+    BARRED = "barred"  # it was right and opened nothing: AD forgives nothing for that
+    WRONG = "wrong"
+    LOST = "lost"  # a directory was asked, and alone knows
+    NOT_ASKED = "not asked"  # no directory was asked
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """The password was right and the user may come in.
+
+    `method` is `directory` or `local`; `link` is the tie to make on a first sign-in.
+    """
+
+    user: SignInUser
+    method: str
+    slot: Slot
+    identity: Identity
+    link: links.Person | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotLetIn:
+    """Unknown, wrong or without access: which of them only `reason` tells, to administrators."""
+
+    reason: Reason
+    code: str
+    local: bool = False  # a Kerauno password was checked, which takes longer than a bind
+
+
+@dataclass(frozen=True, slots=True)
+class MustChange:
+    """The password was right and has expired, or must be changed. `rejected`: why a new one was not
+    taken, as in `PasswordRejected.reason`."""
+
+    expired: bool
+    identity: Identity
+    directory: OpenDirectory
+    code: str = ""
+    rejected: str = ""
+    user_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NameIncomplete:
+    """A full email address is asked for, and this name is none. Nothing else was looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class CannotAsk:
+    """No server could be asked. `why` is for the log."""
+
+    reason: Reason
+    code: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class TooMany:
+    """Throttled. Whole seconds until the next attempt may be made."""
+
+    retry_after: int
+    code: str = ""
+
+
+NoEntry = NotLetIn | MustChange | NameIncomplete | CannotAsk | TooMany
+Outcome = Right | NoEntry

@@ -1,0 +1,199 @@
+"""Who is signed in: the one place that knows flask-login and the session cookie.
+
+The cookie holds a random id and nothing else; what it means is read from the `session` table on
+every request, so that an ended session or a changed role counts from the next request on.
+flask-login's own session identifier, its signed cookie and LOGIN_DISABLED are all switched off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import ParamSpec, TypeVar, cast
+from urllib.parse import quote
+
+from flask import Flask, Request, Response, current_app, g, redirect, request
+from flask.sessions import SecureCookieSession, SessionInterface
+from flask.typing import ResponseReturnValue
+from flask_login import LoginManager, current_user
+from werkzeug.exceptions import Forbidden, Unauthorized
+
+from authsvc.services import lifetime_for, services
+from authsvc.signin.store import Admitted
+from authsvc.web.errors import is_api
+from authsvc.web.session_cookie import cookie_fields, known_cookie_field, known_cookie_for
+from kerauno.base.config import Settings
+from kerauno.base.errors import DatabaseUnavailable
+from kerauno.signin import sessions
+from kerauno.signin.sessions import Lifetime, Signed
+
+_P = ParamSpec("_P")
+_View = TypeVar("_View", bound=ResponseReturnValue)
+
+ADMIN = "admin"
+MANAGER = "manager"
+
+
+Me = Signed
+"""The signed-in person of a request, as the records say at this moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Authenticated:
+    """The person in the form that flask-login asks for."""
+
+    me: Me
+    is_authenticated: bool = True
+
+
+class _NoCookieSessions(SessionInterface):
+    """Flask's own session, switched off: nothing is ever kept in a signed cookie."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession:  # noqa: ARG002
+        """An empty one for the length of a request."""
+        return SecureCookieSession()
+
+    def save_session(
+        self,
+        app: Flask,
+        session: object,
+        response: Response,
+    ) -> None:
+        """Kept nowhere."""
+
+
+def setup_sessions(app: Flask, settings: Settings) -> None:
+    """Make `current()` work."""
+    app.session_interface = _NoCookieSessions()
+    app.config["LOGIN_DISABLED"] = False
+    app.extensions["kerauno.cookie"] = cookie_for(settings)
+    app.extensions["kerauno.lifetime"] = lifetime_for(settings)
+    manager = LoginManager()
+    manager.session_protection = None
+    manager.request_loader(_load)
+    manager.init_app(app, add_context_processor=False)
+
+
+def cookie_for(settings: Settings) -> str:
+    """The session cookie's name: `__Host-` binds it to this very host (RFC 6265bis 4.1.3.2)."""
+    return "__Host-kerauno" if settings.secure else "kerauno"
+
+
+def cookie_name() -> str:
+    """The session cookie's name in this app."""
+    return cast("str", current_app.extensions["kerauno.cookie"])
+
+
+def current() -> Me | None:
+    """Who is signed in; None for nobody. One statement for each request that asks."""
+    return current_user.me if current_user.is_authenticated else None
+
+
+def give_cookies(response: Response, made: Admitted) -> Response:
+    """Put the session's token, and what the browser is known by, into its keeping."""
+    secure = services().settings.secure
+    for name, field in cookie_fields(cookie_name(), made, secure=secure):
+        response.headers.add(name, field)
+    return response
+
+
+def give_known_cookie(response: Response, value: str) -> Response:
+    """Have the browser keep what it is known by."""
+    field = known_cookie_field(cookie_name(), value, secure=services().settings.secure)
+    response.headers.add("Set-Cookie", field)
+    return response
+
+
+def known_cookie() -> str:
+    """What the browser of this request is known by."""
+    return request.cookies.get(known_cookie_for(cookie_name()), "")
+
+
+def take_cookie(response: Response) -> Response:
+    """Have the browser forget the session's token."""
+    response.delete_cookie(
+        cookie_name(),
+        path="/",
+        secure=services().settings.secure,
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def shown() -> Me | None:
+    """As `current`, for pages that are to be shown in any case, such as one that says that the
+    database is away: nobody then."""
+    if g.get("person_unknown"):
+        return None  # asked in vain already: another wait would tell no more
+    try:
+        return current()
+    except DatabaseUnavailable:
+        return None
+
+
+def require_user(view: Callable[_P, _View]) -> Callable[_P, _View | ResponseReturnValue]:
+    """Only for people who are signed in. Others are led to the sign-in page and back."""
+
+    @wraps(view)
+    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _View | ResponseReturnValue:
+        if current() is None:
+            return to_sign_in()
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+def require_role(
+    *roles: str,
+) -> Callable[[Callable[_P, _View]], Callable[_P, _View | ResponseReturnValue]]:
+    """Only for these roles: others who are signed in get 403, the rest is led to sign in."""
+
+    def decorate(view: Callable[_P, _View]) -> Callable[_P, _View | ResponseReturnValue]:
+        @wraps(view)
+        def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _View | ResponseReturnValue:
+            me = current()
+            if me is None:
+                return to_sign_in()
+            if me.role not in roles:
+                raise Forbidden
+            return view(*args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+def to_sign_in() -> ResponseReturnValue:
+    """To the sign-in page, and back to this one afterwards. Programs and forms get 401."""
+    if request.method not in ("GET", "HEAD") or is_api() or "HX-Request" in request.headers:
+        raise Unauthorized
+    path = request.full_path.rstrip("?")
+    return redirect("/login" if path == "/" else f"/login?next={quote(path, safe='/')}", 302)
+
+
+def me() -> Me:
+    """The signed-in person, inside a view that `require_user` or `require_role` guards."""
+    person = current()
+    if person is None:
+        raise Unauthorized
+    return person
+
+
+def lifetime() -> Lifetime:
+    """How long sessions last, by the settings of the process."""
+    return cast("Lifetime", current_app.extensions["kerauno.lifetime"])
+
+
+def _load(incoming: Request) -> _Authenticated | None:
+    token = incoming.cookies.get(cookie_name())
+    if not token:
+        return None
+    held = services()
+    try:
+        signed = sessions.check(held.database, token, held.now(), lifetime())
+    except DatabaseUnavailable:
+        g.person_unknown = True
+        raise
+    return None if signed is None else _Authenticated(signed)

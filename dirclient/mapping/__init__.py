@@ -1,0 +1,1 @@
+"""LDAP entries become people and groups. May import everything from `model` to `connection`."""

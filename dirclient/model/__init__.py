@@ -1,0 +1,1 @@
+"""Values and errors of the directory client. Imports nothing else of the product."""

@@ -1,0 +1,1 @@
+"""One question to the directory in each module. May import everything up to `mapping`."""

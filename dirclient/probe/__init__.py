@@ -1,0 +1,1 @@
+"""The connection test, step by step. May import everything up to `snapshot`."""

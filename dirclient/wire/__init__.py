@@ -1,0 +1,1 @@
+"""LDAP as octets: BER, requests, answers, filters, distinguished names. May import `model`."""

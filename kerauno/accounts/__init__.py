@@ -1,0 +1,1 @@
+"""Users, numbers, departments, links to people. May import everything up to `oauth`."""

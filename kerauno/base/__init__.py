@@ -1,0 +1,1 @@
+"""What every room needs. Imports nothing else of the product."""

@@ -1,0 +1,1 @@
+"""Engine, prepared statements, bulk writes, the writer of SQLite. May import `base`."""

@@ -1,0 +1,1 @@
+"""Apps, tokens, consents, devices, logout messages. May import everything up to `secrets`."""

@@ -1,0 +1,1 @@
+"""Sessions, throttle, user look-up, protected sites. May import everything up to `sync`."""

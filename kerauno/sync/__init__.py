@@ -1,0 +1,1 @@
+"""Directory settings, runs, lease, mirror of the directory. May import all up to `accounts`."""

@@ -1,0 +1,280 @@
+"""The mirror: what the directory was last seen to hold, for the console to page and search.
+
+The sync service writes it. Paging is by where the last page ended, so that page 2,000 costs what
+page 1 costs; searching 100,000 people stays well below what a person notices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    and_,
+    exists,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.orm import Session
+
+from kerauno.base.errors import NotFound
+from kerauno.base.lookup_keys import search_words
+from kerauno.tables.core import (
+    EXTENSION_ORDER,
+    LOGIN_ORDER,
+    Department,
+    Number,
+    RingGroup,
+    SeenDepartment,
+    SeenMember,
+    SeenPerson,
+)
+
+STATES = ("synced", "ready", "conflict", "left", "leaving", "held-out")
+"""What `SeenPerson.state` says: linked; could be synced; could not, and why; had a user, and is
+disabled or expired since; would be deactivated by a run that is held; not to be synced."""
+
+SORTS: Mapping[str, ColumnElement[str]] = {
+    "name": cast(ColumnElement[str], SeenPerson.sort_key),
+    "login": literal_column(LOGIN_ORDER, String),
+    "extension": literal_column(EXTENSION_ORDER, String),
+}
+"""By what people can be sorted; each has an index."""
+
+_FEW = 2000  # matches up to which sorting them all is cheaper than walking the sorted index
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which people: every word of `search` occurs in what is searched; None does not narrow."""
+
+    search: str = ""
+    state: str | None = None
+    conflict: str | None = None  # a conflict code
+    department: str | None = None  # GUID of a directory department
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page ended: the sort value and GUID of its last (or first) row."""
+
+    value: str
+    guid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some people in order, and where the pages around begin (None: there is none).
+
+    `counts` are of all people that match search, conflict and department, by state.
+    """
+
+    people: tuple[SeenPerson, ...]
+    before: Place | None
+    after: Place | None
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DepartmentLine:
+    """A directory department as the console lists it; the last three only when it is imported."""
+
+    seen: SeenDepartment
+    department_id: int | None
+    ring_group_id: int | None
+    number: str | None
+
+    @property
+    def state(self) -> str:
+        """imported or available."""
+        return "available" if self.department_id is None else "imported"
+
+
+def page(
+    s: Session,
+    directory_id: int,
+    wanted: Filter,
+    *,
+    sort: str = "name",
+    descending: bool = False,
+    limit: int = 50,
+    after: Place | None = None,
+    before: Place | None = None,
+) -> Page:
+    """One page of people, after or before a place (of a page with the same sort and filter)."""
+    by_state = counts(s, directory_id, wanted)
+    matching = by_state.get(wanted.state, 0) if wanted.state else sum(by_state.values())
+    if not matching:
+        return Page((), None, None, by_state)
+    column = SORTS[sort]
+    backwards = before is not None
+    falling = descending is not backwards
+    statement = _people(directory_id, wanted, column, few=matching <= _FEW)
+    if (place := before or after) is not None:
+        row, edge = tuple_(column, SeenPerson.guid), tuple_(place.value, place.guid)
+        statement = statement.where(row < edge if falling else row > edge)
+    order = (column.desc(), SeenPerson.guid.desc()) if falling else (column, SeenPerson.guid)
+    rows = list(s.execute(statement.order_by(*order).limit(limit + 1)))
+    more, rows = len(rows) > limit, rows[:limit]
+    if not rows:
+        return Page((), None, None, by_state)
+    if backwards:
+        rows.reverse()
+    first, last = (Place(row[1], row[0].guid) for row in (rows[0], rows[-1]))
+    return Page(
+        tuple(row[0] for row in rows),
+        first if (more if backwards else after is not None) else None,
+        last if backwards or more else None,
+        by_state,
+    )
+
+
+def counts(s: Session, directory_id: int, wanted: Filter) -> dict[str, int]:
+    """How many people match, by state; the filter's own state does not narrow this."""
+    statement = (
+        select(SeenPerson.state, func.count())
+        .where(*_conditions(directory_id, wanted))
+        .group_by(SeenPerson.state)
+    )
+    return {state: count for state, count in s.execute(statement)}  # noqa: C416 - Row is no pair
+
+
+def conflict_counts(s: Session, directory_id: int) -> dict[str, int]:
+    """How many people have a conflict of each code."""
+    found: dict[str, int] = {}
+    for conflicts in s.execute(
+        select(SeenPerson.conflicts).where(
+            SeenPerson.directory_id == directory_id, SeenPerson.state == "conflict"
+        )
+    ).scalars():
+        for code in {conflict["code"] for conflict in conflicts}:
+            found[code] = found.get(code, 0) + 1
+    return found
+
+
+def person(s: Session, directory_id: int, guid: str) -> SeenPerson:
+    """One person as last seen. Raises NotFound."""
+    row = s.get(SeenPerson, (directory_id, guid))
+    if row is None:
+        raise NotFound("This person is not in the directory as it was last read.")
+    return row
+
+
+def departments_of(
+    s: Session, directory_id: int, guid: str
+) -> list[tuple[SeenDepartment, list[str]]]:
+    """The directory departments that the person is in, by name, each with the path to them."""
+    rows = s.execute(
+        select(SeenDepartment, SeenMember.via)
+        .join(
+            SeenMember,
+            and_(
+                SeenMember.directory_id == SeenDepartment.directory_id,
+                SeenMember.department_guid == SeenDepartment.guid,
+            ),
+        )
+        .where(SeenMember.directory_id == directory_id, SeenMember.person_guid == guid)
+        .order_by(SeenDepartment.name, SeenDepartment.guid)
+    )
+    return [(row[0], list(row[1])) for row in rows]
+
+
+def departments(s: Session, directory_id: int) -> list[DepartmentLine]:
+    """Every directory department, by name, with what Kerauno made of it."""
+    rows = s.execute(
+        _departments()
+        .where(SeenDepartment.directory_id == directory_id)
+        .order_by(SeenDepartment.name, SeenDepartment.guid)
+    )
+    return [DepartmentLine(*row) for row in rows]
+
+
+def department(s: Session, directory_id: int, guid: str) -> DepartmentLine:
+    """One directory department. Raises NotFound."""
+    row = s.execute(
+        _departments().where(
+            SeenDepartment.directory_id == directory_id, SeenDepartment.guid == guid
+        )
+    ).first()
+    if row is None:
+        raise NotFound("This department is not in the directory as it was last read.")
+    return DepartmentLine(*row)
+
+
+def members(
+    s: Session, directory_id: int, guid: str, *, limit: int = 50, after: Place | None = None
+) -> list[tuple[SeenPerson, list[str]]]:
+    """The people in a directory department by name, each with the path that leads to them."""
+    statement = (
+        select(SeenPerson, SeenMember.via)
+        .join(
+            SeenMember,
+            and_(
+                SeenMember.directory_id == SeenPerson.directory_id,
+                SeenMember.person_guid == SeenPerson.guid,
+            ),
+        )
+        .where(SeenMember.directory_id == directory_id, SeenMember.department_guid == guid)
+    )
+    if after is not None:
+        edge = tuple_(after.value, after.guid)
+        statement = statement.where(tuple_(SeenPerson.sort_key, SeenPerson.guid) > edge)
+    rows = s.execute(statement.order_by(SeenPerson.sort_key, SeenPerson.guid).limit(limit))
+    return [(row[0], list(row[1])) for row in rows]
+
+
+def _people(
+    directory_id: int, wanted: Filter, column: ColumnElement[str], *, few: bool
+) -> Select[SeenPerson, str]:
+    """People with their sort value. A few matches are found first, and then looked up."""
+    conditions = _conditions(directory_id, wanted)
+    if wanted.state:
+        conditions.append(SeenPerson.state == wanted.state)
+    statement = select(SeenPerson, column.label("place"))
+    if not (few and wanted.search):
+        return statement.where(*conditions)
+    found = select(SeenPerson.guid).where(*conditions).cte("found").prefix_with("MATERIALIZED")
+    return statement.where(
+        SeenPerson.directory_id == directory_id, SeenPerson.guid.in_(select(found.c.guid))
+    )
+
+
+def _conditions(directory_id: int, wanted: Filter) -> list[ColumnElement[bool]]:
+    conditions = [SeenPerson.directory_id == directory_id]
+    for word in search_words(wanted.search):
+        conditions.append(SeenPerson.search_text.contains(word, autoescape=True))
+    if wanted.conflict:
+        conditions.append(SeenPerson.state == "conflict")
+        text = sql_cast(SeenPerson.conflicts, String)
+        conditions.append(text.contains(f'"code": "{wanted.conflict}"', autoescape=True))
+    if wanted.department:
+        conditions.append(
+            exists().where(
+                SeenMember.directory_id == SeenPerson.directory_id,
+                SeenMember.person_guid == SeenPerson.guid,
+                SeenMember.department_guid == wanted.department,
+            )
+        )
+    return conditions
+
+
+def _departments() -> Select[*tuple[Any, ...]]:
+    return (
+        select(SeenDepartment, Department.id, RingGroup.id, Number.number)
+        .outerjoin(
+            Department,
+            and_(
+                Department.directory_id == SeenDepartment.directory_id,
+                Department.guid == SeenDepartment.guid,
+            ),
+        )
+        .outerjoin(RingGroup, RingGroup.department_id == Department.id)
+        .outerjoin(Number, Number.ring_group_id == RingGroup.id)
+    )

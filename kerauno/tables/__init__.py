@@ -1,0 +1,1 @@
+"""Tables and nothing else. May import `base`."""

@@ -1,0 +1,1 @@
+"""The loop of `syncsvc serve`: timer, change tracking, requests. May import `runs`."""
