@@ -48,7 +48,7 @@ test-fresh:
 # What takes long is marked so, and left out unless it is named, see `addopts` in pyproject.toml.
 test-faults: ready
 	.venv/bin/python -m pytest -q -m "long or not long" tests/faults \
-		tests/integration/test_faults_directory.py
+		tests/integration/faults/test_directory.py
 
 check: $(DEV) lint
 	.venv/bin/python -m pytest -q tests/unit

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.unit.ldap_peer import Peer
-from tests.unit.pooled import Directory
+from tests.unit.dirclient.ldap_peer import Peer
+from tests.unit.dirclient.pooled import Directory
 
 
 @pytest.fixture
