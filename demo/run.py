@@ -74,7 +74,7 @@ class Demo:
         (self.folder / _MARK).touch()
         self._start_directory()
         self._configure()
-        self._spawn("web", "authsvc.cli.main", "serve", "--host", HOST, "--port", str(self.port))
+        self._spawn("web", "authsvc.cli", "serve", "--host", HOST, "--port", str(self.port))
         self._spawn("sync", "syncsvc.cli", "serve")
         self._wait(self._healthy, "web")
 

@@ -1,4 +1,10 @@
 """The commands of `authsvc`.
 
-`main` has `serve` and the group of all; each other module has one group of commands.
+`root_group` has `serve` and the group of all; each other module has one group of commands.
 """
+
+from __future__ import annotations
+
+from authsvc.cli.root_group import main
+
+__all__ = ["main"]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from authsvc.cli.main import main
+from authsvc.cli import main
 
-main()
+main(prog_name="authsvc")

@@ -246,7 +246,7 @@ class TestWhenThingsAreAway:
     ) -> None:
         site.connected()
         client = site.client()
-        monkeypatch.setattr("kerauno.db.LOCK_SECONDS", 0.05)
+        monkeypatch.setattr("kerauno.database.engine.LOCK_SECONDS", 0.05)
         with closing(sqlite3.connect(str(site.database.url.database))) as other:
             other.execute("BEGIN IMMEDIATE")
             answer = client.post("/console/runs")

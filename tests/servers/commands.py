@@ -17,7 +17,7 @@ from pathlib import Path
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    ["authsvc.cli.main", "authsvc.cli.check", "syncsvc.cli", "dirclient.client", "alembic.config"]
+    ["authsvc.cli", "authsvc.cli.check", "syncsvc.cli", "dirclient.client", "alembic.config"]
 )
 
 

@@ -20,7 +20,7 @@ def locked_while_asked(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """A stranger takes the database's lock while the directory judges the password."""
     path = site.services.database.url.database
     judge = site.directory.authenticate
-    monkeypatch.setattr("kerauno.db.LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("kerauno.database.engine.LOCK_SECONDS", 0.05)
     with closing(sqlite3.connect(str(path), isolation_level=None)) as stranger:
 
         def authenticate(*given: Any) -> None:

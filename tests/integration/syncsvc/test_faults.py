@@ -177,7 +177,7 @@ def test_a_locked_database_fails_the_run_and_the_next_one_works(
     assert path
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    monkeypatch.setattr("kerauno.db.LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("kerauno.database.engine.LOCK_SECONDS", 0.05)
     with pytest.raises(DatabaseUnavailable):
         sync.build()
     other.execute("ROLLBACK")

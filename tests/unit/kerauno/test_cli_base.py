@@ -59,7 +59,7 @@ def test_no_command_writes_past_it() -> None:
 
 
 def test_a_planted_way_past_it_is_found() -> None:
-    path = PROJECT / "authsvc" / "cli" / "main.py"
+    path = PROJECT / "authsvc" / "cli" / "root_group.py"
     for planted in ("click.echo(name)", "print(name)", "sys.stdout.write(name)"):
         assert len(_past(path, f"{path.read_text()}\n{planted}\n")) == 1
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import pytest
 
-from authsvc.cli.main import main as authsvc
+from authsvc.cli import main as authsvc
 from syncsvc.cli import main as syncsvc
 from tests.servers.web import Installation, configure_silent_directory
 

@@ -162,7 +162,7 @@ def test_a_fault_of_ours_is_logged_and_tells_nothing(site: Site) -> None:
 
 
 def test_a_locked_database_is_a_503(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kerauno.db.LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("kerauno.database.engine.LOCK_SECONDS", 0.05)
     site.linked()
     browser, _ = site.sign_in()
     release = threading.Event()

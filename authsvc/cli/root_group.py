@@ -118,7 +118,3 @@ for _command in (
     *(key, keys, sessions, throttle_group, attempts, housekeeping),
 ):
     main.add_command(_command)
-
-
-if __name__ == "__main__":
-    main(prog_name="authsvc")
