@@ -10,8 +10,8 @@ from authsvc.forward_auth.site_login import setup_doorway
 from authsvc.forward_auth.verify import Front
 from authsvc.http_server.request_parser import BODY_LIMIT
 from authsvc.i18n.translate import setup_texts
-from authsvc.login.login_page import PlainForm
-from authsvc.login.login_post import Entry
+from authsvc.login.login_page import CachedLoginPage
+from authsvc.login.login_post import LoginEndpoint
 from authsvc.login.spnego import setup_negotiate
 from authsvc.login.views import setup_accounts
 from authsvc.oidc.setup import setup_oidc
@@ -36,7 +36,7 @@ def create_app(collaborators: Services) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
     setup_services(app, collaborators)
     setup_texts(app)  # before what may refuse a request, and says so in words
-    app.wsgi_app = Entry(  # type: ignore[method-assign]
+    app.wsgi_app = LoginEndpoint(  # type: ignore[method-assign]
         app.wsgi_app, collaborators, cookie=cookie_for(settings), max_length=BODY_LIMIT
     )
     app.wsgi_app = Proxies(  # type: ignore[method-assign]
@@ -76,7 +76,7 @@ def setup_front(app: Flask, collaborators: Services, *, plain_form: bool) -> Non
     if not plain_form:
         return
     headers = SecureHeaders(app.wsgi_app, secure=settings.secure).added
-    form = PlainForm(
+    form = CachedLoginPage(
         app.wsgi_app, app, collaborators.directories, headers, cookie=cookie_for(settings)
     )
     app.wsgi_app = form  # type: ignore[method-assign]

@@ -12,7 +12,7 @@ from flask import Flask, current_app
 from authsvc.signin.decision import SignIn
 from authsvc.signin.directory_connection import Connect, Directories
 from authsvc.signin.lockout_budget import LockoutBudgets
-from authsvc.signin.response_delay import Pace
+from authsvc.signin.response_delay import ResponseDelay
 from authsvc.signin.store import SignInRecords
 from kerauno.base.clock import utc_now
 from kerauno.base.config import Settings
@@ -24,7 +24,7 @@ from kerauno.signin.sessions import Lifetime
 
 @dataclass(slots=True)
 class Services:
-    """What views need. `now` is the clock: tests pass their own."""
+    """Everything that views need. `now` is the clock: tests pass their own."""
 
     settings: Settings
     database: Database
@@ -45,7 +45,7 @@ def assemble(
     *,
     connect: Connect,
     now: Callable[[], datetime] | None = None,
-    pace: Pace | None = None,
+    pace: ResponseDelay | None = None,
 ) -> Services:
     """The collaborators for these settings. Opens no connection; makes a missing key file.
 
@@ -58,7 +58,7 @@ def assemble(
     directories = Directories(database, sealer, connect)
     records = SignInRecords.of(database, settings, now, lifetime_for(settings))
     budgets = LockoutBudgets(database, settings, now)
-    sign_in = SignIn(records, directories, budgets, pace or Pace())
+    sign_in = SignIn(records, directories, budgets, pace or ResponseDelay())
     return Services(settings, database, sealer, directories, records, sign_in, now)
 
 

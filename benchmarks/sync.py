@@ -30,7 +30,7 @@ from dirclient.config.profile import Profile
 from kerauno.database.engine import Database
 from kerauno.secrets.encryption import Sealer
 from provisioning.plan import Mode
-from syncsvc.runs.engine import Ask, Engine
+from syncsvc.runs.engine import Engine, RunOptions
 from tests.servers.process import PROJECT
 from tests.servers.slapd import Slapd
 from tests.servers.web import Installation, configure_directory
@@ -72,7 +72,7 @@ def child(database_url: str, key_file: str) -> None:
     cpu = time.process_time()
     begun = time.perf_counter()
     with database.counting() as counts:
-        report = engine.run(Ask("cli", Mode.BUILD))
+        report = engine.run(RunOptions("cli", Mode.BUILD))
     wall = time.perf_counter() - begun
     engine.close()
     figures = {

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 
-from dirclient.config.ports import Doorbell, Identity, Progress
+from dirclient.config.ports import ChangeSignal, Identity, Progress
 from dirclient.config.profile import Profile
 from dirclient.connection.pool import Pool
-from dirclient.model.assess import Judge, assess
+from dirclient.model.assess import ConflictCounter, assess
 from dirclient.model.deadline import time_limit
 from dirclient.model.directory_objects import (
     Cursor,
@@ -134,7 +134,7 @@ class DirectoryClient:
         """See `Reader`."""
         return self._reader.read(progress, after)
 
-    def ring(self, cursor: Cursor) -> Doorbell:
+    def ring(self, cursor: Cursor) -> ChangeSignal:
         """See `Watcher`."""
         return self._watcher.ring(cursor)
 
@@ -156,7 +156,7 @@ class DirectoryClient:
 
     # -- configuring
 
-    def probe(self, judge: Judge = assess) -> Iterator[Step]:
+    def probe(self, judge: ConflictCounter = assess) -> Iterator[Step]:
         """See `Prober`. On connections of its own, to meet what a first one would meet."""
         return DirectoryProber(self.profile, self._now).probe(judge)
 

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, delete, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from kerauno.database.prepared import Hot, Statement, of
+from kerauno.database.prepared import PreparedConnection, Statement, from_session
 from kerauno.tables.core import Audit
 
 _LETTERS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # none that is mistaken for another when read out
@@ -49,7 +49,7 @@ def new_code() -> str:
 
 
 def append(
-    s: Session | Hot,
+    s: Session | PreparedConnection,
     event: str,
     *,
     now: datetime,
@@ -62,7 +62,7 @@ def append(
     detail: Mapping[str, Any] | None = None,
 ) -> None:
     """Note one event, in the caller's transaction. Texts longer than their column are cut."""
-    of(s).run(
+    from_session(s).run(
         _INSERT,
         at=now,
         event=event,
@@ -76,9 +76,9 @@ def append(
     )
 
 
-def count(s: Session | Hot, code: str, detail: Mapping[str, Any]) -> None:
+def count(s: Session | PreparedConnection, code: str, detail: Mapping[str, Any]) -> None:
     """Replace the detail of the event with this code: the one exception, for what is counted."""
-    of(s).run(_COUNT, of_code=code, new_detail=dict(detail))
+    from_session(s).run(_COUNT, of_code=code, new_detail=dict(detail))
 
 
 def page(s: Session, wanted: Wanted, *, limit: int = 50, before: int | None = None) -> list[Audit]:
@@ -97,7 +97,7 @@ def by_code(s: Session, code: str) -> list[Audit]:
 
 def prune(s: Session, before: datetime) -> int:
     """Forget events older than that; gives how many."""
-    return of(s).run(_PRUNE, before=before)
+    return from_session(s).run(_PRUNE, before=before)
 
 
 _COUNT = Statement(

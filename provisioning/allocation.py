@@ -55,7 +55,7 @@ class Holder(Values, Protocol):
         """Until when a leaver's extension is kept for them."""
 
 
-class Wanting(Protocol):
+class Request(Protocol):
     """A claim."""
 
     @property
@@ -72,12 +72,12 @@ class Wanting(Protocol):
 
 
 G = TypeVar("G", bound=str)
-C = TypeVar("C", bound=Wanting)
+C = TypeVar("C", bound=Request)
 H = TypeVar("H", bound=Holder)
 
 
 @dataclass(frozen=True, slots=True)
-class Obstacle(Generic[C, H]):
+class Blocker(Generic[C, H]):
     """Who stands in the way of a value: a user, another claim, or whom a number is reserved for."""
 
     kind: Kind
@@ -85,30 +85,30 @@ class Obstacle(Generic[C, H]):
 
 
 @dataclass(frozen=True, slots=True)
-class Settled(Generic[G, C, H]):
+class Allocation(Generic[G, C, H]):
     """The outcome: what stands in the way of each refused claim, and who takes over from whom."""
 
-    refused: Mapping[G, tuple[Obstacle[C, H], ...]]
+    refused: Mapping[G, tuple[Blocker[C, H], ...]]
     takes_from: Mapping[G, tuple[G, ...]]
 
 
-def settle(
+def allocate(
     claims: Mapping[G, C],
     holders: Mapping[Kind, Mapping[str, H]],
     reserved: Mapping[str, str],
     leavers: Mapping[int, G],
     now: datetime,
-) -> Settled[G, C, H]:
+) -> Allocation[G, C, H]:
     """Decide every claim at once, each by the identity of whoever makes it.
 
     `holders` has every user by each of their values; `reserved` maps the numbers that nobody may
     claim to whose they are, in words; `leavers` the ids of users who give their names up to others
     to their identities.
     """
-    return _Arbiter(claims, holders, reserved, leavers, now).settle()
+    return _Allocator(claims, holders, reserved, leavers, now).settle()
 
 
-class _Arbiter(Generic[G, C, H]):
+class _Allocator(Generic[G, C, H]):
     def __init__(
         self,
         claims: Mapping[G, C],
@@ -140,7 +140,7 @@ class _Arbiter(Generic[G, C, H]):
             guids.sort()
         return found
 
-    def settle(self) -> Settled[G, C, H]:
+    def settle(self) -> Allocation[G, C, H]:
         """Refuse until nothing changes; then say why, once the end is known."""
         waiting = deque(self._contesting())
         while waiting:
@@ -150,7 +150,7 @@ class _Arbiter(Generic[G, C, H]):
             if any(self._obstacle(guid, kind) is not None for kind in Kind):
                 self.refused.add(guid)
                 waiting.extend(self._now_blocked(self.claims[guid]))
-        return Settled({guid: self._obstacles(guid) for guid in self.refused}, self._takes())
+        return Allocation({guid: self._obstacles(guid) for guid in self.refused}, self._takes())
 
     def _contesting(self) -> set[G]:
         """Those who want what somebody else wants or has: nothing stands in anyone else's way."""
@@ -204,7 +204,7 @@ class _Arbiter(Generic[G, C, H]):
             return False
         return over or (self.claims[guid].acts and guid not in self.refused)
 
-    def _obstacles(self, guid: G) -> tuple[Obstacle[C, H], ...]:
+    def _obstacles(self, guid: G) -> tuple[Blocker[C, H], ...]:
         found = []
         before: object = None
         for kind in Kind:
@@ -213,7 +213,7 @@ class _Arbiter(Generic[G, C, H]):
                 continue
             # The same email means the same username: once says it.
             if kind is not Kind.USERNAME or holder is not before:
-                found.append(Obstacle(kind, holder))
+                found.append(Blocker(kind, holder))
             before = holder
         return tuple(found)
 

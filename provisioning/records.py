@@ -14,12 +14,12 @@ from sqlalchemy.orm import Session
 from dirclient.model.directory_objects import Guid, Person
 from kerauno.tables.core import (
     Department,
-    HeldOut,
     Link,
     LinkProposal,
     Membership,
     Number,
     RingGroup,
+    SyncExclusion,
     User,
 )
 
@@ -113,7 +113,7 @@ def load(s: Session, directory_id: int, seen: Mapping[Guid, Person] | None = Non
             )
         },
         held_out=frozenset(
-            s.scalars(select(HeldOut.guid).where(HeldOut.directory_id == directory_id))
+            s.scalars(select(SyncExclusion.guid).where(SyncExclusion.directory_id == directory_id))
         ),
         proposals=dict(
             s.execute(

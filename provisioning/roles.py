@@ -34,7 +34,7 @@ class Roles:
         self._keep_admins = bool(self._members) and not self._an_admin_stays(snapshot, records)
 
     def of(self, guid: Guid, current: str) -> str:
-        """The role for a person who has `current` now (`user` for someone new)."""
+        """The role for a person who has `current_user` now (`user` for someone new)."""
         if not self._members:
             return current
         mapped = self._mapped(guid, current)

@@ -35,7 +35,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettledValues:
     """The outcome: conflicts by person, and who takes a value over from whom."""
 
     conflicts: Mapping[Guid, tuple[Conflict, ...]]
@@ -48,7 +48,7 @@ def settle(
     reserved: Mapping[str, str],
     leavers: Mapping[int, Guid],
     now: datetime,
-) -> Settled:
+) -> SettledValues:
     """Decide every claim at once.
 
     `reserved` maps numbers nobody may claim to their holder; `leavers` are the users whose names
@@ -59,14 +59,14 @@ def settle(
         Kind.USERNAME: records.by_username,
         Kind.EXTENSION: records.by_extension,
     }
-    settled = allocation.settle(claims, holders, reserved, leavers, now)
+    settled = allocation.allocate(claims, holders, reserved, leavers, now)
     conflicts = {
         guid: tuple(
             _conflict(claims[guid], obstacle.kind, obstacle.holder) for obstacle in obstacles
         )
         for guid, obstacles in settled.refused.items()
     }
-    return Settled(conflicts, settled.takes_from)
+    return SettledValues(conflicts, settled.takes_from)
 
 
 def _conflict(claim: Claim, kind: Kind, holder: UserRecord | Claim | str) -> Conflict:

@@ -24,7 +24,7 @@ from kerauno.sync import directory_settings, runs
 from provisioning.partial_confirmation import Choice
 from provisioning.plan import Mode
 from syncsvc.runs import departments, plan_review, single_user
-from syncsvc.runs.engine import Ask, Engine
+from syncsvc.runs.engine import Engine, RunOptions
 from syncsvc.runs.run_context import Busy, Stopped
 from syncsvc.service.startup import until_ready
 from syncsvc.service.worker import Worker
@@ -118,7 +118,7 @@ def plan(tools: SyncTools, as_json: bool) -> None:
 def once(ctx: click.Context, tools: SyncTools, build: bool, as_json: bool) -> None:
     """Do one run, for a timer: keep what is linked true; build when that is switched on."""
     with _bar() as progress:
-        ask = Ask("cli", mode=Mode.BUILD if build else None, by=_me(), progress=progress)
+        ask = RunOptions("cli", mode=Mode.BUILD if build else None, by=_me(), progress=progress)
         report = tools.engine.run(ask)
     if report["status"] != "failed":
         # The run is done, whatever becomes of this note.
@@ -183,7 +183,7 @@ def department_import(
 ) -> None:
     """Import a directory department with a ring group number."""
     with _bar() as progress:
-        ask = Ask("cli", by=_me(), progress=progress)
+        ask = RunOptions("cli", by=_me(), progress=progress)
         report = departments.import_department(tools.engine, ask, dn, number)
     _conclude(ctx, report, as_json)
 
@@ -195,7 +195,7 @@ def department_import(
 @click.pass_context
 def department_unimport(ctx: click.Context, tools: SyncTools, dn: str, as_json: bool) -> None:
     """Remove an imported department with its ring group; its number is free again."""
-    report = departments.unimport_department(tools.engine, Ask("cli", by=_me()), dn)
+    report = departments.unimport_department(tools.engine, RunOptions("cli", by=_me()), dn)
     _conclude(ctx, report, as_json)
 
 
@@ -258,7 +258,7 @@ def confirm(
     """
     choice = Choice(only=frozenset(only) if only else None)
     with _bar() as progress:
-        ask = Ask("cli", by=_me(), progress=progress)
+        ask = RunOptions("cli", by=_me(), progress=progress)
         report = plan_review.confirm(tools.engine, run, ask, choice=choice)
     _conclude(ctx, report, as_json)
 
@@ -279,7 +279,7 @@ def discard(tools: SyncTools, run: int) -> None:
 @click.pass_context
 def undo(ctx: click.Context, tools: SyncTools, run: int, as_json: bool) -> None:
     """Restore what the run RUN changed."""
-    report, could_not = plan_review.undo(tools.engine, run, Ask("cli", by=_me()))
+    report, could_not = plan_review.undo(tools.engine, run, RunOptions("cli", by=_me()))
     for sentence in could_not:
         say(f"Could not be restored: {sentence}")
     _conclude(ctx, report, as_json)

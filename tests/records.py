@@ -61,12 +61,12 @@ def add_linked(
 ) -> User:
     """The same, linked to a person whose UPN is name@goodcompany.test."""
     user = add_user(s, name, extension)
-    person = links.Person(
+    person = links.LinkedAccount(
         directory.id,
         guid or new_guid(),
         f"CN={name},OU=People,DC=goodcompany,DC=local",
         f"{name}@goodcompany.test",
         name,
     )
-    links.tie(s, user.id, person, scope=scope, origin=origin, now=NOW)
+    links.link(s, user.id, person, scope=scope, origin=origin, now=NOW)
     return user

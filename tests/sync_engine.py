@@ -20,7 +20,6 @@ from kerauno.secrets.encryption import Sealer
 from kerauno.sync import directory_settings
 from kerauno.tables.core import (
     Department,
-    HeldOut,
     Link,
     Membership,
     Number,
@@ -28,10 +27,11 @@ from kerauno.tables.core import (
     SeenDepartment,
     SeenMember,
     SeenPerson,
+    SyncExclusion,
     User,
 )
 from provisioning.plan import Mode
-from syncsvc.runs.engine import Ask, Engine
+from syncsvc.runs.engine import Engine, RunOptions
 
 PROFILE = {
     "servers": ["dc.goodcompany.local"],
@@ -103,7 +103,7 @@ class Sync:
 
     def run(self, mode: Mode | None = None, trigger: str = "cli", **more: Any) -> dict[str, Any]:
         """One run."""
-        return self.engine.run(Ask(trigger, mode=mode, wait=0.0, **more))
+        return self.engine.run(RunOptions(trigger, mode=mode, wait=0.0, **more))
 
     def build(self, **more: Any) -> dict[str, Any]:
         """Synchronize Users."""
@@ -165,7 +165,7 @@ class Sync:
 
     def held_out(self) -> AbstractSet[str]:
         """Identities held out."""
-        return {row["guid"] for row in self.rows(HeldOut)}
+        return {row["guid"] for row in self.rows(SyncExclusion)}
 
 
 class Interrupted(BaseException):

@@ -7,14 +7,22 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from authsvc import metrics
-from authsvc.login.login_post import attempt_of
+from authsvc.login.login_post import attempt_from_environ
 from authsvc.services import services
-from authsvc.signin.outcomes import CannotAsk, MustChange, NameIncomplete, Outcome, Right, TooMany
+from authsvc.signin.outcomes import (
+    METRIC_LABELS,
+    Authenticated,
+    DirectoryUnavailable,
+    MustChange,
+    NameIncomplete,
+    Outcome,
+    RateLimited,
+)
 from authsvc.web import authorization_header
 from authsvc.web.errors import problem
 from authsvc.web.json_reader import json_body
-from authsvc.web.security import serves_other_sites
-from authsvc.web.session import current
+from authsvc.web.security import csrf_exempt
+from authsvc.web.session import current_user
 from kerauno.accounts import dial_plan, own_departments
 from kerauno.base.errors import InvalidValue, NotFound
 from kerauno.oauth import clients
@@ -33,7 +41,7 @@ def setup_api(app: Flask) -> None:
 
 def own_account() -> ResponseReturnValue:
     """The user of this session."""
-    person = current()
+    person = current_user()
     if person is None:
         return problem(401, "There is no session.")
     with services().database.read() as s:
@@ -50,7 +58,7 @@ def own_account() -> ResponseReturnValue:
     )
 
 
-@serves_other_sites
+@csrf_exempt
 def authenticate() -> ResponseReturnValue:
     """Check a person's name and password for a trusted component. Opens no session."""
     client = calling_client()
@@ -67,10 +75,10 @@ def authenticate() -> ResponseReturnValue:
     if not isinstance(name, str) or not isinstance(password, str):
         return problem(400, "username and password must both be texts.")
     held = services()
-    attempt = attempt_of(request.environ, "", name, password)
+    attempt = attempt_from_environ(request.environ, "", name, password)
     outcome = held.sign_in.decide(attempt)
-    metrics.signins.labels(type(outcome).__name__).inc()
-    if not isinstance(outcome, Right):
+    metrics.signins.labels(METRIC_LABELS[type(outcome)]).inc()
+    if not isinstance(outcome, Authenticated):
         return _refusal(outcome)
     try:
         held.records.admit(attempt, outcome, session=False)
@@ -99,13 +107,13 @@ _WRONG = "The name or the password is wrong, or this account has no access."
 
 def _refusal(outcome: Outcome) -> Response:
     match outcome:
-        case TooMany():
+        case RateLimited():
             response = problem(
                 429, "Too many attempts.", retry_after=outcome.retry_after, code=outcome.code
             )
             response.headers["Retry-After"] = str(outcome.retry_after)
             return response
-        case CannotAsk():
+        case DirectoryUnavailable():
             response = problem(503, "No directory server can be asked.", code=outcome.code)
             response.headers["Retry-After"] = "10"
             return response

@@ -16,7 +16,7 @@ from werkzeug.exceptions import Forbidden, NotFound
 from authsvc.console import labels
 from authsvc.services import services
 from authsvc.web.request_bounds import refuse_impossible
-from authsvc.web.session import ADMIN, current, me, to_sign_in
+from authsvc.web.session import ADMIN, current_user, redirect_to_login, require_current_user
 from kerauno import audit
 from kerauno.sync import directory_settings
 from kerauno.tables.core import Directory
@@ -31,9 +31,9 @@ def blueprint(name: str) -> Blueprint:
 
 def administrators_only() -> ResponseReturnValue | None:
     """Others get 403; where the address names an object, 404, whether there is one or not."""
-    person = current()
+    person = current_user()
     if person is None:
-        return to_sign_in()
+        return redirect_to_login()
     if person.role != ADMIN:
         raise NotFound if request.view_args else Forbidden
     refuse_impossible()
@@ -42,7 +42,7 @@ def administrators_only() -> ResponseReturnValue | None:
 
 def setup_templates(app: Flask) -> None:
     """Give templates the words for codes, and the way to this page's other parts."""
-    app.jinja_env.globals.update(words=labels, said=labels.said, changed_url=changed_url)
+    app.jinja_env.globals.update(words=labels, said=labels.label, changed_url=changed_url)
 
 
 def changed_url(**changes: Any) -> str:
@@ -78,7 +78,14 @@ def directory_or_none(s: Session) -> Directory | None:
 
 def note(s: Session, event: str, **more: Any) -> None:
     """Audit what the signed-in administrator does, in the caller's transaction."""
-    audit.append(s, event, now=now(), actor=me().email, address=request.remote_addr or "", **more)
+    audit.append(
+        s,
+        event,
+        now=now(),
+        actor=require_current_user().email,
+        address=request.remote_addr or "",
+        **more,
+    )
 
 
 def page(template: str, status: int = 200, **values: Any) -> tuple[str, int]:

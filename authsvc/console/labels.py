@@ -1,6 +1,6 @@
 """What pages say about codes. Page texts stand in the templates; what depends on a code, here.
 
-The tables hold messages of the catalogue; `said` and `in_words` give them in the reader's language.
+The tables hold messages of the catalogue; `label` and `labels` give them in the reader's language.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from authsvc.i18n.translate import N_, gettext, retold
+from authsvc.i18n.translate import N_, gettext, translate_sentence
 
 CONFLICTS: Mapping[str, str] = {
     "name_missing": N_("First or last name is missing"),
@@ -363,7 +363,7 @@ OUTCOME_REMEDIES: Mapping[str, str] = {
 }
 
 
-def said(table: Mapping[str, str], code: object) -> str:
+def label(table: Mapping[str, str], code: object) -> str:
     """The words for a code; a code nobody knows yet reads as itself, with blanks."""
     text = str(code or "")
     known = table.get(text)
@@ -372,7 +372,7 @@ def said(table: Mapping[str, str], code: object) -> str:
     return text.replace("_", " ").replace("-", " ").strip().capitalize()
 
 
-def in_words(table: Mapping[str, str]) -> dict[str, str]:
+def labels(table: Mapping[str, str]) -> dict[str, str]:
     """A whole table in the reader's language, for a choice."""
     return {code: gettext(words) for code, words in table.items()}
 
@@ -380,14 +380,14 @@ def in_words(table: Mapping[str, str]) -> dict[str, str]:
 def conflict_sentence(conflict: Mapping[str, Any]) -> str:
     """One line on a conflict: what is wrong, the value at fault, and who the other party is."""
     code = conflict.get("code")
-    what, value, other = said(CONFLICTS, code), conflict.get("value"), conflict.get("other")
+    what, value, other = label(CONFLICTS, code), conflict.get("value"), conflict.get("other")
     if value and code not in ("account_disabled", "account_expired", "held_out"):
         what = gettext("%(what)s: %(value)s", what=what, value=str(value))
     if not other:
         return what
     if sentence_takes_by(conflict):
-        return gettext("%(what)s, by %(other)s", what=what, other=retold(str(other)))
-    return gettext("%(what)s (%(other)s)", what=what, other=retold(str(other)))
+        return gettext("%(what)s, by %(other)s", what=what, other=translate_sentence(str(other)))
+    return gettext("%(what)s (%(other)s)", what=what, other=translate_sentence(str(other)))
 
 
 def sentence_takes_by(conflict: Mapping[str, Any]) -> bool:
@@ -399,6 +399,6 @@ def remedy_of(conflict: Mapping[str, Any]) -> str:
     """The remedy that the plan stored with the conflict, else the general one for its code."""
     stored = conflict.get("remedy")
     if stored:
-        return retold(str(stored))
+        return translate_sentence(str(stored))
     general = REMEDIES.get(str(conflict.get("code")))
     return gettext(general) if general else ""

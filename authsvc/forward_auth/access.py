@@ -24,11 +24,11 @@ from kerauno.signin.sessions import Lifetime, Signed
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-WAY_IN = "/.kerauno/start"
+SITE_LOGIN_PATH = "/.kerauno/start"
 _PRINTABLE = bytes(range(0x21, 0x7F)).decode()
 _RULES_KEPT = 2.0  # seconds
 
-Found = tuple[Signed, tuple[str, ...]]
+Identity = tuple[Signed, tuple[str, ...]]
 """Who is signed in, and the names of their departments."""
 
 
@@ -56,7 +56,7 @@ class Guard:
         self._rules: TTLCache[None, dict[str, Rule]] = TTLCache(1, _RULES_KEPT)
         self._lock = threading.Lock()
 
-    def check(self, environ: WSGIEnvironment) -> tuple[Found | None, bool]:
+    def check(self, environ: WSGIEnvironment) -> tuple[Identity | None, bool]:
         """Return who it is, and whether they may enter. Raise DatabaseUnavailable."""
         host = forwarded_host(environ)
         cookies = environ.get("HTTP_COOKIE", "")
@@ -73,14 +73,14 @@ class Guard:
             return person, False
         return None, False
 
-    def _by_session(self, cookies: str) -> Found | None:
+    def _by_session(self, cookies: str) -> Identity | None:
         """Return whom the session's own cookie proves, and their departments."""
         own = cookie_value(cookies, self._cookie)
         if not own:
             return None
         return sessions.check_with_departments(self._database, own, self._now(), self._lifetime)
 
-    def _by_host_cookie(self, cookies: str, host: str) -> Found | None:
+    def _by_host_cookie(self, cookies: str, host: str) -> Identity | None:
         """Return whom the cookie of a protected host proves, and their departments."""
         entry = cookie_value(cookies, self._host_cookie)
         if not entry or not host:
@@ -104,7 +104,7 @@ class Guard:
                 self._rules[None] = rules
         return rules.get(host)
 
-    def _lets_in(self, rule: Rule, person: Found) -> bool:
+    def _lets_in(self, rule: Rule, person: Identity) -> bool:
         """Return whether a rule lets a person in."""
         if not rule.departments:
             return True
@@ -137,16 +137,16 @@ def is_page(environ: WSGIEnvironment) -> bool:
     return method in ("GET", "HEAD") and "text/html" in environ.get("HTTP_ACCEPT", "")
 
 
-def way_in(environ: WSGIEnvironment) -> str:
+def login_url(environ: WSGIEnvironment) -> str:
     """Return where the protected host lets people in, with the page they asked for."""
     page = environ.get("HTTP_X_FORWARDED_URI", "/").encode("latin-1")
-    return f"{WAY_IN}?rd={quote_from_bytes(page, safe='')}"
+    return f"{SITE_LOGIN_PATH}?rd={quote_from_bytes(page, safe='')}"
 
 
 def page_asked_for(query: bytes) -> str:
     """Return the page behind `rd=` of the way in, to the byte; octets above 0x7F percent-encoded.
 
-    `way_in` escapes the page, slash and all. A proxy that cannot escape (nginx) puts it there as
+    `login_url` escapes the page, slash and all. A proxy that cannot escape (nginx) puts it there as
     it is; then it begins with a slash, and everything behind belongs to it.
     """
     _, _, page = query.partition(b"rd=")

@@ -18,12 +18,17 @@ from flask import Flask, Response, redirect, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
-from authsvc.forward_auth.access import WAY_IN, forwarded_host, host_cookie_for, page_asked_for
+from authsvc.forward_auth.access import (
+    SITE_LOGIN_PATH,
+    forwarded_host,
+    host_cookie_for,
+    page_asked_for,
+)
 from authsvc.i18n.translate import N_, gettext
 from authsvc.services import services
 from authsvc.web.errors import error_page
-from authsvc.web.security import add_form_targets, safe_next
-from authsvc.web.session import cookie_name, me, require_user
+from authsvc.web.security import add_form_targets, safe_redirect_path
+from authsvc.web.session import cookie_name, require_current_user, require_user
 from kerauno import audit
 from kerauno.base.errors import InvalidValue
 from kerauno.oauth.clients import digest
@@ -44,7 +49,7 @@ _TOO_LATE = N_("The way in was open for a minute only, or was begun in another b
 
 def setup_doorway(app: Flask) -> None:
     """Register the way in, and tell where sign-in may lead on to."""
-    app.add_url_rule(WAY_IN, "doorway.start", start)
+    app.add_url_rule(SITE_LOGIN_PATH, "doorway.start", start)
     app.add_url_rule(HOME_PATH, "doorway.home", at_home)
     app.add_url_rule(BACK_PATH, "doorway.back", back)
     app.add_url_rule(OUT_PATH, "doorway.out", out)
@@ -59,7 +64,7 @@ def start() -> ResponseReturnValue:
         raise NotFound
     page = page_asked_for(request.query_string)
     nonce = secrets.token_urlsafe(24)
-    query = {"host": rule.host, "rd": safe_next(page), "nonce": digest(nonce)}
+    query = {"host": rule.host, "rd": safe_redirect_path(page), "nonce": digest(nonce)}
     response = redirect(f"{services().settings.public_url}{HOME_PATH}?{urlencode(query)}", 302)
     response.set_cookie(
         NONCE_COOKIE,
@@ -76,7 +81,7 @@ def start() -> ResponseReturnValue:
 @require_user
 def at_home() -> ResponseReturnValue:
     """On the sign-in service: a ticket for whoever is signed in and may enter."""
-    held, person = services(), me()
+    held, person = services(), require_current_user()
     rule = _rule(request.args.get("host", ""))
     nonce = request.args.get("nonce", "")
     if rule is None or len(nonce) != 64:
@@ -96,10 +101,10 @@ def at_home() -> ResponseReturnValue:
         )
         if not allowed:
             return error_page(403, detail=gettext(_NO_ENTRY))
-        ticket = protected_sites.give_ticket(
+        ticket = protected_sites.issue_ticket(
             h, now, handle=person.handle, host=rule.host, nonce=nonce
         )
-    query = urlencode({"ticket": ticket, "rd": safe_next(request.args.get("rd"))})
+    query = urlencode({"ticket": ticket, "rd": safe_redirect_path(request.args.get("rd"))})
     return redirect(f"{_origin(rule)}{BACK_PATH}?{query}", 302)
 
 
@@ -112,14 +117,14 @@ def back() -> ResponseReturnValue:
     cookie = None
     with held.database.fast_write() as h:
         if nonce:
-            cookie = protected_sites.use_ticket(
+            cookie = protected_sites.redeem_ticket(
                 h, held.now(), ticket, host=host, nonce=digest(nonce)
             )
         else:  # begun nowhere: a ticket for nobody's nonce would do for every browser
             protected_sites.burn_ticket(h, ticket)
     if cookie is None:
         return error_page(400, detail=gettext(_TOO_LATE))
-    response = redirect(safe_next(request.args.get("rd")), 303)
+    response = redirect(safe_redirect_path(request.args.get("rd")), 303)
     response.set_cookie(
         host_cookie_for(cookie_name()),
         cookie,

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 import structlog
 
 from authsvc import metrics
-from authsvc.forward_auth.access import Guard, is_page, way_in
+from authsvc.forward_auth.access import Guard, is_page, login_url
 from kerauno.base.errors import DatabaseUnavailable
 from kerauno.base.visible_text import visible
 from kerauno.database.engine import Database
@@ -95,7 +95,7 @@ class Front:
         if found:
             start_response("403 Forbidden", _FIXED)
         elif environ["PATH_INFO"] == FORWARD and is_page(environ):
-            start_response("302 Found", [*_FIXED, ("Location", way_in(environ))])
+            start_response("302 Found", [*_FIXED, ("Location", login_url(environ))])
         else:
             start_response("401 Unauthorized", _FIXED)
         return ()

@@ -92,7 +92,7 @@ def ngettext(one: str, several: str, n: int, /, **values: object) -> str:
     return _plural(one, several, n) % _written({"n": n, **values})
 
 
-def retold(*sentences: str) -> str:
+def translate_sentence(*sentences: str) -> str:
     """Sentences that a room without pages made, in the reader's language where they are known.
 
     Errors of the records and of the directory client, and what the sync service noted, arrive as
@@ -189,7 +189,7 @@ def _block_plural(one: str, several: str, n: int, /, **values: object) -> Markup
     return Markup(_plural(one, several, n)) % _in_sentence(values)  # noqa: S704 - as above
 
 
-class InPlace(Extension):
+class InlineMessages(Extension):
     """Puts `{{ _("…") }}` into the template as text, where no other language could come instead.
 
     A table says the same few words in every row, and each time a call would cost more than they do.
@@ -281,7 +281,7 @@ def _words_of_its_own(message: str) -> int:
     return len(_VALUE.sub("", message))
 
 
-def said_throughout(parts: Iterator[str]) -> Iterator[str]:
+def stream_in_language(parts: Iterator[str]) -> Iterator[str]:
     """A page that is sent in pieces, in the language in which it was begun.
 
     Its pieces are made after the request is over, when its language has been forgotten.
@@ -290,7 +290,7 @@ def said_throughout(parts: Iterator[str]) -> Iterator[str]:
 
     def said() -> Iterator[str]:
         while True:
-            with speaking(wanted):
+            with use_language(wanted):
                 part = next(parts, None)
             if part is None:
                 return
@@ -300,7 +300,7 @@ def said_throughout(parts: Iterator[str]) -> Iterator[str]:
 
 
 @contextmanager
-def speaking(wanted: Language) -> Iterator[None]:
+def use_language(wanted: Language) -> Iterator[None]:
     """Everything within is said in this language."""
     before = _spoken.set(wanted)
     try:
@@ -317,12 +317,12 @@ def setup_texts(app: Flask) -> None:
     env.policies["ext.i18n.trimmed"] = True
     env.globals.update(_=_text, _n=_text_plural, gettext=_block, ngettext=_block_plural)
     env.globals["language"] = language
-    env.filters.update(grouped=grouped, retold=retold)
+    env.filters.update(grouped=grouped, retold=translate_sentence)
     languages = app.extensions["kerauno.languages"] = load(LOCALE)
     if languages.several:
         _follow_requests(app, languages)
     else:
-        env.add_extension(InPlace)
+        env.add_extension(InlineMessages)
 
 
 def _follow_requests(app: Flask, languages: Languages) -> None:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from authsvc.i18n.translate import Language, Languages, speaking
-from authsvc.login.login_post import FORM
+from authsvc.i18n.translate import Language, Languages, use_language
+from authsvc.login.login_post import LOGIN_PATH
 from authsvc.signin.directory_connection import Directories
-from authsvc.web.session_cookie import known_cookie_for
+from authsvc.web.session_cookie import known_browser_cookie_name
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -24,7 +24,7 @@ Headers = list[tuple[str, str]]
 _AT_HAND = "kerauno.at_hand"
 
 
-class PlainForm:
+class CachedLoginPage:
     """Answers `GET /login` without session and query; everything else it passes on.
 
     `cookie` is the session cookie's name.
@@ -40,7 +40,7 @@ class PlainForm:
         cookie: str,
     ) -> None:
         self._behind = behind
-        self._known = f"{known_cookie_for(cookie)}="
+        self._known = f"{known_browser_cookie_name(cookie)}="
         self._template = app.jinja_env.get_or_select_template("login.html")
         self._directories = directories
         self._headers = headers([("Content-Type", "text/html; charset=utf-8")])
@@ -73,7 +73,7 @@ class PlainForm:
         bare_names = self._directories.bare_names(look=look)
         page = self._rendered.get((bare_names, wanted.code))
         if page is None:
-            with speaking(wanted):
+            with use_language(wanted):
                 text = self._template.render(
                     next="/", username="", notice=None, bare_names=bare_names
                 )
@@ -82,7 +82,7 @@ class PlainForm:
 
     def _is_plain(self, environ: WSGIEnvironment) -> bool:
         if (
-            environ["PATH_INFO"] != FORM
+            environ["PATH_INFO"] != LOGIN_PATH
             or environ["REQUEST_METHOD"] != "GET"
             or environ.get("QUERY_STRING")
         ):

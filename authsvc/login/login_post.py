@@ -16,19 +16,28 @@ from werkzeug.wrappers import Request
 
 from authsvc import metrics
 from authsvc.services import Services
-from authsvc.signin.outcomes import Attempt, NoEntry, NotLetIn, Outcome, Reason, Right, Settled
+from authsvc.signin.outcomes import (
+    METRIC_LABELS,
+    Attempt,
+    Authenticated,
+    Denied,
+    Failure,
+    Outcome,
+    Reason,
+    Verdict,
+)
 from authsvc.signin.store import Admitted
-from authsvc.web.form_parser import posted
+from authsvc.web.form_parser import parse_form
 from authsvc.web.redirect_location import location
-from authsvc.web.security import is_cross_site, safe_next
-from authsvc.web.session_cookie import cookie_fields, known_cookie_for
+from authsvc.web.security import is_cross_site, safe_redirect_path
+from authsvc.web.session_cookie import known_browser_cookie_name, session_cookie_headers
 from kerauno.base.errors import AccessEnded, InvalidValue, NotFound
-from kerauno.signin.throttle import Slot
+from kerauno.signin.throttle import Reservation
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-FORM = "/login"
+LOGIN_PATH = "/login"
 _TRIED = "kerauno.tried"
 
 
@@ -38,10 +47,10 @@ class Tried:
 
     attempt: Attempt
     target: str
-    result: Admitted | NoEntry
+    result: Admitted | Failure
 
 
-class Entry:
+class LoginEndpoint:
     """Tries what is posted to `/login`; everything else it passes on.
 
     `cookie` is the session cookie's name, `max_length` the octets that a form may have.
@@ -59,7 +68,7 @@ class Entry:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """WSGI."""
-        if environ["PATH_INFO"] != FORM or environ["REQUEST_METHOD"] != "POST":
+        if environ["PATH_INFO"] != LOGIN_PATH or environ["REQUEST_METHOD"] != "POST":
             return self._behind(environ, start_response)
         if is_cross_site(environ, self._public_url):
             return self._behind(environ, start_response)  # which refuses it
@@ -69,7 +78,7 @@ class Entry:
         except Exception as error:  # the view raises it, where errors get their page
             found = error
         if isinstance(found, Tried) and isinstance(found.result, Admitted):
-            cookies = cookie_fields(self._cookie, found.result, secure=self._secure)
+            cookies = session_cookie_headers(self._cookie, found.result, secure=self._secure)
             headers = [("Location", location(found.target)), ("Content-Length", "0"), *cookies]
             start_response("303 See Other", headers)
             return ()
@@ -78,15 +87,15 @@ class Entry:
 
     def _try(self, environ: WSGIEnvironment) -> Tried:
         began = time.perf_counter()
-        form = posted(environ, self._max_length)
-        attempt = attempt_of(
+        form = parse_form(environ, self._max_length)
+        attempt = attempt_from_environ(
             environ, self._cookie, form.get("username", ""), form.get("password", "")
         )
         outcome = self._held.sign_in.decide(attempt)
-        metrics.signins.labels(type(outcome).__name__).inc()
-        result = come_in(self._held, attempt, outcome)
+        metrics.signins.labels(METRIC_LABELS[type(outcome)]).inc()
+        result = complete_sign_in(self._held, attempt, outcome)
         metrics.signin_seconds.observe(time.perf_counter() - began)
-        return Tried(attempt, safe_next(form.get("next")), result)
+        return Tried(attempt, safe_redirect_path(form.get("next")), result)
 
 
 def tried(environ: dict[str, Any]) -> Tried:
@@ -97,27 +106,29 @@ def tried(environ: dict[str, Any]) -> Tried:
     return found
 
 
-def attempt_of(environ: WSGIEnvironment, cookie: str, name: str, password: str) -> Attempt:
+def attempt_from_environ(
+    environ: WSGIEnvironment, cookie: str, name: str, password: str
+) -> Attempt:
     """What this request tries; `cookie` is the session cookie's name, empty to read none."""
     held = known = ""
     if cookie and "HTTP_COOKIE" in environ:
         cookies = Request(environ, populate_request=False).cookies
-        held, known = cookies.get(cookie, ""), cookies.get(known_cookie_for(cookie), "")
+        held, known = cookies.get(cookie, ""), cookies.get(known_browser_cookie_name(cookie), "")
     address = environ.get("REMOTE_ADDR") or ""
     return Attempt(name, password, address, environ.get("HTTP_USER_AGENT", "")[:255], held, known)
 
 
-def come_in(held: Services, attempt: Attempt, outcome: Outcome) -> Admitted | NoEntry:
+def complete_sign_in(held: Services, attempt: Attempt, outcome: Outcome) -> Admitted | Failure:
     """Act on a proven password: a session. What else an attempt came to stays as it is."""
-    if not isinstance(outcome, Right):
+    if not isinstance(outcome, Authenticated):
         return outcome
     try:
         made = held.records.admit(attempt, outcome)
     except AccessEnded:
-        return _not_let_in(held, attempt, outcome, Reason.INACTIVE, outcome.slot, Settled.RIGHT)
+        return _not_let_in(held, attempt, outcome, Reason.INACTIVE, outcome.slot, Verdict.CORRECT)
     except (InvalidValue, NotFound):
         # The account or the user was linked to somebody else in this very moment.
-        return _not_let_in(held, attempt, outcome, Reason.NO_MATCH, None, Settled.NOT_ASKED)
+        return _not_let_in(held, attempt, outcome, Reason.NO_MATCH, None, Verdict.NOT_CHECKED)
     assert made is not None
     return made
 
@@ -125,13 +136,13 @@ def come_in(held: Services, attempt: Attempt, outcome: Outcome) -> Admitted | No
 def _not_let_in(
     held: Services,
     attempt: Attempt,
-    outcome: Right,
+    outcome: Authenticated,
     reason: Reason,
-    slot: Slot | None,
-    settled: Settled,
-) -> NotLetIn:
+    slot: Reservation | None,
+    settled: Verdict,
+) -> Denied:
     note = "access ended meanwhile" if reason is Reason.INACTIVE else "the link could not be made"
     code = held.records.refuse(
         attempt, reason, slot, settled, user=outcome.user, guid=outcome.user.guid, note=note
     )
-    return NotLetIn(reason, code)
+    return Denied(reason, code)

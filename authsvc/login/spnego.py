@@ -23,8 +23,8 @@ from flask.typing import ResponseReturnValue
 
 from authsvc.services import Services, lifetime_for, services
 from authsvc.signin.store import Admitted
-from authsvc.web.security import safe_next
-from authsvc.web.session import cookie_name, give_cookies, known_cookie
+from authsvc.web.security import safe_redirect_path
+from authsvc.web.session import cookie_name, known_cookie, set_session_cookies
 from kerauno import audit
 from kerauno.base.config import Settings
 from kerauno.base.errors import AccessEnded, ConfigurationError, SettingFault
@@ -216,16 +216,16 @@ def _come_in(user: SignInUser, accepted: Accepted) -> ResponseReturnValue:
             detail={"method": "kerberos"},
         )
         known = held.records.remember(h, known_cookie(), user)
-    response = redirect(safe_next(request.args.get("next")), 303)
+    response = redirect(safe_redirect_path(request.args.get("next")), 303)
     if accepted.answer:
         proof = base64.b64encode(accepted.answer).decode("ascii")
         response.headers["WWW-Authenticate"] = f"Negotiate {proof}"
-    return give_cookies(response, Admitted(made, known))  # type: ignore[arg-type]
+    return set_session_cookies(response, Admitted(made, known))  # type: ignore[arg-type]
 
 
 def _to_form() -> Response:
     """A browser whose ticket does not do gets the form, and is not asked again for a while."""
-    query = {"next": safe_next(request.args.get("next"))}
+    query = {"next": safe_redirect_path(request.args.get("next"))}
     if request.args.get("username"):
         query["username"] = request.args["username"]
     return _mark_tried(redirect(f"/login?{urlencode(query)}", 303))  # type: ignore[arg-type]

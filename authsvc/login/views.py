@@ -11,22 +11,23 @@ from flask.typing import ResponseReturnValue
 from authsvc import metrics
 from authsvc.i18n.formatting import waiting
 from authsvc.i18n.translate import gettext as _
-from authsvc.i18n.translate import retold
-from authsvc.login.login_post import attempt_of, come_in, tried
+from authsvc.i18n.translate import translate_sentence
+from authsvc.login.login_post import attempt_from_environ, complete_sign_in, tried
 from authsvc.services import services
 from authsvc.signin.outcomes import (
+    METRIC_LABELS,
     Attempt,
-    CannotAsk,
+    Authenticated,
+    Denied,
+    DirectoryUnavailable,
+    Failure,
     MustChange,
     NameIncomplete,
-    NoEntry,
-    NotLetIn,
-    Right,
-    TooMany,
+    RateLimited,
 )
 from authsvc.signin.store import Admitted
-from authsvc.web.security import allow_form_targets, safe_next
-from authsvc.web.session import cookie_name, current, give_cookies, take_cookie
+from authsvc.web.security import csp_form_action_for, safe_redirect_path
+from authsvc.web.session import clear_session_cookie, cookie_name, current_user, set_session_cookies
 from kerauno import audit
 from kerauno.accounts import users
 from kerauno.base.errors import InvalidValue
@@ -57,8 +58,12 @@ def setup_accounts(app: Flask) -> None:
 
 def sign_in_form() -> ResponseReturnValue:
     """The empty form. Who is signed in already goes on, unless `again` asks for a fresh sign-in."""
-    target = safe_next(request.args.get("next"))
-    if "again" not in request.args and cookie_name() in request.cookies and current() is not None:
+    target = safe_redirect_path(request.args.get("next"))
+    if (
+        "again" not in request.args
+        and cookie_name() in request.cookies
+        and current_user() is not None
+    ):
         return redirect(target, 303)
     notice = Notice("ok", _("You are signed out.")) if "signed-out" in request.args else None
     return _form_page(target, notice=notice, username=request.args.get("username", "")[:320])
@@ -72,7 +77,7 @@ def sign_in() -> ResponseReturnValue:
 
 def sign_out() -> ResponseReturnValue:
     """End this session, here and for every app that was opened with it."""
-    person = current()
+    person = current_user()
     if person is not None:
         held = services()
         with held.database.write() as s:
@@ -86,41 +91,41 @@ def sign_out() -> ResponseReturnValue:
                 user_id=person.user_id,
                 address=request.remote_addr or "",
             )
-    return take_cookie(redirect("/login?signed-out", 303))  # type: ignore[arg-type]
+    return clear_session_cookie(redirect("/login?signed-out", 303))  # type: ignore[arg-type]
 
 
 def password_form() -> ResponseReturnValue:
     """The form to change a password, for whoever knows the present one."""
-    person = current()
+    person = current_user()
     username = person.email if person else request.args.get("username", "")[:320]
-    target = safe_next(request.args.get("next"))
+    target = safe_redirect_path(request.args.get("next"))
     return _password_page(target, username)
 
 
 def change_password() -> ResponseReturnValue:
     """Change a password, then sign in with the new one."""
     form = request.form
-    target = safe_next(form.get("next"))
+    target = safe_redirect_path(form.get("next"))
     name, password = form.get("username", ""), form.get("password", "")
-    attempt = attempt_of(request.environ, cookie_name(), name, password)
+    attempt = attempt_from_environ(request.environ, cookie_name(), name, password)
     new = form.get("new_password", "")
     faults = new_password_faults(attempt.password, new, form.get("new_password_again", ""))
     if faults:
         return _password_page(target, attempt.name, faults=faults, status=400)
-    outcome = services().sign_in.prove_for_change(attempt, new)
+    outcome = services().sign_in.change_directory_password(attempt, new)
     if isinstance(outcome, MustChange) and outcome.rejected:
         return _password_page(target, attempt.name, faults=_rejected(outcome.rejected), status=400)
-    if isinstance(outcome, Right) and outcome.method == "local":
+    if isinstance(outcome, Authenticated) and outcome.method == "local":
         refused = _replace_local(outcome, new)
         if refused:
             return _password_page(target, attempt.name, faults=refused, status=400)
         # What browsers were known by ended with the old password.
         outcome = replace(outcome, user=outcome.user._replace(browser_key=None))
-    metrics.signins.labels(type(outcome).__name__).inc()
-    return _answer(come_in(services(), attempt, outcome), attempt, target, changing=True)
+    metrics.signins.labels(METRIC_LABELS[type(outcome)]).inc()
+    return _answer(complete_sign_in(services(), attempt, outcome), attempt, target, changing=True)
 
 
-def _replace_local(right: Right, new: str) -> dict[str, str]:
+def _replace_local(right: Authenticated, new: str) -> dict[str, str]:
     """Replace a Kerauno password, which ends the user's other sessions; gives what is wrong."""
     held = services()
     try:
@@ -128,7 +133,7 @@ def _replace_local(right: Right, new: str) -> dict[str, str]:
             users.set_password(s, right.user.user_id, new, held.now())
     except InvalidValue as error:
         held.records.give_back(right.slot)
-        return {"new_password": retold(str(error), error.remedy)}
+        return {"new_password": translate_sentence(str(error), error.remedy)}
     return {}
 
 
@@ -144,26 +149,26 @@ def new_password_faults(old: str, new: str, again: str) -> dict[str, str]:
 
 
 def _answer(
-    result: Admitted | NoEntry, attempt: Attempt, target: str, *, changing: bool = False
+    result: Admitted | Failure, attempt: Attempt, target: str, *, changing: bool = False
 ) -> ResponseReturnValue:
     """The page or the redirect for what a sign-in came to."""
     page = _password_page if changing else _form_page
     match result:
         case Admitted():
-            return give_cookies(Response(status=303, headers={"Location": target}), result)
+            return set_session_cookies(Response(status=303, headers={"Location": target}), result)
         case MustChange():
             notice = _must_change(expired=result.expired)
             return _password_page(target, attempt.name, notice=notice, status=401)
         case NameIncomplete():
             return page(target, attempt.name, notice=_incomplete(), status=401)
-        case NotLetIn():
+        case Denied():
             return page(target, attempt.name, notice=_refused(result.code), status=401)
-        case TooMany():
+        case RateLimited():
             notice = _throttled(result.retry_after, result.code)
             response = page(target, attempt.name, notice=notice, status=429)
             response.headers["Retry-After"] = str(result.retry_after)
             return response
-        case CannotAsk():
+        case DirectoryUnavailable():
             _log.error("sign-in cannot ask", reason=result.reason.value, why=result.why)
             notice = _unavailable(result.code)
             response = page(target, attempt.name, notice=notice, status=503)
@@ -174,7 +179,7 @@ def _answer(
 def _form_page(
     target: str, username: str = "", *, notice: Notice | None = None, status: int = 200
 ) -> Response:
-    allow_form_targets(target)
+    csp_form_action_for(target)
     bare_names = services().directories.bare_names()
     page = _render_form(target, username[:320], notice, bare_names)
     return Response(page, status, content_type="text/html; charset=utf-8")
@@ -194,7 +199,7 @@ def _password_page(
     faults: dict[str, str] | None = None,
     status: int = 200,
 ) -> Response:
-    allow_form_targets(target)
+    csp_form_action_for(target)
     page = render_template(
         "password.html", next=target, username=username[:320], notice=notice, errors=faults or {}
     )

@@ -30,11 +30,11 @@ from authsvc.oidc.provider import Provider, provider
 from authsvc.oidc.response_modes import reply, reply_error
 from authsvc.oidc.scope_labels import wishes
 from authsvc.web.errors import error_page
-from authsvc.web.security import add_form_targets, lead_forms_to, serves_other_sites
-from authsvc.web.session import Me, current, me, require_user
+from authsvc.web.security import add_form_targets, csp_form_action, csrf_exempt
+from authsvc.web.session import CurrentUser, current_user, require_current_user, require_user
 from kerauno import audit
 from kerauno.base.errors import Throttled
-from kerauno.database.prepared import Hot
+from kerauno.database.prepared import PreparedConnection
 from kerauno.oauth import authorization_requests, consents, tokens
 from kerauno.oauth.tokens import SignIn
 
@@ -59,7 +59,7 @@ class UnavailableError(OAuth2Error):
 def setup_authorize(app: Flask) -> None:
     """Register the endpoint and the consent form, and tell where sign-in may lead on to."""
     app.add_url_rule(
-        AUTHORIZE_PATH, "oidc.authorize", serves_other_sites(authorize), methods=["GET", "POST"]
+        AUTHORIZE_PATH, "oidc.authorize", csrf_exempt(authorize), methods=["GET", "POST"]
     )
     app.add_url_rule(CONSENT_PATH, "oidc.consent", consent, methods=["POST"])
     add_form_targets(app, _targets)
@@ -79,12 +79,12 @@ def authorize() -> ResponseReturnValue:
     try:
         if request.method == "POST":  # of another site: the session's cookie did not come along
             return redirect(pending_request.address(here, arrived), 303)
-        return _go_on(here, arrived, current())
+        return _go_on(here, arrived, current_user())
     except Throttled:
         return reply_error(arrived.request.reply_to, UnavailableError(), here.issuer)
 
 
-def _go_on(here: Provider, arrived: Arrived, person: Me | None) -> ResponseReturnValue:
+def _go_on(here: Provider, arrived: Arrived, person: CurrentUser | None) -> ResponseReturnValue:
     step = _next_step(here, arrived, person)
     if isinstance(step, OAuth2Error):
         return _refuse(here, arrived, step)
@@ -100,7 +100,7 @@ def _go_on(here: Provider, arrived: Arrived, person: Me | None) -> ResponseRetur
 @require_user
 def consent() -> ResponseReturnValue:
     """The person's word on what the app asked for, in the session that was asked."""
-    here, person = provider(), me()
+    here, person = provider(), require_current_user()
     try:
         arrived = pending_request.answered(here, request.form.get("request_uri", ""), person)
     except (Untrusted, Faulty):
@@ -123,7 +123,7 @@ def consent() -> ResponseReturnValue:
     return _back(here, arrived, code)
 
 
-def _next_step(here: Provider, arrived: Arrived, person: Me | None) -> Step | OAuth2Error:
+def _next_step(here: Provider, arrived: Arrived, person: CurrentUser | None) -> Step | OAuth2Error:
     """Return what is due, or why the app gets no code (OpenID Connect Core 3.1.2.1, 3.1.2.6)."""
     asked = arrived.request
     silent = "none" in asked.prompt
@@ -139,7 +139,7 @@ def _next_step(here: Provider, arrived: Arrived, person: Me | None) -> Step | OA
     return Step.CODE
 
 
-def _is_fresh(arrived: Arrived, person: Me) -> bool:
+def _is_fresh(arrived: Arrived, person: CurrentUser) -> bool:
     """Tell whether the person proved who they are after the app asked.
 
     A ticket that the browser shows by itself proves nothing of the person's doing.
@@ -151,7 +151,7 @@ def _is_fresh(arrived: Arrived, person: Me) -> bool:
     )
 
 
-def _needs_fresh(here: Provider, asked: AuthorizationRequest, person: Me) -> bool:
+def _needs_fresh(here: Provider, asked: AuthorizationRequest, person: CurrentUser) -> bool:
     """Tell whether the app asks for more than an older session proves."""
     if asked.prompt & _FRESH:
         return True
@@ -160,14 +160,14 @@ def _needs_fresh(here: Provider, asked: AuthorizationRequest, person: Me) -> boo
     )
 
 
-def _is_of(here: Provider, hint: str, person: Me) -> bool:
+def _is_of(here: Provider, hint: str, person: CurrentUser) -> bool:
     try:
         return here.keyring.verify(hint).get("sub") == person.subject
     except NotOurs:
         return False
 
 
-def _must_ask(here: Provider, asked: AuthorizationRequest, person: Me) -> bool:
+def _must_ask(here: Provider, asked: AuthorizationRequest, person: CurrentUser) -> bool:
     if "consent" in asked.prompt:
         return True
     if asked.client.first_party:
@@ -176,7 +176,9 @@ def _must_ask(here: Provider, asked: AuthorizationRequest, person: Me) -> bool:
         return not consents.covers(h, person.user_id, asked.client.id, asked.scopes)
 
 
-def _to_sign_in(here: Provider, arrived: Arrived, person: Me | None) -> ResponseReturnValue:
+def _to_sign_in(
+    here: Provider, arrived: Arrived, person: CurrentUser | None
+) -> ResponseReturnValue:
     """To the sign-in page, and back here."""
     asked = arrived.request
     again = person is not None or bool(asked.prompt & _FRESH)
@@ -188,7 +190,7 @@ def _to_sign_in(here: Provider, arrived: Arrived, person: Me | None) -> Response
     return redirect(f"/login?{urlencode(query)}", 303 if request.method == "POST" else 302)
 
 
-def _consent_page(here: Provider, arrived: Arrived, person: Me) -> ResponseReturnValue:
+def _consent_page(here: Provider, arrived: Arrived, person: CurrentUser) -> ResponseReturnValue:
     asked = arrived.request
     redirect_uri = asked.reply_to.redirect_uri
     with here.database.fast_write() as h:
@@ -201,7 +203,7 @@ def _consent_page(here: Provider, arrived: Arrived, person: Me) -> ResponseRetur
             session_handle=person.handle,
             parent=arrived.kept.id if arrived.kept else None,
         )
-    lead_forms_to(*asked.client.origins)
+    csp_form_action(*asked.client.origins)
     return render_template(
         "oidc/consent.html",
         app_name=asked.client.name,
@@ -212,7 +214,7 @@ def _consent_page(here: Provider, arrived: Arrived, person: Me) -> ResponseRetur
     )
 
 
-def _new_code(h: Hot, here: Provider, arrived: Arrived, person: Me) -> str:
+def _new_code(h: PreparedConnection, here: Provider, arrived: Arrived, person: CurrentUser) -> str:
     """Return the code; empty where the request was answered in the meantime."""
     if not pending_request.use_up(h, arrived):
         return ""
@@ -237,7 +239,7 @@ def _back(here: Provider, arrived: Arrived, code: str) -> ResponseReturnValue:
 
 
 def _refuse(
-    here: Provider, arrived: Arrived, error: OAuth2Error, person: Me | None = None
+    here: Provider, arrived: Arrived, error: OAuth2Error, person: CurrentUser | None = None
 ) -> ResponseReturnValue:
     """Tell the app; with a person, that they did not agree is noted."""
     if arrived.kept is not None:
@@ -257,7 +259,13 @@ def _too_late() -> ResponseReturnValue:
     )
 
 
-def _note(h: Hot, here: Provider, asked: AuthorizationRequest, person: Me, outcome: str) -> None:
+def _note(
+    h: PreparedConnection,
+    here: Provider,
+    asked: AuthorizationRequest,
+    person: CurrentUser,
+    outcome: str,
+) -> None:
     audit.append(
         h,
         "app-consent",

@@ -14,7 +14,7 @@ from authlib.oidc.core.util import create_half_hash
 
 from kerauno.base.visible_text import visible
 from kerauno.oauth.clients import ClientInfo
-from kerauno.oauth.tokens import Holder, Issued
+from kerauno.oauth.tokens import Issued, TokenHolder
 
 ID_TOKEN_LIFETIME = timedelta(minutes=10)
 
@@ -58,7 +58,7 @@ def amr(method: str) -> list[str]:
     return ["wia"] if method == "kerberos" else ["pwd"]
 
 
-def of_person(holder: Holder, scopes: Collection[str]) -> dict[str, Any]:
+def of_person(holder: TokenHolder, scopes: Collection[str]) -> dict[str, Any]:
     """The claims that these scopes tell of a person. `sub` is always there and never a name."""
     claims: dict[str, Any] = {"sub": holder.subject}
     if "profile" in scopes:

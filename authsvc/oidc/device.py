@@ -20,7 +20,7 @@ from authsvc.i18n.translate import gettext as _
 from authsvc.oidc.endpoints import DEVICE_PATH, QR_PATH
 from authsvc.oidc.provider import Provider, provider
 from authsvc.oidc.scope_labels import wishes
-from authsvc.web.session import Me, me, require_user
+from authsvc.web.session import CurrentUser, require_current_user, require_user
 from kerauno import audit
 from kerauno.base.errors import Throttled
 from kerauno.oauth import devices
@@ -28,7 +28,7 @@ from kerauno.oauth.devices import Asking
 from kerauno.oauth.tokens import SignIn
 from kerauno.signin import throttle, throttle_list
 from kerauno.signin.throttle import Budget
-from kerauno.signin.throttle_list import Refusal
+from kerauno.signin.throttle_list import ThrottledKey
 
 CONFIRM_PATH = "/device/confirm"
 _EVENT = "app-device"
@@ -64,7 +64,7 @@ def typed() -> ResponseReturnValue:
 @require_user
 def confirm() -> ResponseReturnValue:
     """The person's word."""
-    here, person = provider(), me()
+    here, person = provider(), require_current_user()
     code = request.form.get("user_code", "")
     approve = request.form.get("decision") == "connect"
     asking = _find(here, person, code)
@@ -101,7 +101,7 @@ def qr_code() -> ResponseReturnValue:
 
 
 def _look_up(code: str) -> ResponseReturnValue:
-    asking = _find(provider(), me(), code)
+    asking = _find(provider(), require_current_user(), code)
     if asking is None:
         return _form(code, wrong=True)
     plain = devices.normal_code(code)
@@ -114,14 +114,14 @@ def _look_up(code: str) -> ResponseReturnValue:
     )
 
 
-def _find(here: Provider, person: Me, code: str) -> Asking | None:
+def _find(here: Provider, person: CurrentUser, code: str) -> Asking | None:
     """What waits behind the code. Every look costs an attempt that only a right one gives back.
 
     Raises Throttled.
     """
     now, address = here.now(), request.remote_addr or ""
     try:
-        slot = throttle.take(
+        slot = throttle.reserve(
             here.database,
             f"device:{person.user_id}",
             f"device-{throttle.address_key(address)}",
@@ -130,7 +130,7 @@ def _find(here: Provider, person: Me, code: str) -> Asking | None:
             now,
         )
     except Throttled as full:
-        refusal = Refusal(_EVENT, person.email, address, person.user_id)
+        refusal = ThrottledKey(_EVENT, person.email, address, person.user_id)
         with here.database.fast_write() as h:
             full.code = throttle_list.note(h, full, refusal, now)
         raise
@@ -139,7 +139,7 @@ def _find(here: Provider, person: Me, code: str) -> Asking | None:
         if asking is None:
             throttle.fail(s, slot, now)
         else:
-            throttle.give_back(s, slot)
+            throttle.cancel(s, slot)
     return asking
 
 
@@ -153,7 +153,7 @@ def _page(template: str, status: int = 200, **context: object) -> Response:
     return Response(page, status, content_type="text/html; charset=utf-8")
 
 
-def _note(s: Session, now: datetime, person: Me, asking: Asking, outcome: str) -> None:
+def _note(s: Session, now: datetime, person: CurrentUser, asking: Asking, outcome: str) -> None:
     audit.append(
         s,
         _EVENT,

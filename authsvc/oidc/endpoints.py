@@ -21,7 +21,7 @@ from authsvc.oidc import authorization_request, claims, client_auth
 from authsvc.oidc.provider import Provider, provider
 from authsvc.oidc.token_endpoint import TOKEN_PATH, TokenServer
 from authsvc.web import authorization_header
-from authsvc.web.security import serves_other_sites
+from authsvc.web.security import csrf_exempt
 from kerauno.base.errors import Throttled
 from kerauno.base.ip_addresses import network
 from kerauno.oauth import authorization_requests, devices, tokens
@@ -85,7 +85,7 @@ def setup_endpoints(app: Flask, server: TokenServer) -> None:
         (PUSH_PATH, "push", push, ["POST"]),
         (DEVICE_START_PATH, "device_start", device_start, ["POST"]),
     ):
-        app.add_url_rule(path, f"oidc.{name}", serves_other_sites(view), methods=methods)
+        app.add_url_rule(path, f"oidc.{name}", csrf_exempt(view), methods=methods)
     app.after_request(_open_to_scripts)
 
 

@@ -20,10 +20,10 @@ from authsvc.oidc import authorization_request
 from authsvc.oidc.authorization_request import AuthorizationRequest, Untrusted
 from authsvc.oidc.endpoints import AUTHORIZE_PATH
 from authsvc.oidc.provider import Provider
-from authsvc.web.session import Me
+from authsvc.web.session import CurrentUser
 from kerauno.base.errors import KeyProblem
 from kerauno.base.ip_addresses import network
-from kerauno.database.prepared import Hot
+from kerauno.database.prepared import PreparedConnection
 from kerauno.oauth import authorization_requests
 from kerauno.oauth.authorization_requests import Kept
 from kerauno.oauth.clients import digest
@@ -64,7 +64,7 @@ def arrive(here: Provider, source: MultiDict[str, str]) -> Arrived:
     return Arrived(sound, params, _stamped(here, source.get(STAMP, ""), params))
 
 
-def answered(here: Provider, handle: str, person: Me) -> Arrived:
+def answered(here: Provider, handle: str, person: CurrentUser) -> Arrived:
     """Return the request that this person was asked about in this session.
 
     Raises Untrusted, Faulty.
@@ -95,7 +95,7 @@ def address(here: Provider, arrived: Arrived, *, stamped: bool = False) -> str:
     return f"{AUTHORIZE_PATH}?{urlencode({'client_id': client_id, 'request_uri': handle})}"
 
 
-def use_up(h: Hot, arrived: Arrived) -> bool:
+def use_up(h: PreparedConnection, arrived: Arrived) -> bool:
     """Forget the request, which is answered now; return False where another answer came first."""
     kept = arrived.kept
     if kept is None:

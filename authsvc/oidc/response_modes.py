@@ -14,7 +14,7 @@ from flask import render_template, request
 
 from authsvc.oidc.authorization_request import FORM_POST, ReplyTo
 from authsvc.web.redirect_location import Response
-from authsvc.web.security import lead_forms_to
+from authsvc.web.security import csp_form_action
 from kerauno.oauth import redirect_uris
 
 Parameters = Sequence[tuple[str, str]]
@@ -49,7 +49,7 @@ def _redirect(reply_to: ReplyTo, parameters: Parameters) -> Response:
 
 def _form(reply_to: ReplyTo, parameters: Parameters) -> Response:
     """The referrer policy lets the form have an `Origin`, which some apps check."""
-    lead_forms_to(*reply_to.client.origins)
+    csp_form_action(*reply_to.client.origins)
     page = render_template(
         "oidc/form_post.html",
         app_name=reply_to.client.name,

@@ -21,8 +21,8 @@ from authsvc.oidc.endpoints import LOGOUT_PATH
 from authsvc.oidc.keyring import NotOurs
 from authsvc.oidc.provider import Provider, provider
 from authsvc.web.errors import error_page
-from authsvc.web.security import lead_forms_to, serves_other_sites
-from authsvc.web.session import Me, current, take_cookie
+from authsvc.web.security import csp_form_action, csrf_exempt
+from authsvc.web.session import CurrentUser, clear_session_cookie, current_user
 from kerauno import audit
 from kerauno.oauth import redirect_uris
 from kerauno.oauth.clients import ClientInfo
@@ -48,9 +48,7 @@ class LogoutRequest:
 
 def setup_logout(app: Flask) -> None:
     """Register the endpoint and its confirmation."""
-    app.add_url_rule(
-        LOGOUT_PATH, "oidc.logout", serves_other_sites(logout), methods=["GET", "POST"]
-    )
+    app.add_url_rule(LOGOUT_PATH, "oidc.logout", csrf_exempt(logout), methods=["GET", "POST"])
     app.add_url_rule(CONFIRM_PATH, "oidc.logout_confirm", confirm, methods=["POST"])
 
 
@@ -64,7 +62,7 @@ def logout() -> ResponseReturnValue:
         return error_page(400, _("This sign-in link does not work"), str(error))
     if request.method == "POST":  # sent by another site: the session's cookie came not along
         return redirect(f"{LOGOUT_PATH}?{urlencode(params)}", 303)
-    person = current()
+    person = current_user()
     if person is None:
         return _done(asked.target)
     if asked.subject != person.subject:
@@ -80,7 +78,7 @@ def confirm() -> ResponseReturnValue:
         asked = read(here, _params(request.form))
     except Refused as error:
         return error_page(400, _("This sign-in link does not work"), str(error))
-    person = current()
+    person = current_user()
     if person is not None:
         _end(here, person, asked)
     return _done(asked.target)
@@ -122,7 +120,7 @@ def _params(source: Mapping[str, str]) -> dict[str, str]:
 def _ask(asked: LogoutRequest, params: Mapping[str, str]) -> ResponseReturnValue:
     kept = {"client_id": asked.client.id} if asked.client else {}
     if asked.target:
-        lead_forms_to(redirect_uris.origin(asked.target))
+        csp_form_action(redirect_uris.origin(asked.target))
         kept |= {name: params[name] for name in _WAY_BACK if name in params}
     return render_template(
         "oidc/logout.html",
@@ -132,7 +130,7 @@ def _ask(asked: LogoutRequest, params: Mapping[str, str]) -> ResponseReturnValue
     )
 
 
-def _end(here: Provider, person: Me, asked: LogoutRequest) -> None:
+def _end(here: Provider, person: CurrentUser, asked: LogoutRequest) -> None:
     with here.database.write() as s:
         sessions.end(s, person.session_id, here.now())
         audit.append(
@@ -157,4 +155,4 @@ def _done(target: str) -> ResponseReturnValue:
             content_type="text/html; charset=utf-8",
         )
     )
-    return take_cookie(response)  # type: ignore[arg-type]
+    return clear_session_cookie(response)  # type: ignore[arg-type]

@@ -31,18 +31,18 @@ from flask import Response, request
 from authsvc.oidc import claims, client_auth
 from authsvc.oidc.provider import Provider
 from kerauno import audit
-from kerauno.database.prepared import Hot
+from kerauno.database.prepared import PreparedConnection
 from kerauno.oauth import devices, tokens
 from kerauno.oauth.clients import ClientInfo
 from kerauno.oauth.devices import Waiting
 from kerauno.oauth.registration import CODE, CREDENTIALS, DEVICE, REFRESH, USER_SCOPES
-from kerauno.oauth.tokens import Issued, Refusal
+from kerauno.oauth.tokens import Issued, TokenRefusal
 
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - an address
 
 _SAID = {
-    Refusal.PERSON_GONE: "The person is signed out or may no longer sign in.",
-    Refusal.REPLAYED: "It was used before; everything that came of it has ended.",
+    TokenRefusal.PERSON_GONE: "The person is signed out or may no longer sign in.",
+    TokenRefusal.REPLAYED: "It was used before; everything that came of it has ended.",
 }
 
 
@@ -143,7 +143,9 @@ class _Grant(BaseGrant, TokenEndpointMixin):
             body["id_token"] = self.provider.keyring.sign(self.app.id_token_alg, content)
         return 200, body, self.TOKEN_RESPONSE_HEADER
 
-    def note(self, h: Hot, now: datetime, outcome: str, user_id: int | None = None) -> None:
+    def note(
+        self, h: PreparedConnection, now: datetime, outcome: str, user_id: int | None = None
+    ) -> None:
         """Audit it: who signed in where, or what was refused."""
         audit.append(
             h,
@@ -156,9 +158,9 @@ class _Grant(BaseGrant, TokenEndpointMixin):
             detail={"app": self.app.name, "grant": self.GRANT_TYPE},
         )
 
-    def note_refusal(self, h: Hot, now: datetime, refusal: Refusal) -> None:
+    def note_refusal(self, h: PreparedConnection, now: datetime, refusal: TokenRefusal) -> None:
         """Audit what deserves a look; anybody can send nonsense, and that is not kept."""
-        if refusal not in (Refusal.UNKNOWN, Refusal.EXPIRED):
+        if refusal not in (TokenRefusal.UNKNOWN, TokenRefusal.EXPIRED):
             self.note(h, now, f"refused {refusal}")
 
 
@@ -190,11 +192,11 @@ class CodeGrant(_Grant):
                 redirect_uri=redirect_uri,
                 challenge=s256(verifier),
             )
-            if isinstance(issued, Refusal):
+            if isinstance(issued, TokenRefusal):
                 self.note_refusal(h, now, issued)
             elif issued.first_in_session:
                 self.note(h, now, "signed-in", issued.holder.user_id)
-        if isinstance(issued, Refusal):
+        if isinstance(issued, TokenRefusal):
             raise InvalidGrantError(_SAID.get(issued, "The code is not valid."))
         return self.answer(issued, now)
 
@@ -212,11 +214,11 @@ class RefreshGrant(_Grant):
             issued = tokens.refresh(
                 h, now, token, client_id=self.app.id, scope=self.request.form.get("scope")
             )
-            if issued is Refusal.SCOPE_TOO_WIDE:
+            if issued is TokenRefusal.SCOPE_TOO_WIDE:
                 raise InvalidScopeError()  # rolls back: the refresh token stays good
-            if isinstance(issued, Refusal):
+            if isinstance(issued, TokenRefusal):
                 self.note_refusal(h, now, issued)
-        if isinstance(issued, Refusal):
+        if isinstance(issued, TokenRefusal):
             raise InvalidGrantError(_SAID.get(issued, "The refresh token is not valid."))
         return self.answer(issued, now)
 

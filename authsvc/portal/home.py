@@ -13,7 +13,14 @@ from werkzeug.exceptions import NotFound
 from authsvc.i18n.formatting import ago
 from authsvc.i18n.translate import N_, gettext
 from authsvc.services import services
-from authsvc.web.session import Me, give_known_cookie, known_cookie, me, require_user, take_cookie
+from authsvc.web.session import (
+    CurrentUser,
+    clear_session_cookie,
+    known_cookie,
+    require_current_user,
+    require_user,
+    set_known_browser_cookie,
+)
 from authsvc.web.user_agent import browser_name
 from kerauno import audit
 from kerauno.accounts import dial_plan, known_browsers, links, own_departments
@@ -49,7 +56,7 @@ def setup_views(app: Flask) -> None:
 @require_user
 def home() -> ResponseReturnValue:
     """The person's home: name, extension, departments, own sessions."""
-    person, held = me(), services()
+    person, held = require_current_user(), services()
     now = held.now()
     with held.database.read() as s:
         number = dial_plan.of_user(s, person.user_id)
@@ -70,28 +77,28 @@ def home() -> ResponseReturnValue:
 @require_user
 def end_session(handle: str) -> ResponseReturnValue:
     """End one of one's own sessions. Somebody else's does not exist."""
-    person, held = me(), services()
+    person, held = require_current_user(), services()
     with held.database.write() as s:
         ended = sessions.end_own(s, person.user_id, handle)
         if ended is None:
             raise NotFound
         _note(s, person, "session-ended", {"handle": handle})
     if handle == person.handle:
-        return take_cookie(redirect("/login?signed-out", 303))  # type: ignore[arg-type]
+        return clear_session_cookie(redirect("/login?signed-out", 303))  # type: ignore[arg-type]
     return redirect("/?done=session", 303)
 
 
 @require_user
 def end_other_sessions() -> ResponseReturnValue:
     """End all of one's sessions but this one; no other browser is known any more."""
-    person, held = me(), services()
+    person, held = require_current_user(), services()
     with held.database.write() as s:
         count = sessions.end_others(s, person.user_id, person.session_id)
         known_browsers.end_all(s, [person.user_id])
         key = known_browsers.key_for(s, person.user_id)
         _note(s, person, "sessions-ended", {"count": count})
     known = known_browsers.renewed(known_cookie(), person.user_id, key, held.now())
-    return give_known_cookie(redirect("/?done=sessions", 303), known)  # type: ignore[arg-type]
+    return set_known_browser_cookie(redirect("/?done=sessions", 303), known)  # type: ignore[arg-type]
 
 
 @require_user
@@ -114,7 +121,7 @@ _NOTICES = {
 }
 
 
-def _shown(row: WebSession, person: Me, now: datetime) -> ShownSession:
+def _shown(row: WebSession, person: CurrentUser, now: datetime) -> ShownSession:
     return ShownSession(
         handle=row.handle,
         browser=browser_name(row.user_agent) or gettext("Unknown browser"),
@@ -126,7 +133,7 @@ def _shown(row: WebSession, person: Me, now: datetime) -> ShownSession:
     )
 
 
-def _note(s: Session, person: Me, event: str, detail: dict[str, object]) -> None:
+def _note(s: Session, person: CurrentUser, event: str, detail: dict[str, object]) -> None:
     audit.append(
         s,
         event,

@@ -12,7 +12,7 @@ from authsvc.i18n.translate import N_
 from authsvc.services import services
 from authsvc.web.layout import NavGroup, NavItem, add_navigation
 from authsvc.web.request_bounds import refuse_impossible
-from authsvc.web.session import ADMIN, MANAGER, me, require_role
+from authsvc.web.session import ADMIN, MANAGER, require_current_user, require_role
 from kerauno.accounts import departments
 from kerauno.tables.core import Membership
 
@@ -49,7 +49,7 @@ def one(department_id: int) -> ResponseReturnValue:
 
 def _mine(s: Session) -> set[int] | None:
     """The ids of the departments that the person may see; None means all."""
-    person = me()
+    person = require_current_user()
     if person.role == ADMIN:
         return None
     query = select(Membership.department_id).where(Membership.user_id == person.user_id)

@@ -13,7 +13,7 @@ from werkzeug.exceptions import NotFound, Unauthorized
 
 from authsvc.i18n.translate import PRODUCT
 from authsvc.portal import phonebook_formats
-from authsvc.portal.phonebook_formats import Entry
+from authsvc.portal.phonebook_formats import PhonebookEntry
 from authsvc.services import services
 from authsvc.web import authorization_header
 from authsvc.web.request_bounds import refuse_impossible
@@ -54,7 +54,7 @@ def card(user_id: int) -> ResponseReturnValue:
         line = accounts.user(s, user_id)
     if line is None or not line.active or line.blocked or not line.extension or line.reserved_until:
         raise NotFound
-    entry = Entry(
+    entry = PhonebookEntry(
         f"user-{line.id}",
         f"{line.first_name} {line.last_name}",
         line.extension,
@@ -90,7 +90,7 @@ def for_phone(token: str = "") -> ResponseReturnValue:
     return Response(_xml(access.kind, entries, token), content_type="text/xml; charset=utf-8")
 
 
-def _xml(kind: str, entries: list[Entry], token: str) -> bytes:
+def _xml(kind: str, entries: list[PhonebookEntry], token: str) -> bytes:
     if kind == "yealink":
         return phonebook_formats.as_yealink(entries, PRODUCT)
     if kind == "grandstream":
@@ -103,15 +103,15 @@ def _xml(kind: str, entries: list[Entry], token: str) -> bytes:
     return phonebook_formats.as_cisco(entries, PRODUCT, start, following)
 
 
-def _found() -> list[Entry]:
+def _found() -> list[PhonebookEntry]:
     query = request.args.get("q", "").replace("\0", "").strip()[:100]
     with services().database.read() as s:
         return [_entry(one) for one in accounts.phonebook(s, query)]
 
 
-def _entry(one: accounts.Entry) -> Entry:
+def _entry(one: accounts.DirectoryEntry) -> PhonebookEntry:
     group = one.user_id is None
-    return Entry(
+    return PhonebookEntry(
         key=f"department-{one.department_id}" if group else f"user-{one.user_id}",
         name=one.name,
         number=one.number,

@@ -20,7 +20,7 @@ CISCO_PAGE = 32  # a CiscoIPPhoneDirectory holds at most 32 entries
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PhonebookEntry:
     """One line of the phone book: a person, or a department's ring group (`group`)."""
 
     key: str  # stable: "user-7" or "department-3"
@@ -33,7 +33,7 @@ class Entry:
     group: bool = False
 
 
-def as_csv(entries: Iterable[Entry]) -> str:
+def as_csv(entries: Iterable[PhonebookEntry]) -> str:
     """RFC 4180 with a byte order mark, so that spreadsheets take it for UTF-8.
 
     A cell that a spreadsheet would run as a formula is led by an apostrophe.
@@ -45,7 +45,7 @@ def as_csv(entries: Iterable[Entry]) -> str:
     return "".join(lines)
 
 
-def as_vcards(entries: Iterable[Entry]) -> str:
+def as_vcards(entries: Iterable[PhonebookEntry]) -> str:
     """vCard 4.0 (RFC 6350), one card each; lines folded at 75 octets."""
     lines: list[str] = []
     for one in entries:
@@ -92,7 +92,7 @@ def _document(root: ET.Element) -> bytes:
     return body
 
 
-def as_yealink(entries: Iterable[Entry], title: str) -> bytes:
+def as_yealink(entries: Iterable[PhonebookEntry], title: str) -> bytes:
     """`YealinkIPPhoneDirectory`, for a remote phone book URL."""
     root = ET.Element("YealinkIPPhoneDirectory")
     _child(root, "Title", title)
@@ -103,7 +103,7 @@ def as_yealink(entries: Iterable[Entry], title: str) -> bytes:
     return _document(root)
 
 
-def as_grandstream(entries: Iterable[Entry]) -> bytes:
+def as_grandstream(entries: Iterable[PhonebookEntry]) -> bytes:
     """`AddressBook`, which the phone asks for as `phonebook.xml` below the path it was given."""
     root = ET.Element("AddressBook")
     _child(root, "version", "1")
@@ -122,7 +122,7 @@ def as_grandstream(entries: Iterable[Entry]) -> bytes:
     return _document(root)
 
 
-def as_cisco(entries: Sequence[Entry], title: str, start: int, next_url: str) -> bytes:
+def as_cisco(entries: Sequence[PhonebookEntry], title: str, start: int, next_url: str) -> bytes:
     """`CiscoIPPhoneDirectory`: one page from `start`; a Next key leads to `next_url` while more."""
     page = entries[start : start + CISCO_PAGE]
     last = start + len(page)

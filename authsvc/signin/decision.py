@@ -2,15 +2,15 @@
 
     which user → throttle → directory or local → admission → outcome
 
-Unknown name, wrong password and no access are one outcome, `NotLetIn`, with the same words, and
+Unknown name, wrong password and no access are one outcome, `Denied`, with the same words, and
 `authsvc.signin.response_delay` gives them the same time; a name that has no account to ask about
 costs a decoy bind as nobody, which locks nobody out. Only who proved the password learns more: that
-it has expired or must be changed. `CannotAsk` says that nobody's password could be checked just
-now.
+it has expired or must be changed. `DirectoryUnavailable` says that nobody's password could be
+checked just now.
 
 The throttle tells nobody who exists, either. It counts every spelling of a name on one key, real or
-invented. A person's own key, which all their names share, is never the reason of `TooMany`: where
-only that is used up, the attempt is refused as a wrong password is, without asking.
+invented. A person's own key, which all their names share, is never the reason of `RateLimited`:
+where only that is used up, the attempt is refused as a wrong password is, without asking.
 
 The rules, in the order in which they hold:
 
@@ -33,33 +33,33 @@ from typing import NamedTuple
 from authsvc.signin.directory_connection import OpenDirectory
 from authsvc.signin.outcomes import (
     Attempt,
-    CannotAsk,
+    Authenticated,
+    Denied,
+    DirectoryUnavailable,
     MustChange,
     NameIncomplete,
-    NotLetIn,
     Outcome,
+    RateLimited,
     Reason,
-    Right,
-    Settled,
-    TooMany,
+    Verdict,
 )
 from authsvc.signin.ports import Budgets, Directories, Records
-from authsvc.signin.response_delay import Pace
+from authsvc.signin.response_delay import ResponseDelay
 from dirclient.config.ports import Identity
 from dirclient.model import errors
 from dirclient.model.deadline import time_limit
 from dirclient.model.directory_objects import Guid, Login, LoginForm, Person
 from dirclient.model.login_name import InvalidLogin, parse
-from dirclient.operations.bind import hollow
+from dirclient.operations.bind import is_blank_password
 from kerauno.accounts import links
 from kerauno.base.errors import KeyProblem, Throttled
 from kerauno.base.lookup_keys import lookup_key
 from kerauno.base.passwords import password_is
-from kerauno.signin.throttle import Slot, guid_of, hollow_key, name_key, person_key
+from kerauno.signin.throttle import Reservation, guid_of, hollow_key, name_key, person_key
 from kerauno.signin.user_lookup import SignInUser
 
 
-class _Case(NamedTuple):
+class _State(NamedTuple):
     """One attempt as far as it has come."""
 
     attempt: Attempt
@@ -67,26 +67,26 @@ class _Case(NamedTuple):
     user: SignInUser | None
     directory: OpenDirectory | None
     fault: str  # why the directory cannot be used, for an administrator; empty: it can
-    slot: Slot | None = None
+    slot: Reservation | None = None
 
-    def under_way(self, slot: Slot) -> _Case:
+    def under_way(self, slot: Reservation) -> _State:
         """This attempt, let through."""
-        return _Case(self.attempt, self.login, self.user, self.directory, self.fault, slot)
+        return _State(self.attempt, self.login, self.user, self.directory, self.fault, slot)
 
 
-class _Full(Exception):
+class _RateLimitReached(Exception):
     """The attempts of the name or the address are used up."""
 
-    def __init__(self, case: _Case, error: Throttled) -> None:
+    def __init__(self, case: _State, error: Throttled) -> None:
         super().__init__()
         self.case = case
         self.error = error
 
 
-class _UsedUp(Exception):
+class _PersonLimitReached(Exception):
     """The person's attempts are used up under other names; `case` goes on as nobody's."""
 
-    def __init__(self, case: _Case) -> None:
+    def __init__(self, case: _State) -> None:
         super().__init__()
         self.case = case
 
@@ -95,7 +95,7 @@ class SignIn:
     """The decision, with its ports. Safe to share by threads."""
 
     def __init__(
-        self, records: Records, directories: Directories, budgets: Budgets, pace: Pace
+        self, records: Records, directories: Directories, budgets: Budgets, pace: ResponseDelay
     ) -> None:
         self._records = records
         self._directories = directories
@@ -105,28 +105,28 @@ class SignIn:
     def decide(self, attempt: Attempt) -> Outcome:
         """Who this is, or why they are not let in. Raises DatabaseUnavailable.
 
-        `Right` leaves its slot open: who acts on it settles it, in the same transaction.
+        `Authenticated` leaves its slot open: who acts on it settles it, in the same transaction.
         """
         started = self._pace.start()
         try:
             outcome = self._decide(attempt)
-        except _Full as full:
+        except _RateLimitReached as full:
             code = self._records.note_throttled(attempt, full.error, user=full.case.user)
-            return TooMany(full.error.retry_after, code)
-        if isinstance(outcome, NotLetIn):
+            return RateLimited(full.error.retry_after, code)
+        if isinstance(outcome, Denied):
             self._pace.hold(started, slow=outcome.local)
         return outcome
 
-    def prove_for_change(self, attempt: Attempt, new: str) -> Outcome:
+    def change_directory_password(self, attempt: Attempt, new: str) -> Outcome:
         """Change a directory password: prove the old one, change it, and prove the new one.
 
-        `Right` as from `decide` once the directory took the new password; `MustChange` with
+        `Authenticated` as from `decide` once the directory took the new password; `MustChange` with
         `rejected` when it did not. Costs one bind before and one after the change, and a look at
         when the directory says that it was. Everything that was signed in with the old password
         ends, even if the new one cannot be proven just now.
         """
         first = self.decide(attempt)
-        if isinstance(first, Right):
+        if isinstance(first, Authenticated):
             if first.method != "directory":
                 return first
             self._records.give_back(first.slot)
@@ -144,7 +144,7 @@ class SignIn:
         except errors.Refused:
             return MustChange(False, identity, directory, rejected="other")
         except errors.DirectoryError as why:
-            return self._cannot_ask(_Case(attempt, None, None, directory, ""), why)
+            return self._cannot_ask(_State(attempt, None, None, directory, ""), why)
         if user_id is not None:
             when = self._password_set(directory, identity.guid)
             self._records.password_changed(user_id, identity.guid, when)
@@ -167,12 +167,12 @@ class SignIn:
             return self._not_a_name(attempt, str(why))
         user = self._records.find(login)
         directory, fault = self._find_directory(user)
-        case = _Case(attempt, login, user, directory, fault)
+        case = _State(attempt, login, user, directory, fault)
         full_name_wanted = directory is not None and not directory.login_without_domain
         if full_name_wanted and login.form is not LoginForm.EMAIL:
             return NameIncomplete()
         try:
-            case = self._without_namesake(case, login)
+            case = self._drop_foreign_domain(case, login)
         except errors.DirectoryError as why:
             return self._cannot_ask(case, why)
         user = case.user
@@ -182,13 +182,13 @@ class SignIn:
             if user is not None and user.password_hash is not None:
                 return self._local(case, user)
             return self._unlinked(case)
-        except _UsedUp as full:
+        except _PersonLimitReached as full:
             if full.case.directory is None:
                 return self._refuse(full.case, Reason.USED_UP)
-            return self._as_nobody(full.case, Reason.USED_UP)
+            return self._refuse_after_decoy_bind(full.case, Reason.USED_UP)
 
     @staticmethod
-    def _without_namesake(case: _Case, login: Login) -> _Case:
+    def _drop_foreign_domain(case: _State, login: Login) -> _State:
         """OTHER\\john is nobody's name here: the same account name in another domain."""
         if login.form is not LoginForm.DOWN_LEVEL or case.user is None or case.directory is None:
             return case
@@ -204,14 +204,16 @@ class SignIn:
         except (errors.DirectoryError, KeyProblem) as why:
             return None, str(why) or type(why).__name__
 
-    def _directory_of(self, right: Right) -> OpenDirectory | None:
+    def _directory_of(self, right: Authenticated) -> OpenDirectory | None:
         return self._find_directory(right.user)[0]
 
-    def _take(self, case: _Case, person: str = "") -> _Case:
+    def _take(self, case: _State, person: str = "") -> _State:
         """Let the attempt through, for its name and the person. Raises _Full, _UsedUp."""
         attempt, user = case.attempt, case.user
         account = name_key(case.login.name if case.login else attempt.name[:512])
-        if hollow(attempt.password):  # no guess, of which no directory hears: counted apart
+        if is_blank_password(
+            attempt.password
+        ):  # no guess, of which no directory hears: counted apart
             account, person = hollow_key(account), ""
         budget = self._budgets.of(case.directory)
         known = user is not None and self._records.is_known(attempt, user)
@@ -223,7 +225,7 @@ class SignIn:
                 return case.under_way(slot)
             except Throttled as full:
                 if full.scope != "person":
-                    raise _Full(case, full) from full
+                    raise _RateLimitReached(case, full) from full
                 if not settled and self._settle(case, person, full.window):
                     continue
                 self._records.note_throttled(attempt, full, user=user)
@@ -231,10 +233,10 @@ class SignIn:
         try:
             slot = self._records.take(account, "", attempt.address, budget, known=known)
         except Throttled as full:
-            raise _Full(case, full) from full
-        raise _UsedUp(case.under_way(slot))
+            raise _RateLimitReached(case, full) from full
+        raise _PersonLimitReached(case.under_way(slot))
 
-    def _settle(self, case: _Case, person: str, window: timedelta) -> bool:
+    def _settle(self, case: _State, person: str, window: timedelta) -> bool:
         """Have the directory say how attempts of this person ended of which nobody else knows."""
         if case.directory is None or not self._records.is_unsettled(person):
             return False
@@ -248,27 +250,29 @@ class SignIn:
 
     # -- the ways to prove a password
 
-    def _linked(self, case: _Case, user: SignInUser) -> Outcome:
+    def _linked(self, case: _State, user: SignInUser) -> Outcome:
         assert user.guid is not None
         case = self._take(case, person_key(guid=user.guid))
         if case.directory is None:
             return self._cannot_ask(case, case.fault)
         if not user.active or user.blocked:
-            return self._as_nobody(case, Reason.INACTIVE if not user.active else Reason.BLOCKED)
+            return self._refuse_after_decoy_bind(
+                case, Reason.INACTIVE if not user.active else Reason.BLOCKED
+            )
         identity = Identity(Guid(user.guid), user.dn or "")
         return self._ask(case, case.directory, user, identity)
 
-    def _local(self, case: _Case, user: SignInUser) -> Outcome:
+    def _local(self, case: _State, user: SignInUser) -> Outcome:
         case = self._take(case, person_key(user_id=user.user_id))
         if not password_is(user.password_hash, case.attempt.password):
-            return self._refuse(case, Reason.WRONG_PASSWORD, Settled.WRONG, local=True)
+            return self._refuse(case, Reason.WRONG_PASSWORD, Verdict.WRONG, local=True)
         if not user.active or user.blocked:
             reason = Reason.INACTIVE if not user.active else Reason.BLOCKED
-            return self._refuse(case, reason, Settled.RIGHT, local=True)
+            return self._refuse(case, reason, Verdict.CORRECT, local=True)
         assert case.slot is not None
-        return Right(user, "local", case.slot, Identity(Guid(""), ""))
+        return Authenticated(user, "local", case.slot, Identity(Guid(""), ""))
 
-    def _unlinked(self, case: _Case) -> Outcome:
+    def _unlinked(self, case: _State) -> Outcome:
         """Nobody is linked by this name: the first sign-in of a user, or no user at all."""
         user, directory = case.user, case.directory
         case = self._take(case)
@@ -277,20 +281,26 @@ class SignIn:
                 return self._cannot_ask(case, case.fault)
             return self._refuse(case, Reason.UNKNOWN if user is None else Reason.NO_WAY_IN)
         if user is not None and not (user.active and not user.blocked):
-            return self._as_nobody(case, Reason.INACTIVE)
+            return self._refuse_after_decoy_bind(case, Reason.INACTIVE)
         if directory.auto_sync:
-            return self._as_nobody(case, Reason.UNKNOWN if user is None else Reason.NOT_LINKED)
+            return self._refuse_after_decoy_bind(
+                case, Reason.UNKNOWN if user is None else Reason.NOT_LINKED
+            )
         try:
             with time_limit(directory.profile.sign_in_timeout):  # look-up and bind together
                 return self._first_time(case, directory)
         except errors.NotFound:
-            return self._as_nobody(case, Reason.UNKNOWN if user is None else Reason.NO_MATCH)
+            return self._refuse_after_decoy_bind(
+                case, Reason.UNKNOWN if user is None else Reason.NO_MATCH
+            )
         except errors.Ambiguous as several:
-            return self._as_nobody(case, Reason.AMBIGUOUS, note="; ".join(several.dns))
+            return self._refuse_after_decoy_bind(
+                case, Reason.AMBIGUOUS, note="; ".join(several.dns)
+            )
         except errors.DirectoryError as why:
             return self._cannot_ask(case, why)
 
-    def _first_time(self, case: _Case, directory: OpenDirectory) -> Outcome:
+    def _first_time(self, case: _State, directory: OpenDirectory) -> Outcome:
         """Find the one account of this user, for whom the password then counts."""
         assert case.login is not None
         assert case.slot is not None
@@ -303,24 +313,24 @@ class SignIn:
         if user is None and person.login:
             user = self._records.by_email(person.login)
         if user is None or owner is not None or not _may_link(user, person):
-            return self._as_nobody(case, Reason.NO_MATCH)
+            return self._refuse_after_decoy_bind(case, Reason.NO_MATCH)
         case = case._replace(user=user)
         if self._records.held_out(directory.id, person.guid):
-            return self._as_nobody(case, Reason.HELD_OUT)
+            return self._refuse_after_decoy_bind(case, Reason.HELD_OUT)
         slot = case.slot
         assert slot is not None
         self._records.give_back(slot)
         case = self._take(case, person_key(guid=person.guid))
         outcome = self._ask(case, directory, user, Identity(person.guid, person.dn))
-        if user.role == "admin" and isinstance(outcome, (Right, MustChange)):
+        if user.role == "admin" and isinstance(outcome, (Authenticated, MustChange)):
             self._records.propose(user, directory.id, person.guid)
-            return self._refuse(case, Reason.ADMINISTRATOR, Settled.RIGHT)
-        if isinstance(outcome, Right):
+            return self._refuse(case, Reason.ADMINISTRATOR, Verdict.CORRECT)
+        if isinstance(outcome, Authenticated):
             return replace(outcome, link=_link(directory.id, person))
         return outcome
 
     def _ask(
-        self, case: _Case, directory: OpenDirectory, user: SignInUser, identity: Identity
+        self, case: _State, directory: OpenDirectory, user: SignInUser, identity: Identity
     ) -> Outcome:
         """The one bind."""
         assert case.slot is not None
@@ -329,25 +339,27 @@ class SignIn:
         except (errors.PasswordExpired, errors.MustChangePassword) as no:
             expired = isinstance(no, errors.PasswordExpired)
             reason = Reason.PASSWORD_EXPIRED if expired else Reason.MUST_CHANGE
-            code = self._note(case, reason, Settled.BARRED, guid=identity.guid)
+            code = self._note(case, reason, Verdict.CORRECT_BUT_REFUSED, guid=identity.guid)
             return MustChange(expired, identity, directory, code=code, user_id=user.user_id)
         except errors.PasswordWasRight as no:
-            return self._refuse(case, _REASONS[type(no)], Settled.BARRED, guid=identity.guid)
+            return self._refuse(
+                case, _REASONS[type(no)], Verdict.CORRECT_BUT_REFUSED, guid=identity.guid
+            )
         except errors.Refused as no:
             reason = _REASONS.get(type(no), Reason.WRONG_PASSWORD)
-            return self._refuse(case, reason, Settled.WRONG, guid=identity.guid)
+            return self._refuse(case, reason, Verdict.WRONG, guid=identity.guid)
         except errors.DirectoryError as why:
             return self._cannot_ask(case, why)
-        return Right(user, "directory", case.slot, identity)
+        return Authenticated(user, "directory", case.slot, identity)
 
-    def _as_nobody(self, case: _Case, reason: Reason, note: str = "") -> Outcome:
+    def _refuse_after_decoy_bind(self, case: _State, reason: Reason, note: str = "") -> Outcome:
         """Refuse, after a bind that costs what a wrong password costs and is nobody's.
 
         The password of the bind is made up too: none leaves for where it is not due.
         """
         assert case.directory is not None
         try:
-            if not hollow(case.attempt.password):
+            if not is_blank_password(case.attempt.password):
                 case.directory.client.authenticate(Identity.nobody(), secrets.token_urlsafe(12))
         except errors.Refused:
             pass  # what else: nobody has no password
@@ -358,35 +370,37 @@ class SignIn:
     # -- how it ends
 
     def _not_a_name(self, attempt: Attempt, why: str) -> Outcome:
-        case = _Case(attempt, None, None, None, "")
+        case = _State(attempt, None, None, None, "")
         case = self._take(case)
         return self._refuse(case, Reason.NOT_A_NAME, note=why)
 
     def _refuse(
         self,
-        case: _Case,
+        case: _State,
         reason: Reason,
-        settled: Settled = Settled.WRONG,
+        settled: Verdict = Verdict.WRONG,
         *,
         guid: str | None = None,
         note: str = "",
         local: bool = False,
-    ) -> NotLetIn:
-        return NotLetIn(reason, self._note(case, reason, settled, guid=guid, note=note), local)
+    ) -> Denied:
+        return Denied(reason, self._note(case, reason, settled, guid=guid, note=note), local)
 
-    def _cannot_ask(self, case: _Case, why: errors.DirectoryError | str) -> CannotAsk:
+    def _cannot_ask(self, case: _State, why: errors.DirectoryError | str) -> DirectoryUnavailable:
         broke_off = isinstance(why, errors.Unavailable) and why.asked
-        settled = Settled.LOST if broke_off else Settled.NOT_ASKED
+        settled = Verdict.UNKNOWN if broke_off else Verdict.NOT_CHECKED
         reason = Reason.UNAVAILABLE
         if isinstance(why, (str, errors.Misconfigured)):
             reason = Reason.MISCONFIGURED
-        return CannotAsk(reason, self._note(case, reason, settled, note=str(why)), str(why))
+        return DirectoryUnavailable(
+            reason, self._note(case, reason, settled, note=str(why)), str(why)
+        )
 
     def _note(
         self,
-        case: _Case,
+        case: _State,
         reason: Reason,
-        settled: Settled,
+        settled: Verdict,
         *,
         guid: str | None = None,
         note: str = "",
@@ -422,8 +436,8 @@ def _may_link(user: SignInUser, person: Person) -> bool:
     )
 
 
-def _link(directory_id: int, person: Person) -> links.Person:
-    return links.Person(
+def _link(directory_id: int, person: Person) -> links.LinkedAccount:
+    return links.LinkedAccount(
         directory_id,
         person.guid,
         person.dn,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from authsvc.signin.directory_connection import OpenDirectory
 from dirclient.config.ports import Identity
 from kerauno.accounts import links
-from kerauno.signin.throttle import Slot
+from kerauno.signin.throttle import Reservation
 from kerauno.signin.user_lookup import SignInUser
 
 
@@ -51,18 +51,18 @@ class Reason(enum.StrEnum):
     USED_UP = "attempts_used_up"  # under other names of the same person
 
 
-class Settled(enum.Enum):
+class Verdict(enum.Enum):
     """What an attempt counts as for the throttle."""
 
-    RIGHT = "right"  # the password was right, which forgives wrong ones before it
-    BARRED = "barred"  # it was right and opened nothing: AD forgives nothing for that
+    CORRECT = "correct"  # the password was right, which forgives wrong ones before it
+    CORRECT_BUT_REFUSED = "correct but refused"  # it opened nothing: AD forgives nothing for that
     WRONG = "wrong"
-    LOST = "lost"  # a directory was asked, and alone knows
-    NOT_ASKED = "not asked"  # no directory was asked
+    UNKNOWN = "unknown"  # a directory was asked, and only the directory knows
+    NOT_CHECKED = "not checked"  # no directory was asked
 
 
 @dataclass(frozen=True, slots=True)
-class Right:
+class Authenticated:
     """The password was right and the user may come in.
 
     `method` is `directory` or `local`; `link` is the tie to make on a first sign-in.
@@ -70,13 +70,13 @@ class Right:
 
     user: SignInUser
     method: str
-    slot: Slot
+    slot: Reservation
     identity: Identity
-    link: links.Person | None = None
+    link: links.LinkedAccount | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class NotLetIn:
+class Denied:
     """Unknown, wrong or without access: which of them only `reason` tells, to administrators."""
 
     reason: Reason
@@ -103,7 +103,7 @@ class NameIncomplete:
 
 
 @dataclass(frozen=True, slots=True)
-class CannotAsk:
+class DirectoryUnavailable:
     """No server could be asked. `why` is for the log."""
 
     reason: Reason
@@ -112,12 +112,22 @@ class CannotAsk:
 
 
 @dataclass(frozen=True, slots=True)
-class TooMany:
+class RateLimited:
     """Throttled. Whole seconds until the next attempt may be made."""
 
     retry_after: int
     code: str = ""
 
 
-NoEntry = NotLetIn | MustChange | NameIncomplete | CannotAsk | TooMany
-Outcome = Right | NoEntry
+Failure = Denied | MustChange | NameIncomplete | DirectoryUnavailable | RateLimited
+Outcome = Authenticated | Failure
+
+METRIC_LABELS: dict[type[Outcome], str] = {
+    Authenticated: "authenticated",
+    Denied: "denied",
+    MustChange: "password_change_required",
+    NameIncomplete: "name_incomplete",
+    DirectoryUnavailable: "directory_unavailable",
+    RateLimited: "rate_limited",
+}
+"""The label `outcome` of `kerauno_signins_total`, a contract with operators: docs/operations.md."""

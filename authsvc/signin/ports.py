@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Protocol
 
 from authsvc.signin.directory_connection import OpenDirectory
-from authsvc.signin.outcomes import Attempt, Reason, Settled
+from authsvc.signin.outcomes import Attempt, Reason, Verdict
 from dirclient.model.directory_objects import Guid, Login
 from kerauno.base.errors import Throttled
-from kerauno.signin.throttle import Budget, Slot
+from kerauno.signin.throttle import Budget, Reservation
 from kerauno.signin.user_lookup import SignInUser
 
 
@@ -48,10 +48,12 @@ class Records(Protocol):
     def is_known(self, attempt: Attempt, user: SignInUser) -> bool:
         """Whether this user has signed in before in the browser of this attempt."""
 
-    def take(self, account: str, person: str, address: str, budget: Budget, *, known: bool) -> Slot:
+    def take(
+        self, account: str, person: str, address: str, budget: Budget, *, known: bool
+    ) -> Reservation:
         """Let one attempt through; `known` is of a known browser. Raises Throttled."""
 
-    def give_back(self, slot: Slot) -> None:
+    def give_back(self, slot: Reservation) -> None:
         """Nothing was asked: the attempt does not count."""
 
     def is_unsettled(self, person: str) -> bool:
@@ -67,8 +69,8 @@ class Records(Protocol):
         self,
         attempt: Attempt,
         reason: Reason,
-        slot: Slot | None,
-        settled: Settled,
+        slot: Reservation | None,
+        settled: Verdict,
         *,
         user: SignInUser | None,
         guid: str | None,

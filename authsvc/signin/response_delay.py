@@ -22,7 +22,7 @@ _MARGIN = 1.15
 _LONGEST = 1.0  # seconds: beyond that a server is ill, and everybody waits for it alike
 
 
-class Pace:
+class ResponseDelay:
     """Holds refusals back. `clock` and `sleep` are arguments so that tests need no time.
 
     `slow` is one check of a Kerauno password as nobody's; it is run once, at the first refusal,

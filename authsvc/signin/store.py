@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from authsvc.signin.outcomes import Attempt, Reason, Right, Settled
+from authsvc.signin.outcomes import Attempt, Authenticated, Reason, Verdict
 from authsvc.signin.unsettled_attempts import Unsettled, settle
 from dirclient.model.directory_objects import Guid, Login
 from dirclient.model.login_name import InvalidLogin, parse
@@ -16,11 +16,11 @@ from kerauno.accounts import access_revocation, known_browsers, links, users
 from kerauno.base.config import Settings
 from kerauno.base.errors import InvalidValue, NotFound, Throttled
 from kerauno.database.engine import Database
-from kerauno.database.prepared import Hot, of
+from kerauno.database.prepared import PreparedConnection, from_session
 from kerauno.signin import sessions, throttle, throttle_list, user_lookup
 from kerauno.signin.sessions import Lifetime, NewSession
-from kerauno.signin.throttle import Budget, Slot
-from kerauno.signin.throttle_list import Refusal
+from kerauno.signin.throttle import Budget, Reservation
+from kerauno.signin.throttle_list import ThrottledKey
 from kerauno.signin.user_lookup import SignInUser
 
 EVENT = "sign-in"
@@ -87,9 +87,11 @@ class SignInRecords:
             attempt.known, user.user_id, user.browser_key, self.now()
         )
 
-    def take(self, account: str, person: str, address: str, budget: Budget, *, known: bool) -> Slot:
+    def take(
+        self, account: str, person: str, address: str, budget: Budget, *, known: bool
+    ) -> Reservation:
         """See `Records`. Who shares a known browser's address cannot keep it out, either."""
-        return throttle.take(
+        return throttle.reserve(
             self.database,
             account,
             throttle.address_key(address),
@@ -99,9 +101,9 @@ class SignInRecords:
             person=person,
         )
 
-    def give_back(self, slot: Slot) -> None:
+    def give_back(self, slot: Reservation) -> None:
         """See `Records`."""
-        self.unsettled.settling(slot, Settled.NOT_ASKED, lambda hot: throttle.give_back(hot, slot))
+        self.unsettled.settling(slot, Verdict.NOT_CHECKED, lambda hot: throttle.cancel(hot, slot))
 
     def is_unsettled(self, person: str) -> bool:
         """See `Records`."""
@@ -116,7 +118,7 @@ class SignInRecords:
         """See `Records`."""
         label = user.email if user else masked(attempt.name)
         user_id = user.user_id if user else None
-        refusal = Refusal(EVENT, label, attempt.address, user_id)
+        refusal = ThrottledKey(EVENT, label, attempt.address, user_id)
         return self.database.fast_work(
             lambda hot: throttle_list.note(hot, error, refusal, self.now())
         )
@@ -125,8 +127,8 @@ class SignInRecords:
         self,
         attempt: Attempt,
         reason: Reason,
-        slot: Slot | None,
-        settled: Settled,
+        slot: Reservation | None,
+        settled: Verdict,
         *,
         user: SignInUser | None,
         guid: str | None,
@@ -135,10 +137,10 @@ class SignInRecords:
         """See `Records`."""
         code = audit.new_code()
         detail: dict[str, object] = {"note": note[:500]} if note else {}
-        if slot is not None and settled is Settled.WRONG:
+        if slot is not None and settled is Verdict.WRONG:
             detail["failures"] = slot.seen + 1
 
-        def note_refusal(hot: Hot) -> None:
+        def note_refusal(hot: PreparedConnection) -> None:
             if slot is not None:
                 settle(hot, slot, settled, self.now())
             audit.append(
@@ -190,7 +192,9 @@ class SignInRecords:
                 guid=guid,
             )
 
-    def admit(self, attempt: Attempt, right: Right, *, session: bool = True) -> Admitted | None:
+    def admit(
+        self, attempt: Attempt, right: Authenticated, *, session: bool = True
+    ) -> Admitted | None:
         """Act on a proven password in one transaction: settle, link where due, open the session.
 
         Raises InvalidValue or NotFound when the link cannot be made any more; then the attempt
@@ -201,7 +205,7 @@ class SignInRecords:
         if right.link is not None:
             try:
                 with self.database.write() as s:
-                    links.tie(
+                    links.link(
                         s, right.user.user_id, right.link, scope="login", origin="sign-in", now=now
                     )
                     audit.append(
@@ -214,18 +218,24 @@ class SignInRecords:
                         guid=right.link.guid,
                         detail={"dn": right.link.dn},
                     )
-                    return self._admit(of(s), attempt, right, now, session=session)
+                    return self._admit(from_session(s), attempt, right, now, session=session)
             except (InvalidValue, NotFound):
                 self.give_back(right.slot)
                 raise
         return self.unsettled.settling(
             right.slot,
-            Settled.RIGHT,
+            Verdict.CORRECT,
             lambda hot: self._admit(hot, attempt, right, now, session=session),
         )
 
     def _admit(
-        self, hot: Hot, attempt: Attempt, right: Right, now: datetime, *, session: bool
+        self,
+        hot: PreparedConnection,
+        attempt: Attempt,
+        right: Authenticated,
+        now: datetime,
+        *,
+        session: bool,
     ) -> Admitted | None:
         throttle.succeed(hot, right.slot)
         audit.append(
@@ -254,7 +264,7 @@ class SignInRecords:
         )
         return Admitted(made, known)
 
-    def remember(self, hot: Hot, cookie: str, user: SignInUser) -> str:
+    def remember(self, hot: PreparedConnection, cookie: str, user: SignInUser) -> str:
         """Return the cookie by which this browser is known for this user from now on."""
         key = user.browser_key or known_browsers.key_for(hot, user.user_id)
         return known_browsers.renewed(cookie, user.user_id, key, self.now())

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
-from authsvc.signin.outcomes import Settled
+from authsvc.signin.outcomes import Verdict
 from kerauno.base.clock import elapsed
 from kerauno.base.errors import DatabaseUnavailable
 from kerauno.database.engine import Database
-from kerauno.database.prepared import Hot
+from kerauno.database.prepared import PreparedConnection
 from kerauno.signin import throttle
-from kerauno.signin.throttle import Slot
+from kerauno.signin.throttle import Reservation
 
 T = TypeVar("T")
 
@@ -26,8 +26,8 @@ MOST = 1000
 
 
 class _Owed(NamedTuple):
-    slot: Slot
-    settled: Settled
+    slot: Reservation
+    settled: Verdict
     since: datetime
 
 
@@ -39,7 +39,9 @@ class Unsettled:
         self._now = now
         self._owed: deque[_Owed] = deque(maxlen=MOST)
 
-    def settling(self, slot: Slot | None, settled: Settled, work: Callable[[Hot], T]) -> T:
+    def settling(
+        self, slot: Reservation | None, settled: Verdict, work: Callable[[PreparedConnection], T]
+    ) -> T:
         """Do what settles an attempt, in a transaction; remember it where nothing of it was kept.
 
         Where PostgreSQL broke off in the commit itself nobody knows: such an attempt lapses.
@@ -56,10 +58,10 @@ class Unsettled:
     def _settle(self, owed: _Owed) -> None:
         self._do(owed, lambda hot: settle(hot, owed.slot, owed.settled, self._now()))
 
-    def _do(self, owed: _Owed | None, work: Callable[[Hot], T]) -> T:
+    def _do(self, owed: _Owed | None, work: Callable[[PreparedConnection], T]) -> T:
         is_done = False
 
-        def watched(hot: Hot) -> T:
+        def watched(hot: PreparedConnection) -> T:
             nonlocal is_done
             is_done = False  # it may be done again
             given = work(hot)
@@ -74,13 +76,13 @@ class Unsettled:
             raise
 
 
-def settle(hot: Hot, slot: Slot, settled: Settled, now: datetime) -> None:
+def settle(hot: PreparedConnection, slot: Reservation, settled: Verdict, now: datetime) -> None:
     """Count an attempt as what it came to."""
-    if settled is Settled.RIGHT:
+    if settled is Verdict.CORRECT:
         throttle.succeed(hot, slot)
-    elif settled is Settled.WRONG:
+    elif settled is Verdict.WRONG:
         throttle.fail(hot, slot, now)
-    elif settled is Settled.LOST:
+    elif settled is Verdict.UNKNOWN:
         throttle.lose(hot, slot, now)
     else:
-        throttle.give_back(hot, slot)
+        throttle.cancel(hot, slot)

@@ -11,7 +11,7 @@ from flask import Flask, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden, HTTPException, TooManyRequests
 
-from authsvc.i18n.translate import N_, gettext, retold
+from authsvc.i18n.translate import N_, gettext, translate_sentence
 from dirclient.model.errors import Misconfigured, Unavailable
 from kerauno.base.errors import (
     DatabaseUnavailable,
@@ -116,7 +116,7 @@ def answer(status: int, detail: str = "", title: str = "") -> Response:
     """The error in the form that the caller understands: programs read English, as it came."""
     if is_api():
         return problem(status, detail)
-    return error_page(status, retold(title), retold(detail))
+    return error_page(status, translate_sentence(title), translate_sentence(detail))
 
 
 def _http(error: HTTPException) -> ResponseReturnValue:
@@ -163,7 +163,7 @@ def _conflict(error: Exception) -> Response:
 def _invalid(error: InvalidValue) -> Response:
     if is_api():
         return problem(400, f"{error} {error.remedy}", field=error.field)
-    return error_page(400, detail=retold(str(error), error.remedy))
+    return error_page(400, detail=translate_sentence(str(error), error.remedy))
 
 
 def _unexpected(error: Exception) -> Response:

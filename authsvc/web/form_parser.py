@@ -20,7 +20,7 @@ _KIND = "application/x-www-form-urlencoded"
 _KEEP_ESCAPED = "werkzeug.url_quote"  # what is not UTF-8; registered by werkzeug
 
 
-def posted(environ: WSGIEnvironment, most: int) -> Mapping[str, str]:
+def parse_form(environ: WSGIEnvironment, most: int) -> Mapping[str, str]:
     """The first value of each field. Raises werkzeug's HTTPException, as for a larger body.
 
     `most` is the octets that a body may have.

@@ -11,7 +11,7 @@ from flask import Flask, Response, current_app, request
 
 from authsvc.i18n.formatting import setup_writing
 from authsvc.i18n.translate import N_, gettext
-from authsvc.web.session import Me, shown
+from authsvc.web.session import CurrentUser, current_user_or_none
 from kerauno.base.visible_text import visible_lines
 
 STATIC = Path(__file__).parents[1] / "static"
@@ -80,7 +80,7 @@ def setup_pages(app: Flask) -> None:
             ),
         ),
     )
-    app.context_processor(lambda: {"me": shown()})
+    app.context_processor(lambda: {"me": current_user_or_none()})
     app.after_request(_keep_static)
 
 
@@ -121,7 +121,7 @@ def add_to_first_group(app: Flask, item: NavItem) -> None:
 def navigation() -> tuple[ShownGroup, ...]:
     """What the person of this request may open; the longest matching address is the current."""
     groups: list[NavGroup] = current_app.extensions["kerauno.navigation"]
-    me = shown()
+    me = current_user_or_none()
     allowed = [
         (group.title, [item for item in group.items if _may_see(me, item)]) for group in groups
     ]
@@ -137,12 +137,12 @@ def navigation() -> tuple[ShownGroup, ...]:
     )
 
 
-def initials(me: Me) -> str:
+def initials(me: CurrentUser) -> str:
     """One or two letters for the round picture."""
     return (me.first_name[:1] + me.last_name[:1]).upper() or "?"
 
 
-def _may_see(me: Me | None, item: NavItem) -> bool:
+def _may_see(me: CurrentUser | None, item: NavItem) -> bool:
     return me is not None and (not item.roles or me.role in item.roles)
 
 

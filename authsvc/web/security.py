@@ -47,13 +47,13 @@ def setup_security(app: Flask, *, public_url: str) -> None:
     """Refuse cross-site requests, and have every answer carry the security headers."""
     app.extensions["kerauno.form_targets"] = []
 
-    def refuse_other_sites() -> None:
+    def check_cross_origin() -> None:
         if request.method not in _SAFE and is_cross_site(request.environ, public_url):
             view = app.view_functions.get(request.endpoint or "")
             if not getattr(view, "_serves_other_sites", False):
                 raise CrossSite
 
-    app.before_request(refuse_other_sites)
+    app.before_request(check_cross_origin)
     app.wsgi_app = SecureHeaders(  # type: ignore[method-assign]
         app.wsgi_app, secure=public_url.startswith("https://")
     )
@@ -107,7 +107,7 @@ def is_cross_site(environ: WSGIEnvironment, public_url: str) -> bool:
         return True  # no browser names an origin that cannot be read
 
 
-def serves_other_sites(view: _View) -> _View:
+def csrf_exempt(view: _View) -> _View:
     """Mark a view that no cookie authenticates, so that any site may call it (a token endpoint)."""
     view._serves_other_sites = True  # type: ignore[attr-defined]
     return view
@@ -118,7 +118,7 @@ def add_form_targets(app: Flask, targets: FormTargets) -> None:
     app.extensions["kerauno.form_targets"].append(targets)
 
 
-def allow_form_targets(next_url: str) -> None:
+def csp_form_action_for(next_url: str) -> None:
     """Let this page's form lead on to where `next_url` will redirect."""
     origins = [
         origin
@@ -126,15 +126,15 @@ def allow_form_targets(next_url: str) -> None:
         for origin in targets(next_url)
     ]
     if origins:
-        lead_forms_to(*origins)
+        csp_form_action(*origins)
 
 
-def lead_forms_to(*origins: str) -> None:
+def csp_form_action(*origins: str) -> None:
     """Let this page's forms lead on to these origins, besides this site."""
     request.environ[_ENVIRON] = origins
 
 
-def safe_next(target: str | None) -> str:
+def safe_redirect_path(target: str | None) -> str:
     """`target` when it is a place on this site, else the home page.
 
     Only a path may pass: `//host`, `/\\host`, schemes and control characters are ways to another

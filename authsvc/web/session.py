@@ -16,13 +16,18 @@ from urllib.parse import quote
 from flask import Flask, Request, Response, current_app, g, redirect, request
 from flask.sessions import SecureCookieSession, SessionInterface
 from flask.typing import ResponseReturnValue
-from flask_login import LoginManager, current_user
+from flask_login import LoginManager
+from flask_login import current_user as flask_login_user
 from werkzeug.exceptions import Forbidden, Unauthorized
 
 from authsvc.services import lifetime_for, services
 from authsvc.signin.store import Admitted
 from authsvc.web.errors import is_api
-from authsvc.web.session_cookie import cookie_fields, known_cookie_field, known_cookie_for
+from authsvc.web.session_cookie import (
+    known_browser_cookie_header,
+    known_browser_cookie_name,
+    session_cookie_headers,
+)
 from kerauno.base.config import Settings
 from kerauno.base.errors import DatabaseUnavailable
 from kerauno.signin import sessions
@@ -35,7 +40,7 @@ ADMIN = "admin"
 MANAGER = "manager"
 
 
-Me = Signed
+CurrentUser = Signed
 """The signed-in person of a request, as the records say at this moment."""
 
 
@@ -43,7 +48,7 @@ Me = Signed
 class _Authenticated:
     """The person in the form that flask-login asks for."""
 
-    me: Me
+    me: CurrentUser
     is_authenticated: bool = True
 
 
@@ -64,7 +69,7 @@ class _NoCookieSessions(SessionInterface):
 
 
 def setup_sessions(app: Flask, settings: Settings) -> None:
-    """Make `current()` work."""
+    """Make `current_user()` work."""
     app.session_interface = _NoCookieSessions()
     app.config["LOGIN_DISABLED"] = False
     app.extensions["kerauno.cookie"] = cookie_for(settings)
@@ -85,32 +90,32 @@ def cookie_name() -> str:
     return cast("str", current_app.extensions["kerauno.cookie"])
 
 
-def current() -> Me | None:
+def current_user() -> CurrentUser | None:
     """Who is signed in; None for nobody. One statement for each request that asks."""
-    return current_user.me if current_user.is_authenticated else None
+    return flask_login_user.me if flask_login_user.is_authenticated else None
 
 
-def give_cookies(response: Response, made: Admitted) -> Response:
+def set_session_cookies(response: Response, made: Admitted) -> Response:
     """Put the session's token, and what the browser is known by, into its keeping."""
     secure = services().settings.secure
-    for name, field in cookie_fields(cookie_name(), made, secure=secure):
+    for name, field in session_cookie_headers(cookie_name(), made, secure=secure):
         response.headers.add(name, field)
     return response
 
 
-def give_known_cookie(response: Response, value: str) -> Response:
+def set_known_browser_cookie(response: Response, value: str) -> Response:
     """Have the browser keep what it is known by."""
-    field = known_cookie_field(cookie_name(), value, secure=services().settings.secure)
+    field = known_browser_cookie_header(cookie_name(), value, secure=services().settings.secure)
     response.headers.add("Set-Cookie", field)
     return response
 
 
 def known_cookie() -> str:
     """What the browser of this request is known by."""
-    return request.cookies.get(known_cookie_for(cookie_name()), "")
+    return request.cookies.get(known_browser_cookie_name(cookie_name()), "")
 
 
-def take_cookie(response: Response) -> Response:
+def clear_session_cookie(response: Response) -> Response:
     """Have the browser forget the session's token."""
     response.delete_cookie(
         cookie_name(),
@@ -122,13 +127,13 @@ def take_cookie(response: Response) -> Response:
     return response
 
 
-def shown() -> Me | None:
-    """As `current`, for pages that are to be shown in any case, such as one that says that the
+def current_user_or_none() -> CurrentUser | None:
+    """As `current_user`, for pages that are to be shown in any case, such as one that says that the
     database is away: nobody then."""
     if g.get("person_unknown"):
         return None  # asked in vain already: another wait would tell no more
     try:
-        return current()
+        return current_user()
     except DatabaseUnavailable:
         return None
 
@@ -138,8 +143,8 @@ def require_user(view: Callable[_P, _View]) -> Callable[_P, _View | ResponseRetu
 
     @wraps(view)
     def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _View | ResponseReturnValue:
-        if current() is None:
-            return to_sign_in()
+        if current_user() is None:
+            return redirect_to_login()
         return view(*args, **kwargs)
 
     return guarded
@@ -153,9 +158,9 @@ def require_role(
     def decorate(view: Callable[_P, _View]) -> Callable[_P, _View | ResponseReturnValue]:
         @wraps(view)
         def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _View | ResponseReturnValue:
-            me = current()
+            me = current_user()
             if me is None:
-                return to_sign_in()
+                return redirect_to_login()
             if me.role not in roles:
                 raise Forbidden
             return view(*args, **kwargs)
@@ -165,7 +170,7 @@ def require_role(
     return decorate
 
 
-def to_sign_in() -> ResponseReturnValue:
+def redirect_to_login() -> ResponseReturnValue:
     """To the sign-in page, and back to this one afterwards. Programs and forms get 401."""
     if request.method not in ("GET", "HEAD") or is_api() or "HX-Request" in request.headers:
         raise Unauthorized
@@ -173,9 +178,9 @@ def to_sign_in() -> ResponseReturnValue:
     return redirect("/login" if path == "/" else f"/login?next={quote(path, safe='/')}", 302)
 
 
-def me() -> Me:
+def require_current_user() -> CurrentUser:
     """The signed-in person, inside a view that `require_user` or `require_role` guards."""
-    person = current()
+    person = current_user()
     if person is None:
         raise Unauthorized
     return person

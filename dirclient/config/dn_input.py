@@ -25,7 +25,7 @@ _TYPOGRAPHIC = str.maketrans({"\u00a0": " ", "\u201c": '"', "\u201d": '"', "\u20
 
 
 @dataclass(frozen=True, slots=True)
-class Exact:
+class DnInput:
     """A DN. `dn` has no stray blanks; it is whole, or lacks the domain (`partial`)."""
 
     dn: str
@@ -33,7 +33,7 @@ class Exact:
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class PathInput:
     """Names to follow from a domain's root, outermost first; `domain` in DNS form or empty."""
 
     domain: str
@@ -41,13 +41,13 @@ class Walk:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NameInput:
     """The name of something, wherever it is."""
 
     name: str
 
 
-def understand(text: str) -> Exact | Walk | Named:
+def parse_dn_input(text: str) -> DnInput | PathInput | NameInput:
     """What the text means. Raises `InvalidDn` where it is like a DN and is none, or is empty."""
     if len(text) > LONGEST or "\0" in text:
         raise dn_syntax.InvalidDn("this is too long, or holds signs that cannot be part of a name")
@@ -57,18 +57,18 @@ def understand(text: str) -> Exact | Walk | Named:
     if _COMPONENT.match(text):
         rdns = dn_syntax.parse(_in_one_line(text))
         whole = any(kind.lower() in ("dc", "o", "c") for rdn in rdns for kind, _ in rdn)
-        return Exact(dn_syntax.write(rdns), partial=not whole)
+        return DnInput(dn_syntax.write(rdns), partial=not whole)
     if "/" in text.strip("/"):
         parts = tuple(_ESCAPED.sub(r"\1", part).strip() for part in _STEP.findall(text))
         parts = tuple(filter(None, parts))
         dotted = "." in parts[0] and " " not in parts[0]
-        return Walk(parts[0], parts[1:]) if dotted else Walk("", parts)
+        return PathInput(parts[0], parts[1:]) if dotted else PathInput("", parts)
     name = " ".join(text.strip("/").split())
     if "\\" in name:  # COMPANY\name, as AD shows groups in permissions
         name = name.rpartition("\\")[2].strip()
     if not name:
         raise dn_syntax.InvalidDn("nothing was entered")
-    return Named(name)
+    return NameInput(name)
 
 
 def _in_one_line(text: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from dirclient.model.assess import Judge, assess
+from dirclient.model.assess import ConflictCounter, assess
 from dirclient.model.directory_objects import (
     Cursor,
     Guid,
@@ -110,7 +110,7 @@ class Servers(Protocol):
 class Prober(Protocol):
     """Tests a profile step by step."""
 
-    def probe(self, judge: Judge = assess) -> Iterator[Step]:
+    def probe(self, judge: ConflictCounter = assess) -> Iterator[Step]:
         """Yield each step as it finishes; stop after the first that failed. Never raises.
 
         `judge` says how many of the people are free of conflicts.
@@ -133,7 +133,7 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Doorbell:
+class ChangeSignal:
     """What one cheap look said: has anything changed since the cursor, and on which server."""
 
     changed: bool
@@ -144,7 +144,7 @@ class Doorbell:
 class Watcher(Protocol):
     """Follows changes after a snapshot on one server."""
 
-    def ring(self, cursor: Cursor) -> Doorbell:
+    def ring(self, cursor: Cursor) -> ChangeSignal:
         """One base-object read of the root DSE."""
 
     def catch_up(self, snapshot: Snapshot) -> Snapshot | None:

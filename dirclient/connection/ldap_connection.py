@@ -87,7 +87,7 @@ class _Operation:
             raise Torn(f"{server} sent something that is not LDAP: {fault}.") from fault
 
 
-class Asked:
+class PendingSearch:
     """A search that has been sent, with as much of its `answer` as was read so far."""
 
     __slots__ = ("_connection", "_number", "answer")
@@ -207,7 +207,7 @@ class Connection:
         filter: Filter,
         attributes: Iterable[str],
         controls: Sequence[Control] = (),
-    ) -> Iterator[Asked]:
+    ) -> Iterator[PendingSearch]:
         """A search of a subtree that has been sent; the block reads its answer to the end.
 
         Nothing else can be asked on this connection until then. Leaving the block by an exception
@@ -219,7 +219,7 @@ class Connection:
                 number, base, "subtree", filter.encode(), tuple(attributes), controls
             )
             self._send(request, self.end())
-            yield Asked(self, number)
+            yield PendingSearch(self, number)
 
     def modify(self, dn: str, changes: Sequence[tuple[str, str, Sequence[bytes]]]) -> Result:
         """One modification: (add | delete | replace, attribute, values) in order.

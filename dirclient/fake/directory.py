@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from dirclient.config.ports import Doorbell, Identity, Progress
+from dirclient.config.ports import ChangeSignal, Identity, Progress
 from dirclient.fake.state import BASE, Account, FakeStore
 from dirclient.mapping.replication_conflicts import in_conflict
-from dirclient.model.assess import Judge, assess
+from dirclient.model.assess import ConflictCounter, assess
 from dirclient.model.directory_objects import (
     AccountState,
     Cursor,
@@ -45,7 +45,7 @@ from dirclient.model.errors import (
     Unavailable,
 )
 from dirclient.model.login_name import fold, matching
-from dirclient.operations.bind import hollow
+from dirclient.operations.bind import is_blank_password
 from dirclient.operations.lockout_policy import strictest
 from dirclient.wire import dn_syntax
 
@@ -80,7 +80,7 @@ class FakeDirectory(FakeStore):
 
     def authenticate(self, identity: Identity, password: str) -> None:
         """See `Authenticator`."""
-        if hollow(password):
+        if is_blank_password(password):
             raise BadCredentials()
         self._operation("bind")
         with self._lock:
@@ -116,9 +116,9 @@ class FakeDirectory(FakeStore):
         """See `Authenticator`."""
         if not self.encrypted:
             raise PasswordRejected("The connection is not encrypted.", reason="insecure")
-        if hollow(old):
+        if is_blank_password(old):
             raise PasswordRejected("The old password is wrong.", reason="old_password")
-        if hollow(new):
+        if is_blank_password(new):
             raise PasswordRejected("The new password is empty.", reason="policy")
         self._operation("modify")
         with self._lock:
@@ -251,12 +251,12 @@ class FakeDirectory(FakeStore):
             if not in_conflict(department.dn)
         }
 
-    def ring(self, cursor: Cursor) -> Doorbell:
+    def ring(self, cursor: Cursor) -> ChangeSignal:
         """See `Watcher`."""
         self._operation("search")
         with self._lock:
             here = Cursor(self.server_id, self.usn)
-            return Doorbell(
+            return ChangeSignal(
                 changed=(here.server_id, here.usn) != (cursor.server_id, cursor.usn),
                 server_id=here.server_id,
                 usn=here.usn,
@@ -338,7 +338,7 @@ class FakeDirectory(FakeStore):
             dn_s = [department.dn for department in self._departments.values()]
         return [BASE, f"OU=Staff,{BASE}", f"OU=Departments,{BASE}", *dn_s]
 
-    def probe(self, judge: Judge = assess) -> Iterator[Step]:
+    def probe(self, judge: ConflictCounter = assess) -> Iterator[Step]:
         """See `Prober`."""
         try:
             self._operation("bind")

@@ -1,7 +1,7 @@
 """What can be said about people before anybody is built: who lacks what, as far as AD alone tells.
 
 A first opinion for the connection test; who knows more, such as Kerauno's own users and numbers,
-hands the test another `Judge`.
+hands the test another `ConflictCounter`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Assessment:
         return [f"{count} {MEANINGS[code]}" for code, count in ranked] + left
 
 
-Judge = Callable[[Iterable[Person]], Assessment]
+ConflictCounter = Callable[[Iterable[Person]], Assessment]
 """Looks at all people together."""
 
 

@@ -16,7 +16,7 @@ LONGEST_PASSWORD = 1024
 """Characters; AD's own limit is 256 (MS-ADTS 3.1.1.3.1.5), other directories differ."""
 
 
-def hollow(password: str) -> bool:
+def is_blank_password(password: str) -> bool:
     """Whether a bind with this could succeed without proving anything, or can prove nothing.
 
     Empty and blank ones may be taken for an unauthenticated bind (RFC 4513 5.1.2), one with a NUL
@@ -45,7 +45,7 @@ class LdapAuthenticator:
     def authenticate(self, identity: Identity, password: str) -> None:
         """See `Authenticator`."""
         name = self._preset.bind_name(identity)
-        if hollow(password) or not name.strip():
+        if is_blank_password(password) or not name.strip():
             raise BadCredentials()
         with time_limit(self._profile.sign_in_timeout):
             self._pool.prove(lambda connection: connection.bind(name, password))
@@ -57,9 +57,9 @@ class LdapAuthenticator:
                 "Passwords are changed on encrypted connections only.", reason="insecure"
             )
         # An empty old password would turn the change into an administrator's reset.
-        if hollow(old):
+        if is_blank_password(old):
             raise PasswordRejected("The old password is wrong.", reason="old_password")
-        if hollow(new):
+        if is_blank_password(new):
             raise PasswordRejected("The new password is empty.", reason="policy")
         with time_limit(self._profile.sign_in_timeout):
             change = self._change_ad if self._preset.is_ad else self._change_ldap

@@ -85,7 +85,7 @@ class Roots:
         self._ids: weakref.WeakKeyDictionary[Connection, str] = weakref.WeakKeyDictionary()
         self._suffixes: weakref.WeakKeyDictionary[Connection, str] = weakref.WeakKeyDictionary()
 
-    def glance(self, connection: Connection) -> Cursor:
+    def read_cursor(self, connection: Connection) -> Cursor:
         """How far the server's changes are now: one base read on a connection looked at before."""
         suffix = self._suffixes.get(connection)
         if suffix is not None:

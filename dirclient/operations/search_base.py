@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dirclient.config import presets
-from dirclient.config.dn_input import Exact, Named, Walk, domain_dn, understand
+from dirclient.config.dn_input import DnInput, NameInput, PathInput, domain_dn, parse_dn_input
 from dirclient.config.profile import Profile
 from dirclient.connection import result_codes
 from dirclient.connection.ldap_connection import Connection
@@ -80,7 +80,7 @@ def kind_of(entry: Entry) -> BaseKind | None:
 
 
 class _Absent(Exception):
-    """Nothing is there. `shown` is the place in words; empty for a bare `name`."""
+    """Nothing is there. `current_user_or_none` is the place in words; empty for a bare `name`."""
 
     def __init__(self, shown: str, name: str, parent: str) -> None:
         super().__init__(shown or name)
@@ -114,17 +114,17 @@ class DirectoryResolver:
         Of an empty text: what lies directly below the domain.
         """
         try:
-            place = understand(text)
+            place = parse_dn_input(text)
         except dn_syntax.InvalidDn:
             if text.strip():
                 return ()
-            place = Named("")
+            place = NameInput("")
         match place:
-            case Exact(dn):
+            case DnInput(dn):
                 wanted = dn_syntax.name(dn)
-            case Walk(_, names):
+            case PathInput(_, names):
                 wanted = names[-1] if names else ""
-            case Named(wanted):
+            case NameInput(wanted):
                 pass
 
         def ask(connection: Connection) -> list[str]:
@@ -161,8 +161,8 @@ class DirectoryResolver:
                 remedy="Enter a group, an OU or the domain.",
             )
         try:
-            place = Exact(text.strip()) if self._profile.advanced else understand(text)
-            if isinstance(place, Exact):
+            place = DnInput(text.strip()) if self._profile.advanced else parse_dn_input(text)
+            if isinstance(place, DnInput):
                 dn_syntax.parse(place.dn)
         except dn_syntax.InvalidDn as odd:
             raise Misconfigured(
@@ -171,13 +171,13 @@ class DirectoryResolver:
                 remedy="Enter it as CN=…,OU=…,DC=…, or the group's name alone.",
             ) from odd
         match place:
-            case Exact(dn, partial) if partial and root.domain:
+            case DnInput(dn, partial) if partial and root.domain:
                 return self._below(connection, root, dn, field)
-            case Exact(dn):
+            case DnInput(dn):
                 return self._at(connection, dn, field)
-            case Walk():
+            case PathInput():
                 return self._walk(connection, root, place, text, field)
-            case Named(name):
+            case NameInput(name):
                 return self._named(connection, root, name, field)
 
     def _read(self, connection: Connection, dn: str) -> Entry | None:
@@ -231,7 +231,7 @@ class DirectoryResolver:
         return Base(entry.dn, guid, kind, security, rid_of(entry.octets("objectSid")))
 
     def _walk(
-        self, connection: Connection, root: RootDse, place: Walk, text: str, field: str
+        self, connection: Connection, root: RootDse, place: PathInput, text: str, field: str
     ) -> Base:
         """Follow a canonical path name by name. One name may have a slash in it, too."""
         if not place.domain and (same := self._all_called(connection, root, text.strip())):

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from dirclient.config import presets
 from dirclient.config.profile import Profile
-from dirclient.model.assess import Judge, assess
+from dirclient.model.assess import ConflictCounter, assess
 from dirclient.model.directory_objects import DepartmentKind, Snapshot, Step
 from dirclient.model.errors import DirectoryError, Incomplete, Misconfigured, Unavailable
 from dirclient.operations.lockout_policy import FOREVER, LdapPolicies
@@ -53,7 +53,7 @@ class DirectoryProber:
         self._profile = profile
         self._clock = clock
 
-    def probe(self, judge: Judge = assess) -> Iterator[Step]:
+    def probe(self, judge: ConflictCounter = assess) -> Iterator[Step]:
         """See `dirclient.config.ports.Prober`."""
         faults = self._profile.faults()
         if faults:
@@ -111,7 +111,9 @@ def _failed(name: str, why: DirectoryError, seconds: float) -> Step:
 class _Probe(Reaching):
     """One test. Each check returns what it found, None where it means nothing, or raises."""
 
-    def __init__(self, profile: Profile, clock: Callable[[], datetime], judge: Judge) -> None:
+    def __init__(
+        self, profile: Profile, clock: Callable[[], datetime], judge: ConflictCounter
+    ) -> None:
         super().__init__(profile, clock)
         self.judge = judge
         self.is_ad = presets.of(profile).is_ad

@@ -145,7 +145,7 @@ class Scan(profile_searches.Searches):
         picture.admit(person, rid, end)
         return person.guid
 
-    def see_locks(self, picture: Picture, guids: Iterable[Guid]) -> None:
+    def refresh_lock_state(self, picture: Picture, guids: Iterable[Guid]) -> None:
         """Of these people, leave only those locked who are at this moment (AD).
 
         The bits that tell are worked out by the server, half a millisecond for each person: they
@@ -199,7 +199,7 @@ class Scan(profile_searches.Searches):
         """Take in one directory department; return it where it is a group."""
         classes = {value.lower() for value in entry.attributes.get("objectclass", ())}
         if b"organizationalunit" not in classes:
-            return self.take_group(picture, entry, department=True)
+            return self.add_group(picture, entry, department=True)
         dn = plain_dn(entry.dn)
         guid = self.identity(entry)
         changed = generalized_time(entry.text(self.preset.changed))
@@ -207,7 +207,7 @@ class Scan(profile_searches.Searches):
         picture.regrouped()
         return None
 
-    def take_group(self, picture: Picture, entry: Entry, *, department: bool) -> Group:
+    def add_group(self, picture: Picture, entry: Entry, *, department: bool) -> Group:
         """Take in one group with all its direct members, however many answers that takes."""
         dn = plain_dn(entry.dn)
         guid = self.identity(entry)
@@ -285,7 +285,7 @@ class Scan(profile_searches.Searches):
             raise Incomplete(
                 f"The group {dn} vanished while it was read. {answer.message}".rstrip()
             )
-        return self.take_group(picture, answer.entries[0], department=False)
+        return self.add_group(picture, answer.entries[0], department=False)
 
     def groups_with(self, picture: Picture, guids: Iterable[Guid]) -> list[Group]:
         """Take in the groups with these identities, wherever they are in the domain."""
@@ -295,7 +295,7 @@ class Scan(profile_searches.Searches):
             for entry in self.everywhere(
                 picture, wanted, self.group_attributes, GROUP_PAGE, self.controls
             ):
-                found.append(self.take_group(picture, entry, department=False))
+                found.append(self.add_group(picture, entry, department=False))
         return found
 
     def nested_groups(self, picture: Picture) -> dict[str, Guid]:

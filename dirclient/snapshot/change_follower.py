@@ -297,7 +297,7 @@ class _Following:
         named = picture.references(scope)
         if scope == scope_before and named == named_before:
             return True
-        for guid in picture.outsiders():
+        for guid in picture.out_of_scope_guids():
             picture.dismiss(guid)
             self.touched = True
         joined = [picture.groups[guid] for guid in sorted(scope - scope_before)]
@@ -339,7 +339,7 @@ class _Following:
                 self.touched = True
             elif picture.dismiss(guid):
                 self.touched = True
-        scan.see_locks(picture, [guid for guid in self.people if guid in picture.people])
+        scan.refresh_lock_state(picture, [guid for guid in self.people if guid in picture.people])
 
     def _accepted(self) -> Set[str]:
         """Which of the changed people the directory counts as people by the whole filter."""

@@ -161,7 +161,7 @@ class Picture:
             named |= self.groups[guid].members
         return named
 
-    def outsiders(self) -> set[Guid]:
+    def out_of_scope_guids(self) -> set[Guid]:
         """People whom no group of the user group's nesting holds any more."""
         if self.users.kind is not BaseKind.GROUP:
             return set()

@@ -50,7 +50,7 @@ class DirectoryReader:
     """`dirclient.config.ports.Reader` over LDAP.
 
     AD's pages are not of one moment: somebody moved between two of them could be missed. So what
-    changed while reading is looked at once more, by `settle`, before the picture is complete.
+    changed while reading is looked at once more, by `allocate`, before the picture is complete.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class Reading:
         picture, scan, connection = self.picture, self._scan, self._connection
         picture.hidden = self._hidden()
         picture, root = self._settled()
-        self._scan.see_locks(picture, list(picture.people))
+        self._scan.refresh_lock_state(picture, list(picture.people))
         if unexplained := self._back_links - picture.people.keys():
             raise Incomplete(
                 f"{len(unexplained)} people say that they are members of {picture.users.dn}, "

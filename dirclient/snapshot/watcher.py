@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from dirclient.config import presets
-from dirclient.config.ports import Doorbell
+from dirclient.config.ports import ChangeSignal
 from dirclient.config.profile import Profile
 from dirclient.connection.ldap_connection import Connection
 from dirclient.connection.pool import Pool
@@ -51,15 +51,15 @@ class DirectoryWatcher:
         self._clock = clock
         self._preset = presets.of(profile)
 
-    def ring(self, cursor: Cursor) -> Doorbell:
+    def ring(self, cursor: Cursor) -> ChangeSignal:
         """See `ports.Watcher`. On a new connection it costs one or two more reads."""
         with time_limit(RING_SECONDS):
-            seen = self._pool.ask(self._roots.glance)
+            seen = self._pool.ask(self._roots.read_cursor)
         if seen.usn or seen.cookie:
-            return Doorbell(seen != cursor, seen.server_id, seen.usn)
+            return ChangeSignal(seen != cursor, seen.server_id, seen.usn)
         age = self._clock().timestamp() - cursor.usn
         changed = seen.server_id != cursor.server_id or age >= UNCOUNTED_EVERY
-        return Doorbell(changed, seen.server_id, cursor.usn)
+        return ChangeSignal(changed, seen.server_id, cursor.usn)
 
     def knowledge(self) -> Knowledge:
         """See `dirclient.config.ports.Watcher`."""
@@ -175,7 +175,7 @@ def without_the_gone(scan: Scan, before: Picture) -> Picture:
         picture.dismiss(guid)
         if picture.groups.pop(guid, None) or picture.units.pop(guid, None):
             picture.reshaped()
-    for guid in picture.outsiders():
+    for guid in picture.out_of_scope_guids():
         picture.dismiss(guid)
     return picture
 

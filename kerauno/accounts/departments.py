@@ -15,7 +15,7 @@ from kerauno.accounts import dial_plan
 from kerauno.accounts.department_labels import Labels
 from kerauno.base.errors import InvalidValue, NotFound, ReadOnly
 from kerauno.database.bulk import insert_rows, parts
-from kerauno.tables.core import Department, HeldOut, Link, Membership, Number, RingGroup, User
+from kerauno.tables.core import Department, Link, Membership, Number, RingGroup, SyncExclusion, User
 
 NAME_LENGTH = 255
 
@@ -102,8 +102,8 @@ def import_(
     dial_plan.give_ring_group(s, ring_group.id, number, now)
     add_members(s, department.id, user_ids)
     s.execute(
-        delete(HeldOut).where(
-            HeldOut.directory_id == source.directory_id, HeldOut.guid == source.guid
+        delete(SyncExclusion).where(
+            SyncExclusion.directory_id == source.directory_id, SyncExclusion.guid == source.guid
         )
     )
     return department
@@ -170,7 +170,11 @@ def import_many(s: Session, imports: Sequence[Import], now: datetime) -> dict[st
         ],
     )
     for part in parts(names):
-        s.execute(delete(HeldOut).where(HeldOut.guid.in_(part), HeldOut.user_id.is_(None)))
+        s.execute(
+            delete(SyncExclusion).where(
+                SyncExclusion.guid.in_(part), SyncExclusion.user_id.is_(None)
+            )
+        )
     return ids
 
 
@@ -190,7 +194,7 @@ def unimport(s: Session, department_id: int, *, by: str, now: datetime) -> Unimp
     )
     if department.directory_id is not None and department.guid is not None:
         s.merge(
-            HeldOut(
+            SyncExclusion(
                 directory_id=department.directory_id,
                 guid=department.guid,
                 user_id=None,

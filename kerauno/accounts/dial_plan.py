@@ -34,7 +34,7 @@ _REMEDY = "Use 2 to 10 digits, or a phone number with its extension, such as +1 
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class NumberHolder:
     """Who has a number. Exactly one of the ids is set; `words` is fit for a sentence."""
 
     number: str
@@ -79,18 +79,18 @@ def _plain(text: str) -> str:
     return "".join(wide).strip()
 
 
-def holder(s: Session, number: str) -> Holder | None:
+def holder(s: Session, number: str) -> NumberHolder | None:
     """Who has the number, a leaver's reservation included; None when it was never given."""
     return holders(s, [number]).get(number)
 
 
-def holders(s: Session, numbers: Iterable[str]) -> dict[str, Holder]:
+def holders(s: Session, numbers: Iterable[str]) -> dict[str, NumberHolder]:
     """Who has each of these numbers; those that nobody has are left out."""
     wanted = list(numbers)
-    found: dict[str, Holder] = {}
+    found: dict[str, NumberHolder] = {}
     for start in range(0, len(wanted), 500):
         for row in s.execute(_holding().where(Number.number.in_(wanted[start : start + 500]))):
-            found[row.number] = Holder(
+            found[row.number] = NumberHolder(
                 row.number,
                 f"ring group {row.name}"
                 if row.ring_group_id is not None
@@ -215,7 +215,11 @@ def _holding() -> Select[*tuple[Any, ...]]:
 
 
 def _may_replace(
-    current: Holder, now: datetime, *, user_id: int | None = None, ring_group_id: int | None = None
+    current: NumberHolder,
+    now: datetime,
+    *,
+    user_id: int | None = None,
+    ring_group_id: int | None = None,
 ) -> bool:
     if user_id is not None and current.user_id == user_id:
         return True

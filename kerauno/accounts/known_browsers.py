@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, func, update
 from sqlalchemy.orm import Session
 
-from kerauno.database.prepared import Hot, Statement, of
+from kerauno.database.prepared import PreparedConnection, Statement, from_session
 from kerauno.tables.core import User
 
 LASTS = timedelta(days=30)
@@ -46,9 +46,9 @@ def renewed(cookie: str, user_id: int, key: str, now: datetime) -> str:
     return _SEPARATOR.join([f"{ends}.{_digest(user_id, key, ends)}", *others[: MOST - 1]])
 
 
-def key_for(s: Session | Hot, user_id: int) -> str:
+def key_for(s: Session | PreparedConnection, user_id: int) -> str:
     """Return the user's key; it is made where there is none."""
-    row = of(s).one(_KEY, of=user_id, new_key=secrets.token_hex(16))
+    row = from_session(s).one(_KEY, of=user_id, new_key=secrets.token_hex(16))
     assert row is not None
     return str(row[0])
 

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 from kerauno.accounts.access_revocation import end_access
 from kerauno.base.errors import InvalidValue, NotFound
 from kerauno.base.lookup_keys import lookup_key
-from kerauno.tables.core import HeldOut, Link, LinkProposal, User
+from kerauno.tables.core import Link, LinkProposal, SyncExclusion, User
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class LinkedAccount:
     """What a link keeps of a person: enough to find and bind as them after a rename."""
 
     directory_id: int
@@ -38,8 +38,8 @@ def of_person(s: Session, directory_id: int, guid: str) -> Link | None:
     ).scalar_one_or_none()
 
 
-def tie(
-    s: Session, user_id: int, person: Person, *, scope: str, origin: str, now: datetime
+def link(
+    s: Session, user_id: int, person: LinkedAccount, *, scope: str, origin: str, now: datetime
 ) -> Link:
     """Link the user to the person. Clears a local password, a hold and a waiting proposal.
 
@@ -78,7 +78,7 @@ def tie(
     user.password_hash = None
     user.updated_at = now
     user.version += 1
-    for table in (HeldOut, LinkProposal):
+    for table in (SyncExclusion, LinkProposal):
         s.execute(
             delete(table).where(
                 table.directory_id == person.directory_id, table.guid == person.guid
@@ -88,7 +88,7 @@ def tie(
     return link
 
 
-def untie(s: Session, user_id: int, *, by: str, now: datetime, hold: bool = True) -> Link:
+def unlink(s: Session, user_id: int, *, by: str, now: datetime, hold: bool = True) -> Link:
     """De-sync: the link and all access end, the user stays. Gives the link that was.
 
     With `hold`, the timer does not link the person again until an administrator does or they
@@ -100,7 +100,7 @@ def untie(s: Session, user_id: int, *, by: str, now: datetime, hold: bool = True
     s.delete(link)
     if hold:
         s.merge(
-            HeldOut(
+            SyncExclusion(
                 directory_id=link.directory_id,
                 guid=link.guid,
                 user_id=user_id,
@@ -132,12 +132,18 @@ def proposals(s: Session) -> list[tuple[LinkProposal, User]]:
     return [(row[0], row[1]) for row in rows]
 
 
-def held_out(s: Session, directory_id: int) -> dict[str, HeldOut]:
+def held_out(s: Session, directory_id: int) -> dict[str, SyncExclusion]:
     """The people whom an administrator keeps from being linked, by GUID."""
-    rows = s.execute(select(HeldOut).where(HeldOut.directory_id == directory_id)).scalars()
+    rows = s.execute(
+        select(SyncExclusion).where(SyncExclusion.directory_id == directory_id)
+    ).scalars()
     return {row.guid: row for row in rows}
 
 
 def release(s: Session, directory_id: int, guid: str) -> None:
     """Let the person be linked again; nothing happens if nobody held them."""
-    s.execute(delete(HeldOut).where(HeldOut.directory_id == directory_id, HeldOut.guid == guid))
+    s.execute(
+        delete(SyncExclusion).where(
+            SyncExclusion.directory_id == directory_id, SyncExclusion.guid == guid
+        )
+    )

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from kerauno.base.errors import InvalidValue, NotFound
-from kerauno.tables.phones import PhoneAccess
+from kerauno.tables.phone_access import PhoneAccess
 
 KINDS = ("yealink", "grandstream", "cisco")
 NOTED_EVERY = timedelta(minutes=5)

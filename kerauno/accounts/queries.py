@@ -96,7 +96,7 @@ class UserPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DirectoryEntry:
     """One line of the phone book: a user with an extension, or a department's ring group."""
 
     name: str
@@ -194,7 +194,7 @@ def as_data(line: UserLine) -> dict[str, Any]:
     }
 
 
-def phonebook(s: Session, search: str = "", *, limit: int | None = None) -> list[Entry]:
+def phonebook(s: Session, search: str = "", *, limit: int | None = None) -> list[DirectoryEntry]:
     """Everyone who can be dialled: active users with an extension, then departments; by name."""
     statement = _lines().where(
         STATES["active"],
@@ -205,7 +205,7 @@ def phonebook(s: Session, search: str = "", *, limit: int | None = None) -> list
     rows = s.execute(statement.order_by(*_ORDER).limit(limit))
     people = _with_departments(s, [UserLine(*row) for row in rows])
     entries = [
-        Entry(
+        DirectoryEntry(
             name=f"{line.first_name} {line.last_name}",
             number=line.extension or "",
             email=line.email,
@@ -219,7 +219,7 @@ def phonebook(s: Session, search: str = "", *, limit: int | None = None) -> list
     return entries + _ring_groups(s, search)
 
 
-def _ring_groups(s: Session, search: str) -> list[Entry]:
+def _ring_groups(s: Session, search: str) -> list[DirectoryEntry]:
     statement = (
         select(Department.label, Number.number, RingGroup.department_id)
         .join(RingGroup, RingGroup.department_id == Department.id)
@@ -232,7 +232,7 @@ def _ring_groups(s: Session, search: str) -> list[Entry]:
             | Number.number.contains(word, autoescape=True)
         )
     return [
-        Entry(name=name, number=number, department_id=department_id)
+        DirectoryEntry(name=name, number=number, department_id=department_id)
         for name, number, department_id in s.execute(statement)
     ]
 

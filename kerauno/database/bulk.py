@@ -13,7 +13,7 @@ from sqlalchemy import Dialect, Table
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from kerauno.database.driver_errors import driver_errors, translate
-from kerauno.database.prepared import Hot, of
+from kerauno.database.prepared import PreparedConnection, from_session
 
 Row = tuple[Any, ...]
 Convert = Callable[[Any], Any]
@@ -26,7 +26,7 @@ class RowRefused(Exception):
 
 def insert_rows(s: Session, columns: Columns, rows: Iterable[Row]) -> None:
     """Insert rows of one table. Raises RowRefused when any of them breaks a constraint."""
-    hot = of(s)
+    hot = from_session(s)
     table = _quoted_table(hot.dialect, _table(columns))
     names = ", ".join(_quoted(hot.dialect, column.name) for column in columns)
     if hot.dialect.name == "postgresql":
@@ -41,7 +41,7 @@ def update_rows(s: Session, columns: Columns, where: Columns, rows: Iterable[Row
 
     Raises RowRefused.
     """
-    hot = of(s)
+    hot = from_session(s)
     mark = _mark(hot.dialect)
     sets = ", ".join(f"{_quoted(hot.dialect, column.name)} = {mark}" for column in columns)
     keys = " AND ".join(f"{_quoted(hot.dialect, column.name)} = {mark}" for column in where)
@@ -51,7 +51,7 @@ def update_rows(s: Session, columns: Columns, where: Columns, rows: Iterable[Row
 
 def delete_rows(s: Session, where: Columns, rows: Iterable[Row]) -> None:
     """Delete the rows whose `where` columns have these values."""
-    hot = of(s)
+    hot = from_session(s)
     mark = _mark(hot.dialect)
     keys = " AND ".join(f"{_quoted(hot.dialect, column.name)} = {mark}" for column in where)
     table = _quoted_table(hot.dialect, _table(where))
@@ -77,7 +77,7 @@ def _copy(cursor: Any, sql: str, rows: list[Row]) -> None:
 
 
 def _many(
-    hot: Hot,
+    hot: PreparedConnection,
     sql: str,
     columns: Columns,
     rows: Iterable[Row],

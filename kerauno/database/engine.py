@@ -31,7 +31,7 @@ from kerauno.base.database_url import parse_database_url
 from kerauno.base.errors import DatabaseConflict, DatabaseUnavailable
 from kerauno.database.driver_errors import driver_errors, translate
 from kerauno.database.postgresql import Connector
-from kerauno.database.prepared import Counts, Hot, Row, Statement
+from kerauno.database.prepared import PreparedConnection, Row, Statement, StatementCounter
 from kerauno.database.sqlite_writer import FastTransaction, FastWriter, begin, roll_back
 
 T = TypeVar("T")
@@ -50,12 +50,12 @@ class Database:
         self.url = parse_database_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
         self._postgresql = Connector(pool_timeout=LOCK_SECONDS)
-        self._counts: list[Counts] = []
+        self._counts: list[StatementCounter] = []
         self.engine = self._engine().execution_options(kerauno_counts=self._counts)
         writer = self.engine.execution_options(kerauno_write=True)
         self._reading = sessionmaker(self.engine, expire_on_commit=False, autoflush=False)
         self._writing = sessionmaker(writer, expire_on_commit=False)
-        self._idle: deque[tuple[Hot, float]] = deque()
+        self._idle: deque[tuple[PreparedConnection, float]] = deque()
         self._writer = FastWriter(self._borrow)  # of SQLite
         _databases.add(self)
 
@@ -98,11 +98,11 @@ class Database:
         with translating(), self._own_turn(), self._writing.begin() as session:
             yield session
 
-    def fast(self) -> AbstractContextManager[Hot]:
+    def fast(self) -> AbstractContextManager[PreparedConnection]:
         """Prepared single reads on a kept connection; each statement sees its own moment."""
         return _Fast(self)
 
-    def fast_write(self, *, patient: bool = True) -> AbstractContextManager[Hot]:
+    def fast_write(self, *, patient: bool = True) -> AbstractContextManager[PreparedConnection]:
         """Prepared statements in one writing transaction: commits at the end or rolls back.
 
         Without `patient`, it does not wait for another writer of a SQLite database but raises
@@ -112,7 +112,7 @@ class Database:
             return FastTransaction(self._writer, LOCK_SECONDS if patient else 0)
         return self._fast_write()
 
-    def fast_work(self, work: Callable[[Hot], T]) -> T:
+    def fast_work(self, work: Callable[[PreparedConnection], T]) -> T:
         """What `work` gives in one writing transaction of prepared statements.
 
         It is called again where the server ended the transaction in favour of another, of which
@@ -129,7 +129,7 @@ class Database:
         return self._writer.single(statement, values, LOCK_SECONDS)
 
     @contextmanager
-    def _fast_write(self) -> Iterator[Hot]:
+    def _fast_write(self) -> Iterator[PreparedConnection]:
         """On PostgreSQL, where writers need not queue."""
         with self.fast() as hot:
             hot.connection.execute(self._postgresql.begin)
@@ -141,9 +141,9 @@ class Database:
                 raise
 
     @contextmanager
-    def counting(self) -> Iterator[Counts]:
+    def counting(self) -> Iterator[StatementCounter]:
         """Count the statements of every thread until the block ends; for tests and benchmarks."""
-        counts = Counts()
+        counts = StatementCounter()
         self._counts.append(counts)
         try:
             yield counts
@@ -157,7 +157,7 @@ class Database:
         self._writer.close()
         self.engine.dispose()
 
-    def _borrow(self) -> Hot:
+    def _borrow(self) -> PreparedConnection:
         while self._idle:
             hot, since = self._idle.pop()
             if self.sqlite or self._postgresql.usable(hot.connection, since):
@@ -170,9 +170,9 @@ class Database:
         assert driver is not None
         if not self.sqlite:
             driver.autocommit = True
-        return Hot(driver, self.engine.dialect, self._counts)
+        return PreparedConnection(driver, self.engine.dialect, self._counts)
 
-    def _give_back(self, hot: Hot, error: BaseException | None) -> None:
+    def _give_back(self, hot: PreparedConnection, error: BaseException | None) -> None:
         """Keep a connection that is sound; of one that is not, say what went wrong."""
         if error is None:
             self._idle.append((hot, time.monotonic()))
@@ -210,7 +210,7 @@ class _Fast:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def __enter__(self) -> Hot:
+    def __enter__(self) -> PreparedConnection:
         self._hot = self._database._borrow()
         return self._hot
 

@@ -31,7 +31,7 @@ class Driver(Protocol):
         """Close the connection."""
 
 
-class Counts:
+class StatementCounter:
     """How many statements were sent while counting, and how many of them write."""
 
     __slots__ = ("statements", "texts", "writes")
@@ -135,7 +135,7 @@ class Statement:
             return compiled
 
 
-class Hot:
+class PreparedConnection:
     """A driver connection that runs prepared statements. Get one from `Database` or `of(session)`.
 
     Errors of the driver are translated where the connection is lent out, see `kerauno.db`.
@@ -143,7 +143,9 @@ class Hot:
 
     __slots__ = ("connection", "counts", "dialect")
 
-    def __init__(self, connection: Driver, dialect: Dialect, counts: list[Counts]) -> None:
+    def __init__(
+        self, connection: Driver, dialect: Dialect, counts: list[StatementCounter]
+    ) -> None:
         self.connection = connection
         self.dialect = dialect
         self.counts = counts
@@ -172,13 +174,13 @@ class Hot:
         return count
 
 
-def of(session: Session | Hot) -> Hot:
+def from_session(session: Session | PreparedConnection) -> PreparedConnection:
     """A Hot that rides on the session's own transaction, so that both see and commit the same."""
-    if isinstance(session, Hot):
+    if isinstance(session, PreparedConnection):
         return session
     session.flush()
     connection = session.connection()
     driver = connection.connection.driver_connection
     assert driver is not None
-    counts: list[Counts] = connection.get_execution_options().get("kerauno_counts", [])
-    return Hot(driver, connection.dialect, counts)
+    counts: list[StatementCounter] = connection.get_execution_options().get("kerauno_counts", [])
+    return PreparedConnection(driver, connection.dialect, counts)

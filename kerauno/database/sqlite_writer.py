@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from kerauno.base.errors import DatabaseUnavailable
 from kerauno.database.driver_errors import driver_errors, translate
-from kerauno.database.prepared import Driver, Hot, Row, Statement
+from kerauno.database.prepared import Driver, PreparedConnection, Row, Statement
 
 T = TypeVar("T")
 
@@ -52,10 +52,10 @@ class FastWriter:
     and it never waits inside SQLite, see `begin`. `connect` opens it when it is first wanted.
     """
 
-    def __init__(self, connect: Callable[[], Hot]) -> None:
+    def __init__(self, connect: Callable[[], PreparedConnection]) -> None:
         self.turn = Turn()
         self._connect = connect
-        self._hot: Hot | None = None
+        self._hot: PreparedConnection | None = None
 
     def single(self, statement: Statement, values: dict[str, Any], seconds: float) -> list[Row]:
         """The rows of one statement that is a transaction by itself. Waits so long to begin."""
@@ -70,7 +70,7 @@ class FastWriter:
         finally:
             self.turn.give_up()
 
-    def begin(self, seconds: float) -> Hot:
+    def begin(self, seconds: float) -> PreparedConnection:
         """For `FastTransaction`: get the write lock. Whoever calls this has the turn."""
         hot = self._hot or self._connected()
         try:
@@ -80,13 +80,13 @@ class FastWriter:
             raise
         return hot
 
-    def _connected(self) -> Hot:
+    def _connected(self) -> PreparedConnection:
         hot = self._connect()
         hot.connection.execute("PRAGMA busy_timeout=0")
         self._hot = hot
         return hot
 
-    def commit(self, hot: Hot) -> None:
+    def commit(self, hot: PreparedConnection) -> None:
         """For `FastTransaction`."""
         try:
             hot.connection.execute("COMMIT")
@@ -94,7 +94,7 @@ class FastWriter:
             self.undo(hot, fault)
             raise
 
-    def undo(self, hot: Hot, fault: BaseException) -> None:
+    def undo(self, hot: PreparedConnection, fault: BaseException) -> None:
         """Roll back. Raises what a fault of the database means."""
         roll_back(hot.connection)
         if isinstance(fault, sqlite3.Error):
@@ -122,7 +122,7 @@ class FastTransaction:
         self._writer = writer
         self._seconds = seconds
 
-    def __enter__(self) -> Hot:
+    def __enter__(self) -> PreparedConnection:
         writer, seconds = self._writer, self._seconds
         writer.turn.take(seconds)
         try:

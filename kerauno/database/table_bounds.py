@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, func, select
 from sqlalchemy.orm import aliased
 
 from kerauno.base.errors import Throttled
-from kerauno.database.prepared import Hot, Statement
+from kerauno.database.prepared import PreparedConnection, Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Room:
             for rows in (of_largest, of_owner)
         )
 
-    def take(self, h: Hot, now: datetime, owner: str) -> None:
+    def take(self, h: PreparedConnection, now: datetime, owner: str) -> None:
         """Make sure that the owner may add a row. Raises Throttled where theirs are used up."""
         if not owner:
             return
@@ -89,18 +89,18 @@ class Room:
             raise Throttled(wait, scope="address", key=f"{self._scope} {owner}")
         self._make_room(h)
 
-    def take_over(self, h: Hot, now: datetime, owner: str) -> None:
+    def take_over(self, h: PreparedConnection, now: datetime, owner: str) -> None:
         """Make sure that the owner may add a row; their own oldest makes room for it."""
         if self._count(h, now, owner)[0] >= self.bound.of_owner:
             h.run(self._evict_own, of=owner)
         self._make_room(h)
 
-    def _count(self, h: Hot, now: datetime, owner: str) -> tuple[int, datetime]:
+    def _count(self, h: PreparedConnection, now: datetime, owner: str) -> tuple[int, datetime]:
         row = h.one(self._own, of=owner, now=now)
         assert row is not None
         return row[0], row[1] or now
 
-    def _make_room(self, h: Hot) -> None:
+    def _make_room(self, h: PreparedConnection) -> None:
         row = h.one(self._all)
         if row is not None and row[0] >= self.bound.in_all:
             h.run(self._evict_largest)

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, u
 from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite speaks this clause too
 from sqlalchemy.orm import Session
 
-from kerauno.database.prepared import Hot, Statement
+from kerauno.database.prepared import PreparedConnection, Statement
 from kerauno.database.table_bounds import Bound, Room
 from kerauno.oauth.clients import digest
 from kerauno.tables.core import WebSession
@@ -71,7 +71,9 @@ class Kept:
     parent: str | None
 
 
-def push(h: Hot, now: datetime, *, client_id: str, params: dict[str, Any], owner: str) -> str:
+def push(
+    h: PreparedConnection, now: datetime, *, client_id: str, params: dict[str, Any], owner: str
+) -> str:
     """Keep what an app pushed; return its `request_uri`. Raises Throttled.
 
     `owner` is the address of a public app; an app that has proven who it is (empty) has its own
@@ -82,14 +84,16 @@ def push(h: Hot, now: datetime, *, client_id: str, params: dict[str, Any], owner
     return _keep(h, now, PUSHED_SECONDS, client_id, params, owner)
 
 
-def wait(h: Hot, now: datetime, *, client_id: str, params: dict[str, Any], owner: str) -> str:
+def wait(
+    h: PreparedConnection, now: datetime, *, client_id: str, params: dict[str, Any], owner: str
+) -> str:
     """Keep a request while the person signs in; return its `request_uri`. Raises Throttled."""
     _ROOM.take(h, now, owner)
     return _keep(h, now, WAITING_SECONDS, client_id, params, owner)
 
 
 def show(
-    h: Hot,
+    h: PreparedConnection,
     now: datetime,
     *,
     client_id: str,
@@ -110,7 +114,7 @@ def show(
 
 
 def _keep(
-    h: Hot,
+    h: PreparedConnection,
     now: datetime,
     seconds: int,
     client_id: str,
@@ -136,7 +140,7 @@ def _keep(
     return PREFIX + handle
 
 
-def recall(h: Hot, now: datetime, request_uri: str) -> Kept | None:
+def recall(h: PreparedConnection, now: datetime, request_uri: str) -> Kept | None:
     """Return a kept request; None when there is none, or no more.
 
     Reading it does not use it up: a browser may load the page again.
@@ -147,18 +151,18 @@ def recall(h: Hot, now: datetime, request_uri: str) -> Kept | None:
     return None if row is None else Kept(*row)
 
 
-def prolong(h: Hot, kept: Kept) -> None:
+def prolong(h: PreparedConnection, kept: Kept) -> None:
     """Let a pushed request last as long as a person has for signing in, from its beginning."""
     until = kept.asked_at + timedelta(seconds=WAITING_SECONDS)
     h.run(_PROLONG, of=kept.id, until=until)
 
 
-def use_up(h: Hot, kept_id: str) -> bool:
+def use_up(h: PreparedConnection, kept_id: str) -> bool:
     """Forget a request that is answered now; return whether it was still there."""
     return h.run(_FORGET, handle=kept_id) > 0
 
 
-def first_use(h: Hot, client_id: str, jti: str, expires_at: datetime) -> bool:
+def first_use(h: PreparedConnection, client_id: str, jti: str, expires_at: datetime) -> bool:
     """Note a client assertion; gives False when the app has sent this one before (RFC 7523 3)."""
     return h.run(_USE, id=digest(f"{client_id}\0{jti}"), expires_at=expires_at) > 0
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
-from kerauno.database.prepared import Hot, Statement
+from kerauno.database.prepared import PreparedConnection, Statement
 from kerauno.oauth.token_revocation import end_for_app
 from kerauno.tables.oauth import AppSession, Client, Consent, TokenFamily
 
@@ -26,7 +26,7 @@ class ConnectedApp:
     used_at: datetime | None
 
 
-def covers(h: Hot, user_id: int, client_id: str, scopes: Iterable[str]) -> bool:
+def covers(h: PreparedConnection, user_id: int, client_id: str, scopes: Iterable[str]) -> bool:
     """Whether the person has already agreed to all of these scopes for this app."""
     row = h.one(_SCOPES, user=user_id, client=client_id)
     return row is not None and set(scopes) <= set(row[0])

@@ -16,11 +16,11 @@ from sqlalchemy.orm import Session
 
 from kerauno.base.clock import elapsed
 from kerauno.base.ip_addresses import network
-from kerauno.database.prepared import Hot, Statement
+from kerauno.database.prepared import PreparedConnection, Statement
 from kerauno.database.table_bounds import Bound, Room
 from kerauno.oauth import tokens
 from kerauno.oauth.clients import digest, new_secret
-from kerauno.oauth.tokens import Issued, Refusal, SignIn
+from kerauno.oauth.tokens import Issued, SignIn, TokenRefusal
 from kerauno.tables.oauth import Client, DeviceGrant
 
 LIFETIME_SECONDS = 600
@@ -60,7 +60,9 @@ class Asking:
     address: str
 
 
-def start(h: Hot, now: datetime, *, client_id: str, scope: str, address: str) -> Started:
+def start(
+    h: PreparedConnection, now: datetime, *, client_id: str, scope: str, address: str
+) -> Started:
     """Begin: a code for the device to poll with, and one to show. Raises Throttled."""
     owner = f"{client_id} {network(address)}"
     _ROOM.take(h, now, owner)
@@ -127,7 +129,9 @@ def answer(
     return int(getattr(result, "rowcount", 0)) == 1
 
 
-def poll(h: Hot, now: datetime, device_code: str, *, client_id: str) -> Issued | Waiting:
+def poll(
+    h: PreparedConnection, now: datetime, device_code: str, *, client_id: str
+) -> Issued | Waiting:
     """The device asks. Tokens come exactly once; who asks too often must wait five seconds more."""
     grant = digest(device_code)
     row = h.one(_GRANT, grant=grant)
@@ -150,7 +154,7 @@ def poll(h: Hot, now: datetime, device_code: str, *, client_id: str) -> Issued |
     issued = tokens.start_family(
         h, now, client_id=client_id, user_id=user_id, scope=scope, sign_in=sign_in
     )
-    return Waiting.DENIED if isinstance(issued, Refusal) else issued
+    return Waiting.DENIED if isinstance(issued, TokenRefusal) else issued
 
 
 _START = Statement(insert(DeviceGrant))

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from kerauno.database.prepared import Hot, Statement
+from kerauno.database.prepared import PreparedConnection, Statement
 from kerauno.tables.oauth import Client, LogoutDelivery
 
 CLAIM_SECONDS = 30
@@ -40,7 +40,7 @@ class Delivery:
     attempts: int
 
 
-def waiting(h: Hot, now: datetime) -> bool:
+def waiting(h: PreparedConnection, now: datetime) -> bool:
     """Whether anything is due; a cheap look without the write lock."""
     return h.one(_DUE, now=now, farthest=now + _FARTHEST) is not None
 

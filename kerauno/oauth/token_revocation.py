@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from kerauno.database.prepared import Hot, Statement, of
+from kerauno.database.prepared import PreparedConnection, Statement, from_session
 from kerauno.tables.core import User, UtcDateTime
 from kerauno.tables.oauth import (
     AppSession,
@@ -58,27 +58,29 @@ def end_for_users(s: Session, user_ids: Collection[int], now: datetime | None = 
                 )
             )
         )
-    hot = of(s)
+    hot = from_session(s)
     return sum(_OF_USER.end(hot, now, user=user_id) for user_id in concerned)
 
 
-def end_for_session(s: Session | Hot, handle: str, now: datetime | None = None) -> int:
+def end_for_session(
+    s: Session | PreparedConnection, handle: str, now: datetime | None = None
+) -> int:
     """The same for what came of one browser session. Devices the person confirmed stay."""
-    return _OF_SESSION.end(of(s), now, handle=handle)
+    return _OF_SESSION.end(from_session(s), now, handle=handle)
 
 
 def end_for_user_before(
-    s: Session | Hot, user_id: int, before: datetime, now: datetime | None = None
+    s: Session | PreparedConnection, user_id: int, before: datetime, now: datetime | None = None
 ) -> int:
     """The same for what came of sign-ins of one person before that moment."""
-    return _OF_USER_BEFORE.end(of(s), now, user=user_id, before=before)
+    return _OF_USER_BEFORE.end(from_session(s), now, user=user_id, before=before)
 
 
 def end_for_app(
-    s: Session | Hot, user_id: int, client_id: str, now: datetime | None = None
+    s: Session | PreparedConnection, user_id: int, client_id: str, now: datetime | None = None
 ) -> bool:
     """The same for one person in one app. Gives whether there was anything to end."""
-    hot = of(s)
+    hot = from_session(s)
     known = hot.one(_KNOWN, user=user_id, client=client_id) is not None
     return _OF_APP.end(hot, now, user=user_id, client=client_id) > 0 or known
 
@@ -95,7 +97,7 @@ class _Ending:
         self._delete = [Statement(delete(table).where(whose(table))) for table in doomed]
         self._families = Statement(delete(TokenFamily).where(whose(TokenFamily)))
 
-    def end(self, hot: Hot, now: datetime | None, **values: Any) -> int:
+    def end(self, hot: PreparedConnection, now: datetime | None, **values: Any) -> int:
         """Queue, then delete; access tokens go with their families, by the foreign key."""
         for statement in self._tell:
             hot.run(statement, now=now or datetime.now(UTC), **values)

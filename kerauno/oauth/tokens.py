@@ -12,7 +12,7 @@ import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from kerauno.database.prepared import Hot, Row
+from kerauno.database.prepared import PreparedConnection, Row
 from kerauno.oauth import token_statements
 from kerauno.oauth.clients import digest, new_secret
 
@@ -22,7 +22,7 @@ REFRESH_DAYS = 30
 """A refresh token lasts this long since its last use. Leaving ends it at once, whatever its age."""
 
 
-class Refusal(enum.StrEnum):
+class TokenRefusal(enum.StrEnum):
     """Why a code or token was not accepted. For the audit; the app is told RFC 6749's word."""
 
     UNKNOWN = "unknown"
@@ -36,7 +36,7 @@ class Refusal(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class TokenHolder:
     """The person behind a token, with what scopes may tell of them."""
 
     user_id: int
@@ -66,14 +66,14 @@ class Issued:
     access_token: str
     refresh_token: str | None
     scope: str
-    holder: Holder
+    holder: TokenHolder
     sign_in: SignIn
     nonce: str | None = None
     first_in_session: bool = False  # of this app in this browser session
 
 
 def new_code(
-    h: Hot,
+    h: PreparedConnection,
     now: datetime,
     *,
     client_id: str,
@@ -105,8 +105,14 @@ def new_code(
 
 
 def redeem_code(
-    h: Hot, now: datetime, code: str, *, client_id: str, redirect_uri: str | None, challenge: str
-) -> Issued | Refusal:
+    h: PreparedConnection,
+    now: datetime,
+    code: str,
+    *,
+    client_id: str,
+    redirect_uri: str | None,
+    challenge: str,
+) -> Issued | TokenRefusal:
     """Use up a code. `challenge` is the S256 of the verifier the app presents (RFC 7636 4.6).
 
     Any attempt uses the code up: one that was seen by a stranger is worth nothing to anybody.
@@ -118,16 +124,16 @@ def redeem_code(
         return _second_use(h, digest(code))
     owner, user_id, handle, redirect, scope, nonce, expected, auth_time, method, expires = row
     if owner != client_id:
-        return Refusal.OTHER_CLIENT
+        return TokenRefusal.OTHER_CLIENT
     if expires <= now:
-        return Refusal.EXPIRED
+        return TokenRefusal.EXPIRED
     if redirect != redirect_uri:
-        return Refusal.REDIRECT_CHANGED
+        return TokenRefusal.REDIRECT_CHANGED
     if not secrets.compare_digest(expected, challenge):
-        return Refusal.VERIFIER_WRONG
+        return TokenRefusal.VERIFIER_WRONG
     person = h.one(token_statements.PERSON_IN_SESSION, user=user_id, handle=handle)
     if person is None:
-        return Refusal.PERSON_GONE
+        return TokenRefusal.PERSON_GONE
     sign_in = SignIn(auth_time, method, handle)
     first = h.run(
         token_statements.NEW_APP_SESSION,
@@ -142,20 +148,26 @@ def redeem_code(
 
 
 def start_family(
-    h: Hot, now: datetime, *, client_id: str, user_id: int, scope: str, sign_in: SignIn
-) -> Issued | Refusal:
+    h: PreparedConnection,
+    now: datetime,
+    *,
+    client_id: str,
+    user_id: int,
+    scope: str,
+    sign_in: SignIn,
+) -> Issued | TokenRefusal:
     """Tokens without a code: for a device that a person confirmed in their browser."""
     person = h.one(token_statements.PERSON, user=user_id)
     if person is None:
-        return Refusal.PERSON_GONE
+        return TokenRefusal.PERSON_GONE
     family_id = secrets.token_hex(16)
     holder = _holder(h, person, scope)
     return _new_family(h, now, family_id, client_id, holder, scope, sign_in)
 
 
 def refresh(
-    h: Hot, now: datetime, token: str, *, client_id: str, scope: str | None
-) -> Issued | Refusal:
+    h: PreparedConnection, now: datetime, token: str, *, client_id: str, scope: str | None
+) -> Issued | TokenRefusal:
     """Trade a refresh token for a new one and an access token (RFC 6749 6, RFC 9700 4.14).
 
     A token that was traded before ends its family: one of its two holders is a thief.
@@ -176,11 +188,11 @@ def refresh(
         return _refused_refresh(h, now, family_id, secret, client_id)
     user_id, handle, granted, auth_time, method = row
     if scope is not None and not set(scope.split()) <= set(granted.split()):
-        return Refusal.SCOPE_TOO_WIDE
+        return TokenRefusal.SCOPE_TOO_WIDE
     person = h.one(token_statements.PERSON, user=user_id)
     if person is None:
         h.run(token_statements.END_FAMILY, family=family_id)
-        return Refusal.PERSON_GONE
+        return TokenRefusal.PERSON_GONE
     given = " ".join(scope.split()) if scope else granted
     access = _new_access(h, now, family_id, client_id, user_id, given)
     holder = _holder(h, person, given)
@@ -188,7 +200,7 @@ def refresh(
     return Issued(access, f"{family_id}.{fresh}", given, holder, sign_in)
 
 
-def client_token(h: Hot, now: datetime, *, client_id: str, scope: str) -> str:
+def client_token(h: PreparedConnection, now: datetime, *, client_id: str, scope: str) -> str:
     """An access token of the app's own (RFC 6749 4.4); nobody stands behind it."""
     return _new_access(h, now, None, client_id, None, scope)
 
@@ -206,7 +218,9 @@ class Described:
     username: str | None
 
 
-def holder_of(h: Hot, now: datetime, access_token: str) -> tuple[Holder, str] | None:
+def holder_of(
+    h: PreparedConnection, now: datetime, access_token: str
+) -> tuple[TokenHolder, str] | None:
     """The person of a living access token and its scope; None for any other text."""
     row = h.one(token_statements.HOLDER, token=digest(access_token), now=now)
     if row is None:
@@ -215,7 +229,7 @@ def holder_of(h: Hot, now: datetime, access_token: str) -> tuple[Holder, str] | 
     return _holder(h, row[:-1], scope), scope
 
 
-def describe(h: Hot, now: datetime, token: str) -> Described | None:
+def describe(h: PreparedConnection, now: datetime, token: str) -> Described | None:
     """What a living token is, of either kind; None for any other text."""
     row = h.one(token_statements.DESCRIBE_ACCESS, token=digest(token), now=now)
     if row is not None:
@@ -225,7 +239,7 @@ def describe(h: Hot, now: datetime, token: str) -> Described | None:
     return None if row is None else Described("refresh_token", *row)
 
 
-def revoke(h: Hot, token: str, *, client_id: str) -> bool:
+def revoke(h: PreparedConnection, token: str, *, client_id: str) -> bool:
     """End a token of this app (RFC 7009): an access token alone, a refresh token with its family.
 
     Gives whether there was one. An app cannot end what is not its own.
@@ -236,35 +250,37 @@ def revoke(h: Hot, token: str, *, client_id: str) -> bool:
     return h.run(token_statements.REVOKE_FAMILY, family=family_id, client=client_id) > 0
 
 
-def _second_use(h: Hot, code_digest: str) -> Refusal:
+def _second_use(h: PreparedConnection, code_digest: str) -> TokenRefusal:
     """End what the first use gave out; a third use finds nothing and is not worth a note."""
     row = h.one(token_statements.FAMILY_OF_CODE, code=code_digest)
     if row is None or not h.run(token_statements.END_FAMILY, family=row[0]):
-        return Refusal.UNKNOWN
-    return Refusal.REPLAYED
+        return TokenRefusal.UNKNOWN
+    return TokenRefusal.REPLAYED
 
 
-def _refused_refresh(h: Hot, now: datetime, family_id: str, secret: str, client_id: str) -> Refusal:
+def _refused_refresh(
+    h: PreparedConnection, now: datetime, family_id: str, secret: str, client_id: str
+) -> TokenRefusal:
     row = h.one(token_statements.FAMILY, family=family_id)
     if row is None:
-        return Refusal.UNKNOWN
+        return TokenRefusal.UNKNOWN
     owner, current, expires = row
     if owner != client_id:
-        return Refusal.OTHER_CLIENT
+        return TokenRefusal.OTHER_CLIENT
     if expires <= now or current is None:
-        return Refusal.EXPIRED
+        return TokenRefusal.EXPIRED
     if current == digest(secret):  # it was valid when asked again: another caller was faster
-        return Refusal.UNKNOWN
+        return TokenRefusal.UNKNOWN
     h.run(token_statements.END_FAMILY, family=family_id)
-    return Refusal.REPLAYED
+    return TokenRefusal.REPLAYED
 
 
 def _new_family(
-    h: Hot,
+    h: PreparedConnection,
     now: datetime,
     family_id: str,
     client_id: str,
-    holder: Holder,
+    holder: TokenHolder,
     scope: str,
     sign_in: SignIn,
 ) -> Issued:
@@ -291,7 +307,12 @@ def _new_family(
 
 
 def _new_access(
-    h: Hot, now: datetime, family_id: str | None, client_id: str, user_id: int | None, scope: str
+    h: PreparedConnection,
+    now: datetime,
+    family_id: str | None,
+    client_id: str,
+    user_id: int | None,
+    scope: str,
 ) -> str:
     token = new_secret()
     h.run(
@@ -307,11 +328,11 @@ def _new_access(
     return token
 
 
-def _holder(h: Hot, person: Row, scope: str) -> Holder:
+def _holder(h: PreparedConnection, person: Row, scope: str) -> TokenHolder:
     user_id, subject, username, email, first, last, updated_at, extension = person
     departments: tuple[str, ...] = ()
     if "groups" in scope.split():
         departments = tuple(row[0] for row in h.all(token_statements.DEPARTMENTS, user=user_id))
-    return Holder(
+    return TokenHolder(
         user_id, subject, username, email, first, last, updated_at, extension, departments
     )

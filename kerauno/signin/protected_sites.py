@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from kerauno.accounts import department_labels
 from kerauno.base.errors import InvalidValue, NotFound
-from kerauno.database.prepared import Hot, Statement
+from kerauno.database.prepared import PreparedConnection, Statement
 from kerauno.oauth.clients import digest, new_secret
 from kerauno.tables.core import Department, Membership, WebSession
 from kerauno.tables.oauth import HostSession, ProtectedHost
@@ -123,19 +123,21 @@ def _labels(s: Session) -> dict[int, str]:
     return {row.id: row.label for row in s.execute(_LABELS)}
 
 
-def rules(h: Hot) -> dict[str, Rule]:
+def rules(h: PreparedConnection) -> dict[str, Rule]:
     """Every rule, by host."""
     return {host: Rule(host, frozenset(ids)) for host, ids in h.all(_RULES)}
 
 
-def may_enter(h: Hot, user_id: int, rule: Rule) -> bool:
+def may_enter(h: PreparedConnection, user_id: int, rule: Rule) -> bool:
     """Whether the user is a member of one of the rule's departments; True where there are none."""
     if not rule.departments:
         return True
     return any(row[0] in rule.departments for row in h.all(_OWN, user=user_id))
 
 
-def give_ticket(h: Hot, now: datetime, *, handle: str, host: str, nonce: str) -> str:
+def issue_ticket(
+    h: PreparedConnection, now: datetime, *, handle: str, host: str, nonce: str
+) -> str:
     """A ticket for the browser that holds this nonce on that host."""
     ticket = secrets.token_urlsafe(24)
     h.run(
@@ -149,7 +151,9 @@ def give_ticket(h: Hot, now: datetime, *, handle: str, host: str, nonce: str) ->
     return ticket
 
 
-def use_ticket(h: Hot, now: datetime, ticket: str, *, host: str, nonce: str) -> str | None:
+def redeem_ticket(
+    h: PreparedConnection, now: datetime, ticket: str, *, host: str, nonce: str
+) -> str | None:
     """Trade a ticket for the host's cookie; None for one that is wrong, old or used.
 
     A ticket that comes with another nonce, or to another host, is used up all the same: it stood
@@ -168,12 +172,12 @@ def use_ticket(h: Hot, now: datetime, ticket: str, *, host: str, nonce: str) -> 
     return cookie if used else None
 
 
-def burn_ticket(h: Hot, ticket: str) -> None:
+def burn_ticket(h: PreparedConnection, ticket: str) -> None:
     """Make a ticket that was not used yet worthless."""
     h.run(_BURN, of=digest(ticket))
 
 
-def session_of(h: Hot, cookie: str, host: str) -> str | None:
+def session_of(h: PreparedConnection, cookie: str, host: str) -> str | None:
     """The id of the session behind a host's cookie; None when there is none, or no more."""
     row = h.one(_SESSION, of=digest(cookie), at=host)
     return None if row is None else row[0]

@@ -28,7 +28,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from kerauno.base.clock import SET_BACK
 from kerauno.base.errors import AccessEnded, DatabaseUnavailable
 from kerauno.database.engine import Database
-from kerauno.database.prepared import Hot, Statement, of
+from kerauno.database.prepared import PreparedConnection, Statement, from_session
 from kerauno.oauth.token_revocation import end_for_session
 from kerauno.tables.core import Department, Link, Membership, User, WebSession
 
@@ -135,7 +135,7 @@ _LOCK = Statement(select(Link.user_id).where(_LINK).with_for_update(read=True))
 
 
 def create(
-    s: Session | Hot,
+    s: Session | PreparedConnection,
     user_id: int,
     *,
     method: str,
@@ -154,7 +154,7 @@ def create(
     Raises AccessEnded for a linked person whom the directory refuses: they may have been let in
     a moment before that was read.
     """
-    hot = of(s)
+    hot = from_session(s)
     if instead_of:
         hot.one(_LOCK, user_id=user_id)  # before the old session, as whoever ends access does
     handle = (instead_of and _taken_over(hot, instead_of, user_id, now)) or secrets.token_hex(16)
@@ -184,7 +184,7 @@ _REPLACE = Statement(
 )
 
 
-def _taken_over(hot: Hot, cookie: str, user_id: int, now: datetime) -> str | None:
+def _taken_over(hot: PreparedConnection, cookie: str, user_id: int, now: datetime) -> str | None:
     """End the cookie's session; gives its handle if it was the same user's, to go on under."""
     row = hot.one(_REPLACE, id=digest(cookie))
     if row is None:
@@ -278,9 +278,9 @@ _END = Statement(
 _END_EXPIRED = Statement(delete(WebSession).where(WebSession.expires_at <= bindparam("now")))
 
 
-def end(s: Session | Hot, session_id: str, now: datetime | None = None) -> None:
+def end(s: Session | PreparedConnection, session_id: str, now: datetime | None = None) -> None:
     """End one session by its id, and what apps hold by it; nothing happens if it is gone."""
-    hot = of(s)
+    hot = from_session(s)
     row = hot.one(_END, id=session_id)
     if row is not None:
         end_for_session(hot, row[0], now)
@@ -356,6 +356,6 @@ def _end_some_above(db: Database, user_id: int, most: int, now: datetime) -> int
     return len(gone)
 
 
-def prune(s: Session | Hot, now: datetime) -> int:
+def prune(s: Session | PreparedConnection, now: datetime) -> int:
     """Forget sessions that have ended by themselves; gives how many."""
-    return of(s).run(_END_EXPIRED, now=now)
+    return from_session(s).run(_END_EXPIRED, now=now)

@@ -6,7 +6,7 @@ settled as a success, a failure, or given back when nothing was asked.
 
 An attempt may end without anybody knowing how: the server broke off, the worker was killed, the
 database failed. Of a name and an address such an attempt lapses after a minute. Of a person in a
-directory it counts until the directory has said how many wrong passwords it counted (`settle`).
+directory it counts until the directory has said how many wrong passwords it counted (`allocate`).
 
 An attempt counts for the name as it was typed, for the person whom the name means, and for the
 address. All spellings of a name have one key, whether somebody has that name or not, so that the
@@ -52,7 +52,7 @@ from kerauno.base.errors import Throttled
 from kerauno.base.ip_addresses import network
 from kerauno.base.lookup_keys import lookup_key
 from kerauno.database.engine import Database
-from kerauno.database.prepared import Hot, Row, Statement, of
+from kerauno.database.prepared import PreparedConnection, Row, Statement, from_session
 from kerauno.tables.core import Attempt, UtcDateTime
 
 _UNKNOWN_THRESHOLD = 4  # assumed while the domain's is not known: three attempts
@@ -85,7 +85,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class Reservation:
     """One attempt that was let through, to be settled exactly once.
 
     `seen` are the failures of the account before this attempt, `person_seen` those of the person.
@@ -383,7 +383,7 @@ _BRING_BACK = Statement(
 _PRUNE = Statement(delete(Attempt).where(Attempt.counted_from <= bindparam("before")))
 
 
-def take(
+def reserve(
     db: Database,
     account: str,
     address: str,
@@ -392,7 +392,7 @@ def take(
     now: datetime,
     *,
     person: str = "",
-) -> Slot:
+) -> Reservation:
     """Let one attempt through, or raise Throttled with the seconds to wait. Commits at once.
 
     `person` has the budget of the account.
@@ -408,7 +408,7 @@ def take(
         values[f"{scope}_lapses"] = not keys[scope].startswith(_IN_DIRECTORY)
     rows = db.fast_single(_TAKE_ALL[scopes], **values) if db.sqlite else []
 
-    def take_each(hot: Hot) -> list[Row]:
+    def take_each(hot: PreparedConnection) -> list[Row]:
         rows = hot.all(_TAKE_EACH[hot.dialect.name, scopes], **values)
         taken = {row[0] for row in rows}
         for scope in scopes:
@@ -424,10 +424,10 @@ def take(
             db.fast_work(lambda hot: hot.run(_BRING_BACK, of=key, now=now))
             raise
     counts = {key: (failures, generation) for key, failures, generation in rows}
-    return Slot(account, address, *counts[account], person, *counts.get(person, (0, 0)))
+    return Reservation(account, address, *counts[account], person, *counts.get(person, (0, 0)))
 
 
-def succeed(s: Session | Hot, slot: Slot) -> None:
+def succeed(s: Session | PreparedConnection, slot: Reservation) -> None:
     """The password was right: forgive what came before; the address loses nothing."""
     values = {
         "address": slot.address,
@@ -439,45 +439,49 @@ def succeed(s: Session | Hot, slot: Slot) -> None:
         values["person"] = slot.person
         values["person_seen"] = slot.person_seen
         values["person_generation"] = slot.person_generation
-    _settle(of(s), _FORGIVE, slot, values)
+    _settle(from_session(s), _FORGIVE, slot, values)
 
 
-def fail(s: Session | Hot, slot: Slot, now: datetime) -> None:
+def fail(s: Session | PreparedConnection, slot: Reservation, now: datetime) -> None:
     """The password was wrong."""
-    _settle(of(s), _FAIL, slot, {"address": slot.address, "now": now})
+    _settle(from_session(s), _FAIL, slot, {"address": slot.address, "now": now})
 
 
-def lose(s: Session | Hot, slot: Slot, now: datetime) -> None:
+def lose(s: Session | PreparedConnection, slot: Reservation, now: datetime) -> None:
     """The directory was asked and never answered: it alone knows whether it counted a password."""
-    _settle(of(s), _LOSE, slot, {"person": slot.person, "now": now})
+    _settle(from_session(s), _LOSE, slot, {"person": slot.person, "now": now})
 
 
-def is_unsettled(s: Session | Hot, person: str, now: datetime) -> bool:
+def is_unsettled(s: Session | PreparedConnection, person: str, now: datetime) -> bool:
     """Whether the directory may know better than we how many wrong passwords a person has."""
     in_directory = person.startswith(_IN_DIRECTORY)
-    row = of(s).one(_IS_UNSETTLED, of=person, long_ago=now - LAPSES_AFTER) if in_directory else None
+    row = (
+        from_session(s).one(_IS_UNSETTLED, of=person, long_ago=now - LAPSES_AFTER)
+        if in_directory
+        else None
+    )
     return row is not None
 
 
-def settle(s: Session | Hot, person: str, wrong: int, now: datetime) -> None:
+def settle(s: Session | PreparedConnection, person: str, wrong: int, now: datetime) -> None:
     """The directory has counted so many wrong passwords of the person by now."""
-    of(s).run(_SETTLE_BY_DIRECTORY, of=person, wrong=wrong, long_ago=now - LAPSES_AFTER)
+    from_session(s).run(_SETTLE_BY_DIRECTORY, of=person, wrong=wrong, long_ago=now - LAPSES_AFTER)
 
 
-def give_back(s: Session | Hot, slot: Slot) -> None:
+def cancel(s: Session | PreparedConnection, slot: Reservation) -> None:
     """Nothing was asked of anybody, so nothing is counted."""
-    _settle(of(s), _GIVE_BACK, slot, {})
+    _settle(from_session(s), _GIVE_BACK, slot, {})
 
 
-def prune(s: Session | Hot, now: datetime) -> int:
+def prune(s: Session | PreparedConnection, now: datetime) -> int:
     """Forget counts older than any window; gives how many."""
-    return of(s).run(_PRUNE, before=now - KEPT)
+    return from_session(s).run(_PRUNE, before=now - KEPT)
 
 
 def _settle(
-    hot: Hot,
+    hot: PreparedConnection,
     statements: Mapping[tuple[str, ...], dict[str, Statement]],
-    slot: Slot,
+    slot: Reservation,
     values: dict[str, Any],
 ) -> None:
     keys = slot.keys
@@ -485,7 +489,7 @@ def _settle(
     if hot.dialect.name == "sqlite":
         hot.run(statement, **{**values, **keys})
         return
-    # PostgreSQL locks row by row: always in the order in which `take` does, so that two attempts
+    # PostgreSQL locks row by row: always in the order in which `reserve` does, so that two attempts
     # of one person never wait for each other.
     for key in keys.values():
         hot.run(statement, of=key, **values)
@@ -495,7 +499,9 @@ class _SetBack(Throttled):
     """The same where the count is of a time to come: the clock has been set back since."""
 
 
-def _throttled(hot: Hot, key: str, budget: Budget, now: datetime, scope: str) -> Throttled:
+def _throttled(
+    hot: PreparedConnection, key: str, budget: Budget, now: datetime, scope: str
+) -> Throttled:
     counted_from, taken_at, failures = hot.one(_COUNTED, of=key) or (now, now, budget.limit)
     kind = _SetBack if max(counted_from, taken_at) - now > SET_BACK else Throttled
     until = min(counted_from, now) + budget.window

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from kerauno import audit
 from kerauno.base.errors import Throttled
 from kerauno.base.lookup_keys import lookup_key
-from kerauno.database.prepared import Hot, Statement
+from kerauno.database.prepared import PreparedConnection, Statement
 from kerauno.signin import throttle
 from kerauno.tables.core import Attempt, Link, Throttle, User
 
@@ -26,7 +26,7 @@ _LISTED = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ThrottledKey:
     """Who was refused, as far as that is known. `label` says it in words."""
 
     event: str
@@ -49,7 +49,7 @@ class Line:
     noted_at: datetime
 
 
-def note(hot: Hot, error: Throttled, refusal: Refusal, now: datetime) -> str:
+def note(hot: PreparedConnection, error: Throttled, refusal: ThrottledKey, now: datetime) -> str:
     """Count a refused attempt, in the caller's transaction; return the code of its event."""
     code = audit.new_code()
     of_address = error.scope == "address"

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, FromClause, and_, bindparam, select, union
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from kerauno.base.lookup_keys import lookup_key
-from kerauno.database.prepared import Hot, Statement, of
+from kerauno.database.prepared import PreparedConnection, Statement, from_session
 from kerauno.tables.core import Directory, Link, User
 
 
@@ -87,7 +87,9 @@ _BY_ID = _reading(
 )
 
 
-def find(s: Session | Hot, form: str, name: str, domain: str = "") -> SignInUser | None:
+def find(
+    s: Session | PreparedConnection, form: str, name: str, domain: str = ""
+) -> SignInUser | None:
     """The one user whom this sign-in name means, or None.
 
     `form`, `name` and `domain` are those of a parsed login: `email` (name@domain) is the user's
@@ -97,17 +99,17 @@ def find(s: Session | Hot, form: str, name: str, domain: str = "") -> SignInUser
     can tell.
     """
     key = lookup_key(f"{name}@{domain}" if form == "email" else name)
-    rows = of(s).all(_BY_FORM[form], key=key)
+    rows = from_session(s).all(_BY_FORM[form], key=key)
     return SignInUser._make(rows[0]) if len(rows) == 1 else None
 
 
-def find_person(s: Session | Hot, directory_id: int, guid: str) -> SignInUser | None:
+def find_person(s: Session | PreparedConnection, directory_id: int, guid: str) -> SignInUser | None:
     """The user linked to this person, or None."""
-    row = of(s).one(_BY_PERSON, directory_id=directory_id, guid=guid)
+    row = from_session(s).one(_BY_PERSON, directory_id=directory_id, guid=guid)
     return None if row is None else SignInUser._make(row)
 
 
-def find_user(s: Session | Hot, user_id: int) -> SignInUser | None:
+def find_user(s: Session | PreparedConnection, user_id: int) -> SignInUser | None:
     """The user of this id, or None."""
-    row = of(s).one(_BY_ID, user_id=user_id)
+    row = from_session(s).one(_BY_ID, user_id=user_id)
     return None if row is None else SignInUser._make(row)

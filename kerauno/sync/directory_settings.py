@@ -14,7 +14,7 @@ from kerauno.accounts.dial_plan import parse_range
 from kerauno.base.clock import elapsed
 from kerauno.base.errors import InvalidValue, Stale
 from kerauno.base.validation import ROLES
-from kerauno.database.prepared import Hot, Statement, of
+from kerauno.database.prepared import PreparedConnection, Statement, from_session
 from kerauno.tables.core import Directory, DirectoryState
 
 SETTINGS = frozenset(
@@ -60,9 +60,9 @@ def load(s: Session) -> Directory | None:
 _VERSION = Statement(select(Directory.id, Directory.version).order_by(Directory.id).limit(1))
 
 
-def version(s: Session | Hot) -> tuple[int, int] | None:
+def version(s: Session | PreparedConnection) -> tuple[int, int] | None:
     """Id and version of the configured directory: cheap enough to ask at every sign-in."""
-    row = of(s).one(_VERSION)
+    row = from_session(s).one(_VERSION)
     return None if row is None else (row[0], row[1])
 
 
@@ -146,10 +146,13 @@ _TIMER_AFTER = timedelta(hours=2)
 
 
 def heartbeat(
-    s: Session | Hot, directory_id: int, now: datetime, looked: datetime | None = None
+    s: Session | PreparedConnection,
+    directory_id: int,
+    now: datetime,
+    looked: datetime | None = None,
 ) -> None:
     """Note that the sync service is alive, and when it last looked at the directory."""
-    of(s).run(_HEARD, of=directory_id, now=now, looked=looked)
+    from_session(s).run(_HEARD, of=directory_id, now=now, looked=looked)
 
 
 def is_deaf(state: DirectoryState, now: datetime) -> bool:
@@ -171,9 +174,9 @@ _LOCKOUT = Statement(
 )
 
 
-def lockout(s: Session | Hot, directory_id: int) -> Lockout | None:
+def lockout(s: Session | PreparedConnection, directory_id: int) -> Lockout | None:
     """The domain's lockout rule as last read, or None when it never was."""
-    row = of(s).one(_LOCKOUT, of=directory_id)
+    row = from_session(s).one(_LOCKOUT, of=directory_id)
     if row is None or row[0] is None or row[1] is None or row[2] is None:
         return None
     return Lockout(row[0], row[1], row[2])

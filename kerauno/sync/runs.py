@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from kerauno.base.errors import NotFound, Stale
-from kerauno.database.prepared import Hot, Statement, of
+from kerauno.database.prepared import PreparedConnection, Statement, from_session
 from kerauno.tables.base import LARGEST_ID
 from kerauno.tables.core import Run, RunChange, RunRequest
 
@@ -71,9 +71,11 @@ _PROGRESS = Statement(
 )
 
 
-def progress(s: Session | Hot, run_id: int, phase: str, done: int, total: int) -> None:
+def progress(
+    s: Session | PreparedConnection, run_id: int, phase: str, done: int, total: int
+) -> None:
     """How far the run is; `total` 0 while that is unknown."""
-    of(s).run(_PROGRESS, of=run_id, at=phase[:32], so_far=done, in_all=total)
+    from_session(s).run(_PROGRESS, of=run_id, at=phase[:32], so_far=done, in_all=total)
 
 
 def finish(s: Session, run_id: int, status: str, now: datetime, **results: Any) -> Run:
@@ -256,9 +258,9 @@ def request_after_test(s: Session, directory_id: int, *, now: datetime, by: str)
 _WAITING = Statement(select(func.count()).where(RunRequest.taken_at.is_(None)))
 
 
-def waiting(s: Session | Hot) -> int:
+def waiting(s: Session | PreparedConnection) -> int:
     """How many requests nobody has taken up: cheap enough to ask several times a second."""
-    row = of(s).one(_WAITING)
+    row = from_session(s).one(_WAITING)
     return row[0] if row else 0
 
 
@@ -270,9 +272,9 @@ _LAST_FINISHED = Statement(
 )
 
 
-def last_finished(s: Session | Hot, directory_id: int) -> int:
+def last_finished(s: Session | PreparedConnection, directory_id: int) -> int:
     """The newest run that came to an end; 0 where none did."""
-    row = of(s).one(_LAST_FINISHED, directory=directory_id)
+    row = from_session(s).one(_LAST_FINISHED, directory=directory_id)
     return row[0] if row else 0
 
 

@@ -24,7 +24,7 @@ from kerauno.tables.mirror import (
     SeenMember,
     SeenPerson,
 )
-from kerauno.tables.runs import Lease, Run, RunChange, RunRequest
+from kerauno.tables.sync_runs import Lease, Run, RunChange, RunRequest
 
 __all__ = [
     "EXTENSION_ORDER",
@@ -37,7 +37,6 @@ __all__ = [
     "Department",
     "Directory",
     "DirectoryState",
-    "HeldOut",
     "Lease",
     "Link",
     "LinkProposal",
@@ -51,6 +50,7 @@ __all__ = [
     "SeenMember",
     "SeenPerson",
     "Sorted",
+    "SyncExclusion",
     "Throttle",
     "User",
     "UtcDateTime",
@@ -215,7 +215,7 @@ class Link(Base):
     refused_since: Mapped[datetime | None]  # disabled or expired in the directory: no sign-in
 
 
-class HeldOut(Base):
+class SyncExclusion(Base):
     """A person an administrator de-synced: the timer does not link them again."""
 
     __tablename__ = "held_out"

@@ -21,7 +21,7 @@ from provisioning.records import DepartmentRecord, Records, load
 from syncsvc.applying.apply import apply_at_once
 from syncsvc.applying.departments_sql import journal_department
 from syncsvc.applying.people_sql import Target
-from syncsvc.runs.engine import Ask, Engine, Planned, Report
+from syncsvc.runs.engine import Engine, Planned, Report, RunOptions
 from syncsvc.runs.run_context import Running
 from syncsvc.runs.run_summary import counts_of, no_counts
 
@@ -61,7 +61,7 @@ def _row(
     }
 
 
-def import_department(engine: Engine, ask: Ask, which: str, number: str) -> Report:
+def import_department(engine: Engine, ask: RunOptions, which: str, number: str) -> Report:
     """Import one directory department, by its DN or identity, with a ring group number.
 
     Its members who are recognized but not yet users become users when free of conflicts. All of
@@ -152,7 +152,7 @@ def _checked_number(engine: Engine, number: str) -> str:
     return number
 
 
-def unimport_department(engine: Engine, ask: Ask, which: str) -> Report:
+def unimport_department(engine: Engine, ask: RunOptions, which: str) -> Report:
     """Remove department and ring group, free the number, de-sync those whom it alone brought in.
 
     Needs no directory: what is removed is Kerauno's.
@@ -190,7 +190,7 @@ def unimport_department(engine: Engine, ask: Ask, which: str) -> Report:
 
 
 def _desync(s: Session, running: Running, user_id: int, by: str) -> None:
-    link = links.untie(s, user_id, by=by, now=running.now(), hold=False)
+    link = links.unlink(s, user_id, by=by, now=running.now(), hold=False)
     user = s.get(User, user_id)
     assert user is not None
     values = ("guid", "dn", "principal_key", "account_key", "scope", "origin")

@@ -52,7 +52,7 @@ from syncsvc.runs import propagation_delay, settings
 from syncsvc.runs.leaver_reasons import explained, note_first_seen
 from syncsvc.runs.replica_lag import REMEDY, Lag, Witness, lag_of, store
 from syncsvc.runs.run_context import Clock, Running, Stopped, leased, uncollected
-from syncsvc.runs.run_summary import counts_of, keep_house, no_counts, remarks, status_of
+from syncsvc.runs.run_summary import counts_of, no_counts, remarks, status_of, tidy_exclusions
 from syncsvc.runs.settings import Configured
 
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
@@ -81,7 +81,7 @@ Report = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class RunOptions:
     """What is asked for, and by whom. `mode` None: as Auto-Synchronization says.
 
     `only` limits the run to some people. `wait`: seconds to wait for a run that is under way.
@@ -207,7 +207,7 @@ class Engine:
         held: lease.Held,
         configured: Configured,
         kind: str,
-        ask: Ask,
+        ask: RunOptions,
         *,
         undo_of: int | None = None,
     ) -> Running:
@@ -291,7 +291,7 @@ class Engine:
         forced = lag is not None and force
         return Planned(configured, snapshot, records, plan, rules, lag, forced)
 
-    def _without_kept(self, planned: Planned, ask: Ask) -> Planned:
+    def _without_kept(self, planned: Planned, ask: RunOptions) -> Planned:
         """Leave out whom an administrator has left out; who builds is shown them again."""
         if ask.mode is not None or planned.plan.empty:
             return planned
@@ -301,7 +301,7 @@ class Engine:
 
     # Running
 
-    def run(self, ask: Ask) -> Report:
+    def run(self, ask: RunOptions) -> Report:
         """One whole run. Gives its document; a directory that fails makes a failed run.
 
         Where the connection to the database is cut, the run is made once more when the database is
@@ -315,7 +315,7 @@ class Engine:
                 raise
             return self._run(ask)
 
-    def _run(self, ask: Ask) -> Report:
+    def _run(self, ask: RunOptions) -> Report:
         configured = self.configured()
         with self.leasing(configured, ask.wait) as held, uncollected():
             return self.run_leased(held, configured, ask)
@@ -326,7 +326,7 @@ class Engine:
             return True
         return False
 
-    def run_if_changed(self, ask: Ask) -> Report | None:
+    def run_if_changed(self, ask: RunOptions) -> Report | None:
         """A run on a snapshot that was watched; None, and no run, when it leads to nothing.
 
         The mirror is brought up to date all the same.
@@ -354,7 +354,7 @@ class Engine:
                 return None
             return self.run_leased(held, configured, ask)
 
-    def run_leased(self, held: lease.Held, configured: Configured, ask: Ask) -> Report:
+    def run_leased(self, held: lease.Held, configured: Configured, ask: RunOptions) -> Report:
         """`run` for who holds the lease already."""
         mode = ask.mode or configured.mode
         running = self.start(held, configured, mode.value, ask)
@@ -379,7 +379,7 @@ class Engine:
             self._hold_waiting(held, waiting, ask)
         return outcome
 
-    def _waiting(self, planned: Planned, ask: Ask) -> Planned | None:
+    def _waiting(self, planned: Planned, ask: RunOptions) -> Planned | None:
         """Return what waits for a server to catch up, beyond what may be done; None: nothing."""
         if not planned.adding_only or ask.only is not None:
             return None
@@ -387,7 +387,7 @@ class Engine:
         whole = self.planned(planned.configured, planned.snapshot, mode, force=True)
         return None if self._without_kept(whole, ask).plan.empty else whole
 
-    def _hold_waiting(self, held: lease.Held, waiting: Planned, ask: Ask) -> None:
+    def _hold_waiting(self, held: lease.Held, waiting: Planned, ask: RunOptions) -> None:
         """Keep what waits as a run of its own, for an administrator."""
         alone = replace(ask, request=None)
         mode = ask.mode or waiting.configured.mode
@@ -489,7 +489,7 @@ class Engine:
         running.total = len(plan.actions) + len(plan.departments)
         applied = apply_plan(self.db, plan, target, running.fence, running.step)
         visible = self.now()
-        keep_house(self.db, running, configured.id, plan, planned.records)
+        tidy_exclusions(self.db, running, configured.id, plan, planned.records)
         self.update_mirror(running, planned, target, applied)
         with self.db.write() as s:
             note_first_passwords(s, snapshot, target.user_ids)
@@ -552,7 +552,7 @@ class Engine:
             kept,
         )
 
-    def _reasons(self, planned: Planned, ask: Ask) -> tuple[str, ...]:
+    def _reasons(self, planned: Planned, ask: RunOptions) -> tuple[str, ...]:
         reasons = self.reasons_to_hold(planned)
         if planned.forced and planned.lag is not None:
             return (f"{planned.lag.words} {REMEDY}", *reasons)

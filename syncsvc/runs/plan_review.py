@@ -15,14 +15,14 @@ from provisioning.deletion_threshold import HELD_FOR, fingerprint
 from provisioning.partial_confirmation import EVERYONE, SHOWN, Choice, journal_of
 from provisioning.plan import Mode
 from syncsvc.applying.undo import undo_run
-from syncsvc.runs.engine import Ask, Engine, Planned, Report
+from syncsvc.runs.engine import Engine, Planned, Report, RunOptions
 from syncsvc.runs.run_context import Running
 from syncsvc.runs.run_summary import no_counts
 
 _WAITING = ("held", "planned")
 
 
-def plan_for_review(engine: Engine, ask: Ask) -> Report:
+def plan_for_review(engine: Engine, ask: RunOptions) -> Report:
     """Make a plan and keep it as a run of status `planned`, for `confirm` to apply exactly it."""
     configured = engine.configured()
     mode = ask.mode or configured.mode
@@ -69,7 +69,7 @@ def try_settings(engine: Engine, draft: Mapping[str, Any]) -> dict[str, Any]:
 def confirm(
     engine: Engine,
     run_id: int,
-    ask: Ask,
+    ask: RunOptions,
     digest: str | None = None,
     choice: Choice = EVERYONE,
 ) -> Report:
@@ -141,7 +141,7 @@ def _apply_part(
 
 
 def _note(
-    engine: Engine, planned: Planned, ask: Ask, outcome: Report, kept: frozenset[Guid]
+    engine: Engine, planned: Planned, ask: RunOptions, outcome: Report, kept: frozenset[Guid]
 ) -> None:
     """Say in the run's document and in the audit log who was confirmed and who was kept."""
     rows = [(action.guid, action.username) for action in planned.plan.actions]
@@ -175,7 +175,7 @@ def discard(engine: Engine, run_id: int) -> None:
         runs.settle(s, run_id, "discarded", engine.now(), since=run.status)
 
 
-def undo(engine: Engine, run_id: int, ask: Ask) -> tuple[Report, list[str]]:
+def undo(engine: Engine, run_id: int, ask: RunOptions) -> tuple[Report, list[str]]:
     """Undo an applied run as a run of its own; also says what could not be restored.
 
     Raises NotFound, and Stale for a run that is not `applied`.

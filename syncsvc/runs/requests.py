@@ -28,20 +28,20 @@ from kerauno.sync import runs
 from provisioning.partial_confirmation import Choice
 from provisioning.plan import Mode
 from syncsvc.runs import departments, plan_review, single_user
-from syncsvc.runs.engine import Ask, Engine, Report
+from syncsvc.runs.engine import Engine, Report, RunOptions
 from syncsvc.runs.run_context import Busy
 
 Payload = Mapping[str, Any]
 
 
-def take_up(engine: Engine, progress: Progress | None = None) -> bool:
+def process_next(engine: Engine, progress: Progress | None = None) -> bool:
     """Do the oldest waiting request; False when there is none."""
     with engine.db.write() as s:
         request = runs.take_request(s, engine.now())
         if request is None:
             return False
         number, kind, payload = request.id, request.kind, dict(request.payload)
-        ask = Ask("console", by=request.requested_by, progress=progress, request=number)
+        ask = RunOptions("console", by=request.requested_by, progress=progress, request=number)
     result: Report = {}
     error = ""
     try:
@@ -61,24 +61,24 @@ def take_up(engine: Engine, progress: Progress | None = None) -> bool:
     return True
 
 
-def _keep(engine: Engine, payload: Payload, ask: Ask) -> Report:
+def _keep(engine: Engine, payload: Payload, ask: RunOptions) -> Report:
     if payload.get("tested"):
         engine.close()  # and with it the pause after a password that was refused
     return engine.run(ask)
 
 
-def _build(engine: Engine, payload: Payload, ask: Ask) -> Report:
+def _build(engine: Engine, payload: Payload, ask: RunOptions) -> Report:
     return engine.run(_limited(ask, payload, Mode.BUILD))
 
 
-def _plan(engine: Engine, payload: Payload, ask: Ask) -> Report:
+def _plan(engine: Engine, payload: Payload, ask: RunOptions) -> Report:
     if "settings" in payload:
         return {"plan": plan_review.try_settings(engine, payload["settings"])}
     mode = Mode.BUILD if payload.get("build", True) else None
     return plan_review.plan_for_review(engine, _limited(ask, payload, mode))
 
 
-def _confirm(engine: Engine, payload: Payload, ask: Ask) -> Report:
+def _confirm(engine: Engine, payload: Payload, ask: RunOptions) -> Report:
     with engine.db.write() as s:
         runs.get(s, payload["run"])
         runs.bind_request(s, ask.request or 0, payload["run"])
@@ -86,36 +86,36 @@ def _confirm(engine: Engine, payload: Payload, ask: Ask) -> Report:
     return plan_review.confirm(engine, payload["run"], ask, payload.get("digest"), choice)
 
 
-def _discard(engine: Engine, payload: Payload, _ask: Ask) -> Report:
+def _discard(engine: Engine, payload: Payload, _ask: RunOptions) -> Report:
     plan_review.discard(engine, payload["run"])
     return {"run": payload["run"], "message": f"Run {payload['run']} was discarded."}
 
 
-def _undo(engine: Engine, payload: Payload, ask: Ask) -> Report:
+def _undo(engine: Engine, payload: Payload, ask: RunOptions) -> Report:
     report, could_not = plan_review.undo(engine, payload["run"], ask)
     return {**report, "could_not": could_not}
 
 
-def _import(engine: Engine, payload: Payload, ask: Ask) -> Report:
+def _import(engine: Engine, payload: Payload, ask: RunOptions) -> Report:
     which = payload.get("guid") or payload["dn"]
     return departments.import_department(engine, ask, which, str(payload["number"]))
 
 
-def _unimport(engine: Engine, payload: Payload, ask: Ask) -> Report:
+def _unimport(engine: Engine, payload: Payload, ask: RunOptions) -> Report:
     return departments.unimport_department(engine, ask, payload.get("guid") or payload["dn"])
 
 
-def _user_sync(engine: Engine, payload: Payload, ask: Ask) -> Report:
+def _user_sync(engine: Engine, payload: Payload, ask: RunOptions) -> Report:
     return {"message": single_user.sync_user(engine, payload["email"], by=ask.by)}
 
 
-def _user_desync(engine: Engine, payload: Payload, ask: Ask) -> Report:
+def _user_desync(engine: Engine, payload: Payload, ask: RunOptions) -> Report:
     return {"message": single_user.desync_user(engine, payload["email"], by=ask.by)}
 
 
-def _limited(ask: Ask, payload: Payload, mode: Mode | None) -> Ask:
+def _limited(ask: RunOptions, payload: Payload, mode: Mode | None) -> RunOptions:
     guids = payload.get("guids")
-    return Ask(
+    return RunOptions(
         ask.trigger,
         mode=mode,
         by=ask.by,
@@ -125,7 +125,7 @@ def _limited(ask: Ask, payload: Payload, mode: Mode | None) -> Ask:
     )
 
 
-_KINDS: dict[str, Callable[[Engine, Payload, Ask], Report]] = {
+_KINDS: dict[str, Callable[[Engine, Payload, RunOptions], Report]] = {
     "keep": _keep,
     "build": _build,
     "plan": _plan,

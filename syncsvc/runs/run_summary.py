@@ -9,7 +9,7 @@ from sqlalchemy import delete
 from dirclient.model.directory_objects import Snapshot
 from kerauno.database.engine import Database
 from kerauno.sync import runs
-from kerauno.tables.core import HeldOut, LinkProposal
+from kerauno.tables.core import LinkProposal, SyncExclusion
 from provisioning.actions import ActionKind, Plan
 from provisioning.records import Records
 from syncsvc.applying.apply import Applied
@@ -62,7 +62,7 @@ def remarks(snapshot: Snapshot, applied: Applied, lag: Lag | None = None) -> str
     return " ".join(found)
 
 
-def keep_house(
+def tidy_exclusions(
     db: Database, running: Running, directory_id: int, plan: Plan, records: Records
 ) -> None:
     """End holds of people who left, and note which links an administrator must confirm."""
@@ -71,8 +71,8 @@ def keep_house(
     with db.write() as s:
         running.fence(s)
         for guid in plan.holds_ended:
-            key = (HeldOut.directory_id == directory_id, HeldOut.guid == guid)
-            s.execute(delete(HeldOut).where(*key))
+            key = (SyncExclusion.directory_id == directory_id, SyncExclusion.guid == guid)
+            s.execute(delete(SyncExclusion).where(*key))
         for guid in records.proposals.keys() - plan.proposals.keys():
             s.execute(
                 delete(LinkProposal).where(

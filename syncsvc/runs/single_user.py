@@ -45,7 +45,7 @@ def desync_user(engine: Engine, email: str, *, by: str) -> str:
     """Unlink a user: they stay, their AD sign-in and sessions end, the timer leaves them alone."""
     with engine.db.write() as s:
         user = users.by_email(s, email)
-        link = links.untie(s, user.id, by=by, now=engine.now())
+        link = links.unlink(s, user.id, by=by, now=engine.now())
         audit.append(
             s,
             "user-desynced",
@@ -69,7 +69,7 @@ def _link(
 ) -> None:
     with engine.db.write() as s:
         users.change(s, user.id, {"username": want[0], "email": want[1]}, engine.now())
-        source = links.Person(
+        source = links.LinkedAccount(
             directory_id,
             person.guid,
             person.dn,
@@ -77,7 +77,7 @@ def _link(
             person.account_name,
             person.password_set,
         )
-        links.tie(s, user.id, source, scope="login", origin="admin", now=engine.now())
+        links.link(s, user.id, source, scope="login", origin="admin", now=engine.now())
         if not user.active:
             users.reactivate(s, user.id, engine.now())
         audit.append(

@@ -24,7 +24,7 @@ from kerauno.base.errors import DatabaseUnavailable, KeyProblem, LeaseLost
 from kerauno.database.database_clock import clock_fault
 from kerauno.sync import directory_settings, runs
 from syncsvc.runs import requests
-from syncsvc.runs.engine import Ask, Engine, Report
+from syncsvc.runs.engine import Engine, Report, RunOptions
 from syncsvc.runs.run_context import Busy, Stopped
 from syncsvc.runs.settings import Configured
 from syncsvc.service import systemd
@@ -186,7 +186,7 @@ class Worker:
         with self.engine.db.fast() as hot:
             if not runs.waiting(hot):
                 return
-        while requests.take_up(self.engine, self._progress):
+        while requests.process_next(self.engine, self._progress):
             pass
         latest = self.engine.take_latest()
         if latest is not None:
@@ -209,7 +209,9 @@ class Worker:
     def _complete_read(self, configured: Configured, trigger: str) -> None:
         began, asked = self.clock(), self.engine.operations
         self._next_read = began + self._retry  # should anything be raised
-        report = self.engine.run(Ask(trigger, by="sync service", wait=1.0, progress=self._progress))
+        report = self.engine.run(
+            RunOptions(trigger, by="sync service", wait=1.0, progress=self._progress)
+        )
         self._said(report)
         latest = self.engine.take_latest()
         if report["status"] != "failed" and latest is not None:
@@ -258,7 +260,7 @@ class Worker:
             return
         self._pending = snapshot
         report = self.engine.run_if_changed(
-            Ask(
+            RunOptions(
                 "change",
                 by="sync service",
                 wait=1.0,

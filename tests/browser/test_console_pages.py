@@ -15,7 +15,7 @@ from sqlalchemy import insert, select
 from kerauno import audit
 from kerauno.base.lookup_keys import lookup_key, sort_key
 from kerauno.sync import directory_settings, runs
-from kerauno.tables.core import Attempt, HeldOut, Run, RunRequest, SeenPerson, Throttle
+from kerauno.tables.core import Attempt, Run, RunRequest, SeenPerson, SyncExclusion, Throttle
 from tests.servers import chromium
 from tests.servers.console import NOW, ConsoleSite, guid, owned_user
 
@@ -78,7 +78,7 @@ def fill(site: ConsoleSite) -> dict[str, Any]:
         "failed": site.run(status="failed", error=f"dc1 did not answer. {LONG}"),
     }  # fmt: skip
     with site.database.write() as s:
-        s.add(HeldOut(directory_id=directory_id, guid=odd[3], held_at=NOW, held_by="bea"))
+        s.add(SyncExclusion(directory_id=directory_id, guid=odd[3], held_at=NOW, held_by="bea"))
         for scope, label in (("account", f"{HOSTILE} {LONG}"), ("address", "2001:db8::1")):
             s.add(Attempt(key=scope, failures=3, pending=0, generation=0, counted_from=NOW))
             s.add(Throttle(key=scope, scope=scope, label=label[:320], limit=3, seconds=3600,

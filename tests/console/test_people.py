@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from kerauno.sync import runs
-from kerauno.tables.core import HeldOut, RunRequest
+from kerauno.tables.core import RunRequest, SyncExclusion
 from tests.console.helpers import LONG, MARKUP, asked, follow
 from tests.servers.console import NOW, ConsoleSite, guid, owned_user
 
@@ -133,12 +133,12 @@ class TestPeople:
         directory_id = site.connected()
         person = site.person(1, "Anna", "Berg", state="held-out")
         with site.database.write() as s:
-            s.add(HeldOut(directory_id=directory_id, guid=person, held_at=NOW, held_by="bea"))
+            s.add(SyncExclusion(directory_id=directory_id, guid=person, held_at=NOW, held_by="bea"))
         client = site.client()
         assert "Held out since a De-Sync" in client.get(f"/console/directory/users/{person}").text
         client.post(f"/console/directory/users/{person}/release")
         with site.database.read() as s:
-            assert s.get(HeldOut, (directory_id, person)) is None
+            assert s.get(SyncExclusion, (directory_id, person)) is None
 
 
 class TestDepartments:

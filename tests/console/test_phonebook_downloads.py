@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from sqlalchemy import select
 
-from kerauno.tables.phones import PhoneAccess
+from kerauno.tables.phone_access import PhoneAccess
 from tests.servers.console import NOW, ConsoleSite, guid
 from tests.texts.pseudo import Reading
 

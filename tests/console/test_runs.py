@@ -16,7 +16,7 @@ from kerauno import audit
 from kerauno.base.errors import Throttled
 from kerauno.signin import throttle, throttle_list
 from kerauno.signin.throttle import Budget
-from kerauno.signin.throttle_list import Refusal
+from kerauno.signin.throttle_list import ThrottledKey
 from kerauno.sync import directory_settings, runs
 from kerauno.tables.core import Audit, RunRequest
 from tests.console.helpers import CREDENTIALS, MARKUP, asked, follow, form
@@ -141,9 +141,9 @@ class TestAuditAndTimeline:
         user_id = any_site.user("tom@goodcompany.local", "Tom", "Turner")
         full = Throttled(60, scope="account", key="name:x", limit=1, window=timedelta(minutes=30))
         with any_site.database.fast_write() as h:
-            refusal = Refusal("sign-in", "tom@goodcompany.local", "10.0.0.1", user_id)
+            refusal = ThrottledKey("sign-in", "tom@goodcompany.local", "10.0.0.1", user_id)
             code = throttle_list.note(h, full, refusal, NOW)
-        slot = throttle.take(any_site.database, "name:x", "addr:x", BUDGET, BUDGET, NOW)
+        slot = throttle.reserve(any_site.database, "name:x", "addr:x", BUDGET, BUDGET, NOW)
         with any_site.database.fast_write() as h:
             throttle.fail(h, slot, NOW)
         client = any_site.client()

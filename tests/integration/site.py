@@ -20,7 +20,7 @@ from werkzeug.test import TestResponse
 from authsvc.app import create_app
 from authsvc.services import Services, assemble
 from authsvc.signin.directory_connection import Connect
-from authsvc.signin.response_delay import Pace
+from authsvc.signin.response_delay import ResponseDelay
 from dirclient.client import DirectoryClient
 from dirclient.fake.directory import FakeDirectory
 from dirclient.model.directory_objects import Person
@@ -86,10 +86,10 @@ class Site:
         with self.services.database.write() as s:
             saved = directory_settings.load(s)
             assert saved is not None
-            tie = links.Person(
+            tie = links.LinkedAccount(
                 saved.id, person.guid, person.dn, person.principal_name, person.account_name
             )
-            links.tie(s, user_id, tie, scope="full", origin="sync", now=self.at)
+            links.link(s, user_id, tie, scope="full", origin="sync", now=self.at)
 
     def linked(self, account: str = "john.doe", **fields: str) -> int:
         """A user and the person they are linked to."""
@@ -158,7 +158,7 @@ def _services(
         "KERAUNO_PUBLIC_URL": "http://phone.company.com",
     }
     environ |= {f"KERAUNO_{name.upper()}": value for name, value in settings.items()}
-    pace = Pace(sleep=lambda _: None, slow=lambda: None)
+    pace = ResponseDelay(sleep=lambda _: None, slow=lambda: None)
     return assemble(load(environ), connect=connect, now=lambda: clock[0], pace=pace)
 
 

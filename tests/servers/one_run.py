@@ -14,7 +14,7 @@ from dirclient.fake.directory import FakeDirectory
 from kerauno.database.engine import Database
 from kerauno.secrets.encryption import Sealer
 from provisioning.plan import Mode
-from syncsvc.runs.engine import Ask, Engine
+from syncsvc.runs.engine import Engine, RunOptions
 from tests.syncing import guid
 
 
@@ -29,7 +29,7 @@ def main(url: str, folder: str, people: str, removed: str, what: str) -> None:
             fake.remove_person(person.guid)
     sealer = Sealer(Path(folder) / "secret.key", create=True)
     engine = Engine(Database(url), sealer, lambda _profile: fake)
-    ask = Ask("cli", mode=Mode.BUILD) if what == "build" else Ask(what)
+    ask = RunOptions("cli", mode=Mode.BUILD) if what == "build" else RunOptions(what)
     print(json.dumps(engine.run(ask)))
 
 

@@ -44,8 +44,8 @@ def _silent(sso: Sso, folder: Path, networks: str = "") -> int:
     with sso.database.write() as s:
         s.add(Directory(id=1, name="AD", profile={}, updated_at=sso.clock()))
         s.flush()
-        john = links.Person(1, "a" * 36, "CN=John", account_name="John.Doe")
-        links.tie(s, person.id, john, scope="full", origin="sync", now=sso.clock())
+        john = links.LinkedAccount(1, "a" * 36, "CN=John", account_name="John.Doe")
+        links.link(s, person.id, john, scope="full", origin="sync", now=sso.clock())
     return person.id
 
 

@@ -15,13 +15,13 @@ from typing import NamedTuple, Protocol
 
 from sqlalchemy import select
 
-from dirclient.model.assess import Assessment, Judge, own_faults
+from dirclient.model.assess import Assessment, ConflictCounter, own_faults
 from dirclient.model.directory_objects import AccountState, Guid, Person
 from kerauno.accounts.dial_plan import parse_extension
 from kerauno.base.errors import InvalidValue
 from kerauno.base.lookup_keys import lookup_key
 from kerauno.database.engine import Database
-from kerauno.tables.core import HeldOut, Link, Number, RingGroup, User
+from kerauno.tables.core import Link, Number, RingGroup, SyncExclusion, User
 from provisioning import allocation
 from provisioning.allocation import Kind
 
@@ -83,14 +83,14 @@ class _Claim:
     acts: bool = True
 
 
-def judge(database: Database, now: Callable[[], datetime]) -> Judge:
+def judge(database: Database, now: Callable[[], datetime]) -> ConflictCounter:
     """A judge that asks the records when it is asked, in three statements."""
 
     def assess(people: Iterable[Person]) -> Assessment:
         with database.read() as s:
             users = [_User._make(row) for row in s.execute(_USERS)]
             rings = dict(s.execute(_RINGS).all())
-            held_out = set(s.scalars(select(HeldOut.guid)))
+            held_out = set(s.scalars(select(SyncExclusion.guid)))
         everyone = list(people)
         found = conflicts_of(everyone, users, rings, held_out, now())
         counts = Counter(code for codes in found.values() for code in codes)
@@ -150,7 +150,7 @@ def conflicts_of(
         for guid, user in linked.items()
         if user.role != "admin" and guid not in staying
     }
-    settled = allocation.settle(wanted, holders, ring_numbers, leavers, now)
+    settled = allocation.allocate(wanted, holders, ring_numbers, leavers, now)
     for guid, obstacles in settled.refused.items():
         found[guid] = tuple(_TAKEN[one.kind] for one in obstacles)
     return found

@@ -16,13 +16,13 @@ from werkzeug.exceptions import NotFound
 from authsvc.console import base
 from authsvc.console.ad_credentials import form
 from authsvc.console.ad_credentials.conflict_counts import judge
-from authsvc.console.labels import in_words
+from authsvc.console.labels import labels
 from authsvc.console.runs import plans, requests
 from authsvc.i18n.translate import gettext as _
-from authsvc.i18n.translate import said_throughout
+from authsvc.i18n.translate import stream_in_language
 from authsvc.services import services
 from authsvc.signin.directory_connection import Client
-from authsvc.web.session import me
+from authsvc.web.session import require_current_user
 from dirclient.config.presets import of as preset_of
 from dirclient.config.profile import Profile
 from dirclient.model.directory_objects import Step
@@ -65,7 +65,9 @@ def save() -> ResponseReturnValue:
     if directory is not None and linked and form.touches_people(directory, settings):
         with base.writing() as s:
             payload = {"settings": columns, "version": version}
-            asked = requests.ask(s, directory, "plan", payload, by=me().email, now=base.now())
+            asked = requests.ask(
+                s, directory, "plan", payload, by=require_current_user().email, now=base.now()
+            )
         return redirect(f"{HERE}/review/{asked}", 303)
     return _store(draft, columns, version)
 
@@ -104,10 +106,10 @@ def test() -> ResponseReturnValue:
         steps=steps,
         faults=faults,
         inline=base.part_only(),
-        labels=in_words(form.LABELS),
+        labels=labels(form.LABELS),
         places=form.ERROR_PLACES,
     )
-    response = Response(said_throughout(page))
+    response = Response(stream_in_language(page))
     response.headers["X-Accel-Buffering"] = "no"  # a reverse proxy passes each step on at once
     return response
 
@@ -184,8 +186,8 @@ def _posted() -> form.Draft:
 
 def _labelled(faults: Mapping[str, form.Fault]) -> dict[str, form.Fault]:
     """The faults under the names that the form gives its fields."""
-    labels = in_words(form.LABELS)
-    return {labels.get(name, name): fault for name, fault in faults.items()}
+    names = labels(form.LABELS)
+    return {names.get(name, name): fault for name, fault in faults.items()}
 
 
 def _password(draft: form.Draft, directory: Directory | None) -> str:
@@ -262,7 +264,9 @@ def _audited(steps: Iterator[Step], profile: Profile) -> Iterator[Step]:
         directory = base.directory_or_none(s)
         stored = directory is not None and profile.stored() == directory.profile
         if outcome == "ok" and directory is not None and stored and not typed_password:
-            runs.request_after_test(s, directory.id, now=base.now(), by=me().email)
+            runs.request_after_test(
+                s, directory.id, now=base.now(), by=require_current_user().email
+            )
 
 
 def _review(s: Session, request_id: int) -> requests.Followed:
@@ -281,10 +285,10 @@ def _store(draft: form.Draft, columns: dict[str, Any], version: int) -> Response
     try:
         with base.writing() as s:
             saved = directory_settings.save(
-                s, columns, by=me().email, now=base.now(), version=version
+                s, columns, by=require_current_user().email, now=base.now(), version=version
             )
             base.note(s, "settings-saved", outcome="ok", detail={"version": saved.version})
-            requests.ask(s, saved, "keep", {}, by=me().email, now=base.now())
+            requests.ask(s, saved, "keep", {}, by=require_current_user().email, now=base.now())
     except Stale:
         with base.reading() as s:
             return _overtaken(s, base.directory_or_none(s), draft)
@@ -338,7 +342,7 @@ def _form(
         roles=draft.roles,
         role_groups=told_apart(groups),
         errors=draft.faults,
-        labels=in_words(form.LABELS),
+        labels=labels(form.LABELS),
         certificates=form.certificates(draft.typed["ca_certificates"], base.now()),
         stored=directory,
         password_stored=directory is not None and bool(directory.sealed_password),

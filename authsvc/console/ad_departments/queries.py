@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from authsvc.console.ad_users.queries import ConflictView, conflicts_of, name_of
 from authsvc.console.pagination import Page, pack, unpack
-from authsvc.i18n.translate import gettext, retold
+from authsvc.i18n.translate import gettext, translate_sentence
 from dirclient.config.profile import Profile
 from kerauno.accounts import departments, dial_plan
 from kerauno.base.errors import InvalidValue
@@ -289,5 +289,9 @@ def check_number(s: Session, text: str, now: datetime) -> NumberSaid:
         return NumberSaid(False, gettext("%(number)s is used by somebody.", number=number))
     return NumberSaid(
         False,
-        gettext("%(number)s is used by %(holder)s.", number=number, holder=retold(holder.words)),
+        gettext(
+            "%(number)s is used by %(holder)s.",
+            number=number,
+            holder=translate_sentence(holder.words),
+        ),
     )

@@ -10,8 +10,8 @@ from werkzeug.exceptions import NotFound
 from authsvc.console import base
 from authsvc.console.ad_departments import queries
 from authsvc.console.runs import requests
-from authsvc.i18n.translate import retold
-from authsvc.web.session import me
+from authsvc.i18n.translate import translate_sentence
+from authsvc.web.session import require_current_user
 from kerauno.accounts import departments as accounts_departments
 from kerauno.base.errors import InvalidValue
 from kerauno.tables.core import Directory
@@ -96,7 +96,9 @@ def import_(guid: str) -> ResponseReturnValue:
         if row.imported or not said.good:
             return redirect(f"{HERE}/{guid}/import?number={number}", 303)
         payload = {"guid": guid, "dn": row.dn, "number": number}
-        asked = requests.ask(s, directory, "import", payload, by=me().email, now=base.now())
+        asked = requests.ask(
+            s, directory, "import", payload, by=require_current_user().email, now=base.now()
+        )
         base.note(s, "department-import", outcome="requested", guid=guid, detail={"number": number})
     return redirect(f"/console/runs/requests/{asked}", 303)
 
@@ -120,7 +122,9 @@ def unimport(guid: str) -> ResponseReturnValue:
         if not row.imported:
             return redirect(f"{HERE}/{guid}", 303)
         payload = {"guid": guid, "dn": row.dn}
-        asked = requests.ask(s, directory, "unimport", payload, by=me().email, now=base.now())
+        asked = requests.ask(
+            s, directory, "unimport", payload, by=require_current_user().email, now=base.now()
+        )
         base.note(s, "department-unimport", outcome="requested", guid=guid)
     return redirect(f"/console/runs/requests/{asked}", 303)
 
@@ -148,7 +152,7 @@ def set_number(guid: str) -> ResponseReturnValue:
                 members=queries.members(s, directory, guid),
                 effect=queries.import_effect(s, directory, guid),
                 offered=queries.offered_number(s, directory, base.now()),
-                refused=retold(str(refused), refused.remedy),
+                refused=translate_sentence(str(refused), refused.remedy),
                 number=number,
             )
     return redirect(f"{HERE}/{guid}", 303)

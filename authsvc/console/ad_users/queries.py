@@ -18,7 +18,15 @@ from dirclient.config.profile import PresetName, Profile
 from kerauno.accounts import dial_plan
 from kerauno.base.errors import InvalidValue
 from kerauno.sync import directory_mirror
-from kerauno.tables.core import Department, Directory, HeldOut, Link, LinkProposal, SeenPerson, User
+from kerauno.tables.core import (
+    Department,
+    Directory,
+    Link,
+    LinkProposal,
+    SeenPerson,
+    SyncExclusion,
+    User,
+)
 
 PAGE = 50
 STATES = directory_mirror.STATES
@@ -226,7 +234,7 @@ class PersonDetails:
     places: tuple[Place, ...]
     user: User | None
     link: Link | None
-    held: HeldOut | None
+    held: SyncExclusion | None
     proposed: User | None
 
 
@@ -251,7 +259,7 @@ def details(s: Session, directory: Directory, guid: str, now: datetime) -> Perso
         places=_places(s, directory.id, guid),
         user=s.get(User, link.user_id) if link is not None else None,
         link=link,
-        held=s.get(HeldOut, (directory.id, guid)),
+        held=s.get(SyncExclusion, (directory.id, guid)),
         proposed=s.get(User, proposal.user_id) if proposal is not None else None,
     )
 
@@ -292,7 +300,7 @@ def _values(person: SeenPerson, profile: Profile) -> tuple[Value, ...]:
 
 
 def _account(person: SeenPerson) -> tuple[str, ...]:
-    found = [labels.said(labels.ACCOUNT_STATES, person.account_state)]
+    found = [labels.label(labels.ACCOUNT_STATES, person.account_state)]
     if person.locked:
         found.append(gettext("Locked after too many wrong passwords"))
     if person.must_change_password:

@@ -11,9 +11,9 @@ from werkzeug.exceptions import NotFound
 from authsvc.console import base
 from authsvc.console.ad_users import queries
 from authsvc.console.runs import requests
-from authsvc.web.session import me
+from authsvc.web.session import require_current_user
 from kerauno.accounts import links
-from kerauno.tables.core import HeldOut, SeenPerson
+from kerauno.tables.core import SeenPerson, SyncExclusion
 
 bp = base.blueprint("people")
 HERE = "/console/directory/users"
@@ -82,7 +82,9 @@ def synchronize() -> ResponseReturnValue:
         if request.form.get("only") == "selected":
             known = {guid for guid in chosen if s.get(SeenPerson, (directory.id, guid))}
             payload["guids"] = sorted(known)
-        asked = requests.ask(s, directory, "plan", payload, by=me().email, now=base.now())
+        asked = requests.ask(
+            s, directory, "plan", payload, by=require_current_user().email, now=base.now()
+        )
         base.note(s, "sync-requested", outcome="plan", detail={"people": len(chosen) or "all"})
     return redirect(f"/console/runs/requests/{asked}", 303)
 
@@ -92,11 +94,11 @@ def release(guid: str) -> ResponseReturnValue:
     """Let a person who was held out be synced again."""
     with base.writing() as s:
         directory = base.directory_or_none(s)
-        if directory is None or s.get(HeldOut, (directory.id, guid)) is None:
+        if directory is None or s.get(SyncExclusion, (directory.id, guid)) is None:
             raise NotFound
         links.release(s, directory.id, guid)
         base.note(s, "person-released", outcome="ok", guid=guid)
-        requests.ask(s, directory, "keep", {}, by=me().email, now=base.now())
+        requests.ask(s, directory, "keep", {}, by=require_current_user().email, now=base.now())
     return redirect(f"{HERE}/{guid}", 303)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from authsvc.console import base
 from authsvc.console.apps import setup_guides
-from authsvc.console.labels import in_words
+from authsvc.console.labels import labels
 from authsvc.i18n.translate import N_, gettext
 from authsvc.services import services
 from authsvc.web.json_reader import parse_json
@@ -51,7 +51,7 @@ def table() -> ResponseReturnValue:
     with base.reading() as s:
         rows = clients.all_clients(s)
         waiting = logout_queue.pending(s)
-    return base.page("clients.html", rows=rows, waiting=waiting, methods=in_words(METHODS))
+    return base.page("clients.html", rows=rows, waiting=waiting, methods=labels(METHODS))
 
 
 @bp.get("/clients/new")
@@ -147,7 +147,7 @@ def _one(row: Client, secret: str | None = None) -> ResponseReturnValue:
         unencrypted=clients.registration_of(row).unencrypted(),
         agreed=agreed,
         method=gettext(METHODS[row.auth_method]),
-        grant_names=in_words(GRANT_NAMES),
+        grant_names=labels(GRANT_NAMES),
         recipes=setup_guides.for_client(issuer, row, secret),
     )
 
@@ -179,8 +179,8 @@ def _form(
         faults=faults,
         row=row,
         new=new,
-        methods=in_words(METHODS),
-        grant_names=in_words(GRANT_NAMES),
+        methods=labels(METHODS),
+        grant_names=labels(GRANT_NAMES),
         algorithms=ALGORITHMS,
     )
 

@@ -16,7 +16,7 @@ from authsvc.console.runs import queries as runs
 from authsvc.console.runs import requests
 from authsvc.i18n.formatting import day
 from authsvc.i18n.translate import gettext as _
-from authsvc.i18n.translate import ngettext, retold
+from authsvc.i18n.translate import ngettext, translate_sentence
 from kerauno.tables.core import Audit, Directory, LinkProposal, Number, User, WebSession
 
 RECENT = timedelta(hours=24)
@@ -142,21 +142,21 @@ def _of_the_service(service: requests.Service) -> Iterator[Waiting]:
     if service.error:
         yield Waiting(
             _("The last read of AD failed"),
-            retold(service.error),
+            translate_sentence(service.error),
             "/console/directory/credentials",
             _("Test it"),
         )
     if service.unread:
         yield Waiting(
             _("Departments are not synchronized"),
-            retold(service.unread),
+            translate_sentence(service.unread),
             "/console/directory/credentials",
             _("Open AD Credentials"),
         )
     if service.lagging:
         yield Waiting(
             _("A directory server has not caught up"),
-            retold(service.lagging),
+            translate_sentence(service.lagging),
             "/console/runs",
             _("Open Runs"),
         )
@@ -166,7 +166,8 @@ def _held_runs(s: Session) -> Iterator[Waiting]:
     for run in runs.held(s):
         yield Waiting(
             _("Run %(run)s is held", run=str(run.id)),
-            retold(run.error) or _("It would deactivate many people, or empty a ring group."),
+            translate_sentence(run.error)
+            or _("It would deactivate many people, or empty a ring group."),
             f"/console/runs/{run.id}",
             _("Look at the list"),
         )
@@ -191,8 +192,8 @@ def _proposals(s: Session) -> Iterator[Waiting]:
 def _conflicts(conflicts: Mapping[str, int]) -> Iterator[Waiting]:
     for code, count in conflicts.items():
         yield Waiting(
-            _("%(n)s × %(conflict)s", n=count, conflict=labels.said(labels.CONFLICTS, code)),
-            labels.said(labels.REMEDIES, code),
+            _("%(n)s × %(conflict)s", n=count, conflict=labels.label(labels.CONFLICTS, code)),
+            labels.label(labels.REMEDIES, code),
             f"/console/directory/users?state=conflict&conflict={code}",
             _("Show them"),
         )
@@ -226,8 +227,11 @@ def _remarks(s: Session) -> list[Waiting]:
     remarks = last.detail.get("remarks", []) if last is not None else []
     return [
         Waiting(
-            _("The service account: %(remark)s", remark=retold(str(one.get("said", "")))),
-            retold(str(one.get("remedy", ""))),
+            _(
+                "The service account: %(remark)s",
+                remark=translate_sentence(str(one.get("said", ""))),
+            ),
+            translate_sentence(str(one.get("remedy", ""))),
             "/console/directory/credentials",
             _("Test again"),
         )

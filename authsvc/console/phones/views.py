@@ -6,10 +6,10 @@ from flask import redirect, request
 from flask.typing import ResponseReturnValue
 
 from authsvc.console import base as console_base
-from authsvc.i18n.translate import retold
+from authsvc.i18n.translate import translate_sentence
 from authsvc.portal.phonebook_export import PHONES
 from authsvc.services import services
-from authsvc.web.session import me
+from authsvc.web.session import require_current_user
 from kerauno.accounts import phones
 from kerauno.base.errors import InvalidValue
 
@@ -29,11 +29,15 @@ def add() -> ResponseReturnValue:
     name, kind = request.form.get("name", "").strip()[:500], request.form.get("kind", "")
     try:
         with console_base.writing() as s:
-            made, token = phones.add(s, name, kind, by=me().email, now=console_base.now())
+            made, token = phones.add(
+                s, name, kind, by=require_current_user().email, now=console_base.now()
+            )
             detail = {"name": made.name, "kind": made.kind}
             console_base.note(s, "phone-access-added", outcome="ok", detail=detail)
     except InvalidValue as refused:
-        return _page(422, error=retold(str(refused), refused.remedy), name=name, kind=kind)
+        return _page(
+            422, error=translate_sentence(str(refused), refused.remedy), name=name, kind=kind
+        )
     base = services().settings.public_url.rstrip("/")
     folder = f"{base}{PHONES}/{token}"
     # A Grandstream phone is given the folder and asks for phonebook.xml itself.

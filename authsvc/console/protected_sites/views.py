@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from authsvc.console import base
-from authsvc.i18n.translate import retold
+from authsvc.i18n.translate import translate_sentence
 from kerauno.base.errors import InvalidValue, NotFound
 from kerauno.signin import protected_sites
 from kerauno.tables.core import Department
@@ -33,7 +33,7 @@ def save() -> ResponseReturnValue:
             base.note(s, "protected-host", outcome="saved", detail=detail)
     except (InvalidValue, NotFound) as refused:
         remedy = refused.remedy if isinstance(refused, InvalidValue) else ""
-        return _page(422, error=retold(str(refused), remedy), host=host, chosen=chosen)
+        return _page(422, error=translate_sentence(str(refused), remedy), host=host, chosen=chosen)
     return redirect("/console/hosts?saved=1", 303)
 
 

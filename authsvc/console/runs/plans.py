@@ -161,7 +161,7 @@ def _action(action: Mapping[str, Any]) -> PlannedAction:
         email=str(action.get("email") or ""),
         extension=str(action.get("extension") or ""),
         changes=tuple(
-            FieldChange(labels.said(labels.FIELDS, field), *map(spoken, _pair(change)))
+            FieldChange(labels.label(labels.FIELDS, field), *map(spoken, _pair(change)))
             for field, change in changes.items()
             if action.get("action") != "create" or field in _OF_A_NEW_USER
         ),

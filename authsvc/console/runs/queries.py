@@ -188,7 +188,7 @@ def field_changes(
     names = [*after, *(name for name in before if name not in after)]
     return tuple(
         FieldChange(
-            labels.said(labels.FIELDS, name), spoken(before.get(name)), spoken(after.get(name))
+            labels.label(labels.FIELDS, name), spoken(before.get(name)), spoken(after.get(name))
         )
         for name in names
         if name not in _INNER and before.get(name) != after.get(name)
@@ -205,7 +205,7 @@ def spoken(value: object) -> str:
         return ", ".join(spoken(one) for one in value)
     if isinstance(value, dict):
         return ", ".join(
-            f"{labels.said(labels.FIELDS, name)} {spoken(one)}" for name, one in value.items()
+            f"{labels.label(labels.FIELDS, name)} {spoken(one)}" for name, one in value.items()
         )
     return str(value)
 

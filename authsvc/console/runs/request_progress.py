@@ -9,7 +9,7 @@ from werkzeug.exceptions import NotFound
 
 from authsvc.console import base
 from authsvc.console.runs import plans, requests
-from authsvc.web.session import me
+from authsvc.web.session import require_current_user
 
 bp = base.blueprint("follow")
 
@@ -34,7 +34,9 @@ def apply(request_id: int) -> ResponseReturnValue:
         if plan is None or directory is None or request.form.get("digest") != plan.digest:
             return redirect(f"/console/runs/requests/{request_id}", 303)
         payload = {"run": plan.run_id, "digest": plan.digest}
-        asked = requests.ask(s, directory, "confirm", payload, by=me().email, now=base.now())
+        asked = requests.ask(
+            s, directory, "confirm", payload, by=require_current_user().email, now=base.now()
+        )
         base.note(s, "sync-requested", outcome="apply", detail={"run": plan.run_id})
     return redirect(f"/console/runs/requests/{asked}", 303)
 

@@ -11,7 +11,7 @@ from authsvc.console import base, labels
 from authsvc.console.runs import plans, queries, requests, statistics
 from authsvc.console.runs.charts import Chart
 from authsvc.signin.store import EVENT
-from authsvc.web.session import me
+from authsvc.web.session import require_current_user
 
 bp = base.blueprint("runs")
 CONFIRM_WORD = "CONFIRM"
@@ -44,8 +44,8 @@ def history() -> ResponseReturnValue:
             wanted=status,
             trigger=trigger,
             changed=changed,
-            statuses=labels.in_words(labels.RUN_STATUSES),
-            triggers=labels.in_words(labels.TRIGGERS),
+            statuses=labels.labels(labels.RUN_STATUSES),
+            triggers=labels.labels(labels.TRIGGERS),
             service=requests.service(s, directory.id, base.now()) if directory else None,
         )
 
@@ -57,7 +57,9 @@ def run_now() -> ResponseReturnValue:
         directory = base.directory_or_none(s)
         if directory is None:
             raise NotFound
-        asked = requests.ask(s, directory, "keep", {}, by=me().email, now=base.now())
+        asked = requests.ask(
+            s, directory, "keep", {}, by=require_current_user().email, now=base.now()
+        )
         base.note(s, "sync-requested", outcome="requested")
     return redirect(f"/console/runs/requests/{asked}", 303)
 
@@ -144,6 +146,8 @@ def _ask(run_id: int, kind: str, payload: dict[str, object], event: str) -> Resp
         directory = base.directory_or_none(s)
         if directory is None:
             raise NotFound
-        asked = requests.ask(s, directory, kind, payload, by=me().email, now=base.now())
+        asked = requests.ask(
+            s, directory, kind, payload, by=require_current_user().email, now=base.now()
+        )
         base.note(s, event, outcome="requested", detail={"run": run_id})
     return redirect(f"/console/runs/requests/{asked}", 303)

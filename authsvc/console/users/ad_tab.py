@@ -9,7 +9,7 @@ from werkzeug.exceptions import NotFound
 from authsvc.console import base
 from authsvc.console.runs import requests
 from authsvc.console.users import queries
-from authsvc.web.session import me
+from authsvc.web.session import require_current_user
 
 bp = base.blueprint("user_directory")
 
@@ -57,6 +57,8 @@ def _ask(user_id: int, kind: str) -> ResponseReturnValue:
         payload: dict[str, object] = {"user_id": user_id, "email": user.line.email}
         if request.form.get("guid"):
             payload["guid"] = request.form["guid"][:36]
-        asked = requests.ask(s, directory, kind, payload, by=me().email, now=base.now())
+        asked = requests.ask(
+            s, directory, kind, payload, by=require_current_user().email, now=base.now()
+        )
         base.note(s, kind, outcome="requested", user_id=user_id)
     return redirect(f"/console/runs/requests/{asked}", 303)

@@ -18,7 +18,7 @@ from kerauno.accounts import dial_plan, users
 from kerauno.accounts import queries as accounts
 from kerauno.base.lookup_keys import lookup_key
 from kerauno.signin import sessions
-from kerauno.tables.core import Directory, HeldOut, Link, LinkProposal, SeenPerson, User
+from kerauno.tables.core import Directory, Link, LinkProposal, SeenPerson, SyncExclusion, User
 
 PAGE = 50
 FILTERS: Mapping[str, str] = {
@@ -98,7 +98,7 @@ class Candidate:
     name: str
     login: str
     dn: str
-    held: HeldOut | None
+    held: SyncExclusion | None
     proposed: bool
     linked_to: int | None
     conflicts: tuple[ConflictView, ...]
@@ -129,7 +129,7 @@ def candidates(s: Session, directory: Directory, user: UserView) -> tuple[Candid
             name=name_of(one),
             login=one.login or "",
             dn=one.dn,
-            held=s.get(HeldOut, (directory.id, one.guid)),
+            held=s.get(SyncExclusion, (directory.id, one.guid)),
             proposed=one.guid in proposed,
             linked_to=one.user_id,
             conflicts=conflicts_of(one.conflicts, one.guid, profile),

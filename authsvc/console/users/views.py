@@ -13,8 +13,8 @@ from werkzeug.exceptions import NotFound as PageNotFound
 
 from authsvc.console import base, labels
 from authsvc.console.users import queries, timeline
-from authsvc.i18n.translate import gettext, retold
-from authsvc.web.session import me
+from authsvc.i18n.translate import gettext, translate_sentence
+from authsvc.web.session import require_current_user
 from kerauno.accounts import access_revocation, dial_plan, users
 from kerauno.base.errors import InvalidValue, ReadOnly, RecordError, Stale
 from kerauno.signin import sessions
@@ -45,7 +45,7 @@ def table() -> ResponseReturnValue:
         rows=rows,
         text=text,
         state=state,
-        filters=labels.in_words(queries.FILTERS),
+        filters=labels.labels(queries.FILTERS),
         reserved=reserved,
     )
 
@@ -129,7 +129,7 @@ def password(user_id: int) -> ResponseReturnValue:
     if new != request.form.get("again", ""):
         return _refused(user_id, "password", gettext("The two passwords are not the same."))
 
-    person = me()
+    person = require_current_user()
     keep = person.session_id if person.user_id == user_id else ""
 
     def work(s: Session) -> None:
@@ -272,7 +272,7 @@ def _detail(before: queries.UserView, s: Session) -> dict[str, Any]:
 
 def _sentence(refused: RecordError) -> str:
     remedy = refused.remedy if isinstance(refused, InvalidValue) else ""
-    return retold(str(refused), remedy)
+    return translate_sentence(str(refused), remedy)
 
 
 def _form(

@@ -13,7 +13,7 @@ from kerauno.oauth import clients, devices, logout_queue
 from kerauno.oauth.registration import DEVICE, Registration
 from kerauno.signin import sessions, throttle
 from kerauno.signin.sessions import Lifetime
-from kerauno.signin.throttle import Budget, Slot, address_budget
+from kerauno.signin.throttle import Budget, Reservation, address_budget
 from kerauno.sync import directory_settings
 from kerauno.tables.core import DirectoryState
 from kerauno.tables.oauth import LogoutDelivery
@@ -26,8 +26,8 @@ ACCOUNT = Budget(3, timedelta(minutes=30), rolling=True)
 ADDRESS = address_budget(100, timedelta(minutes=10))
 
 
-def take(database: Database, now: datetime, person: str = "") -> Slot:
-    return throttle.take(database, "name:1", "addr:1", ACCOUNT, ADDRESS, now, person=person)
+def take(database: Database, now: datetime, person: str = "") -> Reservation:
+    return throttle.reserve(database, "name:1", "addr:1", ACCOUNT, ADDRESS, now, person=person)
 
 
 def wait(database: Database, now: datetime) -> int:
@@ -56,7 +56,7 @@ def test_attempts_that_nobody_settled_lapse(database: Database) -> None:
 
 def test_of_a_person_the_directory_may_settle_them(database: Database) -> None:
     for number in range(3):
-        throttle.take(
+        throttle.reserve(
             *(database, f"name:{number}", "addr:1", ACCOUNT, ADDRESS, NOW + HOUR), person="guid:1"
         )
     with pytest.raises(Throttled):

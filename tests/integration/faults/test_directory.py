@@ -29,7 +29,7 @@ from dirclient.model.login_name import parse
 from dirclient.wire.decode import Message
 from kerauno.tables.core import Attempt, DirectoryState, Membership, Number, User
 from provisioning.plan import Mode
-from syncsvc.runs.engine import Ask, Engine
+from syncsvc.runs.engine import Engine, RunOptions
 from syncsvc.service.worker import Worker
 from tests.integration.site import Site, make_real_site
 from tests.servers.process import wait_until
@@ -80,7 +80,7 @@ class World:
         self.engine = Engine(services.database, services.sealer, DirectoryClient)
         self.seconds = 1000.0
         self.worker = Worker(self.engine, clock=lambda: self.seconds)
-        assert self.engine.run(Ask("cli", mode=Mode.BUILD))["status"] == "applied"
+        assert self.engine.run(RunOptions("cli", mode=Mode.BUILD))["status"] == "applied"
         self.turn()
         assert [self.sign_in(n) for n in range(2)] == [303, 303]
 

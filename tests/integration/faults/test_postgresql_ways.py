@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 
 from kerauno.base.errors import DatabaseConflict, DatabaseUnavailable
 from kerauno.database.engine import Database
-from kerauno.database.prepared import Hot
+from kerauno.database.prepared import PreparedConnection
 from kerauno.signin import sessions
 from kerauno.signin.sessions import Lifetime
 from kerauno.tables.core import User
@@ -148,7 +148,7 @@ def test_the_victim_of_a_deadlock_is_done_again(databases: PostgresDatabases) ->
             ids = [add_user(s, name).id for name in ("user.one", "user.two")]
         both_have_one, calls = threading.Barrier(2), [0, 0]
 
-        def work(number: int, hot: Hot) -> int:
+        def work(number: int, hot: PreparedConnection) -> int:
             calls[number] += 1
             for place, user_id in enumerate(ids if number else reversed(ids)):
                 hot.connection.execute(
@@ -169,7 +169,7 @@ def test_the_victim_of_a_deadlock_is_done_again(databases: PostgresDatabases) ->
 def test_a_transaction_that_is_always_in_the_way_is_told(database: Database) -> None:
     calls = 0
 
-    def work(_: Hot) -> None:
+    def work(_: PreparedConnection) -> None:
         nonlocal calls
         calls += 1
         raise DatabaseConflict

@@ -12,10 +12,10 @@ from kerauno.signin import sessions, user_lookup
 from kerauno.tables.core import Directory, WebSession
 from provisioning.plan import Mode
 from syncsvc.runs import departments, plan_review
-from syncsvc.runs.engine import Ask
+from syncsvc.runs.engine import RunOptions
 from tests.sync_engine import Sync
 
-CLI = Ask("cli", wait=0.0)
+CLI = RunOptions("cli", wait=0.0)
 
 
 @pytest.fixture

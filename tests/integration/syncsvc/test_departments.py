@@ -10,7 +10,7 @@ from dirclient.model.directory_objects import DepartmentKind
 from kerauno.database.engine import Database
 from kerauno.tables.core import SeenDepartment
 from syncsvc.runs import departments, plan_review
-from syncsvc.runs.engine import Ask
+from syncsvc.runs.engine import RunOptions
 from tests.sync_engine import Sync
 
 
@@ -19,7 +19,7 @@ def sync(database: Database, tmp_path: Path) -> Sync:
     return Sync(database, tmp_path)
 
 
-CLI = Ask("cli", wait=0.0)
+CLI = RunOptions("cli", wait=0.0)
 
 
 def test_import_makes_department_ring_group_and_members_together(sync: Sync) -> None:

@@ -20,11 +20,11 @@ from kerauno.tables.core import Lease, Run, RunChange
 from provisioning.plan import Mode
 from syncsvc.applying import apply, people_sql
 from syncsvc.runs import departments
-from syncsvc.runs.engine import Ask
+from syncsvc.runs.engine import RunOptions
 from syncsvc.runs.run_context import Busy, Stopped
 from tests.sync_engine import Interrupted, Saboteur, Sync
 
-CLI = Ask("cli", wait=0.0)
+CLI = RunOptions("cli", wait=0.0)
 
 
 @pytest.fixture
@@ -194,14 +194,14 @@ def test_two_services_never_run_at_once(sync: Sync) -> None:
     def meanwhile(_operation: str) -> None:
         sync.fake.on_operation = None
         try:
-            second.run(Ask("timer", mode=Mode.BUILD, wait=0.0))
+            second.run(RunOptions("timer", mode=Mode.BUILD, wait=0.0))
         except Busy as busy:
             met.append(busy)
 
     sync.fake.on_operation = meanwhile
     assert sync.build()["created"] == 5
     assert len(met) == 1
-    assert second.run(Ask("timer", mode=Mode.BUILD))["status"] == "unchanged"
+    assert second.run(RunOptions("timer", mode=Mode.BUILD))["status"] == "unchanged"
 
 
 def test_two_services_starting_together_create_everybody_once(sync: Sync) -> None:
@@ -210,7 +210,7 @@ def test_two_services_starting_together_create_everybody_once(sync: Sync) -> Non
     reports: list[dict[str, object]] = []
 
     def run(engine: object) -> None:
-        reports.append(engine.run(Ask("timer", mode=Mode.BUILD, wait=60.0)))  # type: ignore[attr-defined]
+        reports.append(engine.run(RunOptions("timer", mode=Mode.BUILD, wait=60.0)))  # type: ignore[attr-defined]
 
     threads = [threading.Thread(target=run, args=(engine,)) for engine in engines]
     for thread in threads:

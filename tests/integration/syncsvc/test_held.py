@@ -18,7 +18,7 @@ from provisioning.plan import Mode
 from syncsvc.applying.apply import apply_plan
 from syncsvc.applying.people_sql import Target
 from syncsvc.runs import departments, plan_review
-from syncsvc.runs.engine import Ask
+from syncsvc.runs.engine import RunOptions
 from tests.sync_engine import START, Sync
 
 
@@ -27,7 +27,7 @@ def sync(database: Database, tmp_path: Path) -> Sync:
     return Sync(database, tmp_path)
 
 
-CLI = Ask("cli", wait=0.0)
+CLI = RunOptions("cli", wait=0.0)
 
 
 @pytest.mark.parametrize("failure", [Incomplete, Unavailable])
@@ -225,7 +225,7 @@ def test_a_user_changed_in_kerauno_meanwhile_is_left_for_the_next_run(sync: Sync
     with sync.db.write() as s:
         user = s.scalar(select(User).where(User.username == "p2.q2"))
         assert user is not None
-        links.untie(s, user.id, by="admin", now=sync.clock())
+        links.unlink(s, user.id, by="admin", now=sync.clock())
     run_id = sync.run()["run"]  # brings the other three up to date
     assert sync.users()["p1.q1"]["last_name"] == "New"
     target = Target(configured.id, run_id, sync.clock(), sync.clock())

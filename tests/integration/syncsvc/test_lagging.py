@@ -19,7 +19,7 @@ from kerauno.sync import directory_settings
 from kerauno.tables.core import DirectoryState, Link, Run, WebSession
 from provisioning.partial_confirmation import Choice
 from syncsvc.runs import plan_review
-from syncsvc.runs.engine import Ask
+from syncsvc.runs.engine import RunOptions
 from syncsvc.runs.replica_lag import LONGEST_WAIT
 from syncsvc.service.worker import Worker
 from tests.sync_engine import Sync
@@ -276,7 +276,7 @@ def test_an_administrator_confirms_what_waits(company: Company) -> None:
     company.dc1.down = True
     company.turn()
     (held,) = company.held()
-    report = plan_review.confirm(company.sync.engine, held["id"], Ask("cli", wait=0.0))
+    report = plan_review.confirm(company.sync.engine, held["id"], RunOptions("cli", wait=0.0))
     assert report["status"] == "applied"
     users = company.sync.users()
     assert users["p1.q1"]["active"]
@@ -297,7 +297,7 @@ def test_some_of_what_waits_can_be_confirmed(company: Company) -> None:
     (held,) = company.held()
     choice = Choice(keep=frozenset({"new.comer@company.com"}))
     report = plan_review.confirm(
-        company.sync.engine, held["id"], Ask("cli", wait=0.0), choice=choice
+        company.sync.engine, held["id"], RunOptions("cli", wait=0.0), choice=choice
     )
     assert report["status"] == "applied"
     assert company.sync.users()["new.comer"]["active"]
@@ -315,7 +315,7 @@ def test_what_was_confirmed_too_late_is_not_applied(company: Company) -> None:
     (held,) = company.held()
     company.replicate()
     with pytest.raises(Stale):
-        plan_review.confirm(company.sync.engine, held["id"], Ask("cli", wait=0.0))
+        plan_review.confirm(company.sync.engine, held["id"], RunOptions("cli", wait=0.0))
     company.turn()
     assert company.sync.state() == company.truth
 
@@ -387,7 +387,7 @@ def test_a_preview_holds_what_may_be_done(company: Company) -> None:
     assert planned.plan.empty
     assert planned.lag is not None
     assert company.told().lagging == ""  # a preview notes nothing
-    report = plan_review.plan_for_review(company.sync.engine, Ask("console", wait=0.0))
+    report = plan_review.plan_for_review(company.sync.engine, RunOptions("console", wait=0.0))
     (run,) = (row for row in company.sync.rows(Run) if row["id"] == report["run"])
     assert run["plan"]["reasons"] == [planned.lag.words]
     assert run["plan"]["actions"] == []

@@ -16,10 +16,10 @@ from kerauno.accounts.users import NewUser
 from kerauno.database.engine import Database
 from provisioning.mapping_rules import Code
 from syncsvc.runs import departments, plan_review, single_user
-from syncsvc.runs.engine import Ask
+from syncsvc.runs.engine import RunOptions
 from tests.sync_engine import Sync
 
-CLI = Ask("cli", wait=0.0)
+CLI = RunOptions("cli", wait=0.0)
 
 
 @pytest.fixture

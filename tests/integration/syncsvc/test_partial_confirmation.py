@@ -14,10 +14,10 @@ from kerauno.tables.core import Audit, Run, RunChange
 from provisioning.partial_confirmation import Choice
 from provisioning.plan import Mode
 from syncsvc.runs import departments, plan_review, requests
-from syncsvc.runs.engine import Ask
+from syncsvc.runs.engine import RunOptions
 from tests.sync_engine import Sync
 
-CLI = Ask("cli", wait=0.0, by="ada")
+CLI = RunOptions("cli", wait=0.0, by="ada")
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_a_choice_that_does_not_fit_leaves_the_run_waiting(
 
 def test_a_preview_is_applied_as_a_whole(sync: Sync) -> None:
     sync.people(2)
-    planned = plan_review.plan_for_review(sync.engine, Ask("cli", mode=Mode.BUILD, wait=0.0))
+    planned = plan_review.plan_for_review(sync.engine, RunOptions("cli", mode=Mode.BUILD, wait=0.0))
     with pytest.raises(InvalidValue, match="preview"):
         plan_review.confirm(
             sync.engine, planned["run"], CLI, choice=Choice(only=frozenset({"p1.q1"}))
@@ -231,7 +231,7 @@ def test_the_console_asks_for_those_to_keep(sync: Sync) -> None:
         assert directory is not None
         payload = {"run": held["run"], "keep": [str(people[0].guid)]}
         runs.request(s, directory.id, "confirm", now=sync.clock(), by="ada", payload=payload)
-    assert requests.take_up(sync.engine)
+    assert requests.process_next(sync.engine)
     assert _inactive(sync) == {f"p{n}.q{n}" for n in range(2, 8)}
 
 
@@ -260,7 +260,7 @@ def test_a_preview_says_that_the_plan_was_undone(sync: Sync) -> None:
     sync.build()
     sync.fake.set_scope(people[0].guid, False)
     plan_review.undo(sync.engine, sync.run()["run"], CLI)
-    planned = plan_review.plan_for_review(sync.engine, Ask("cli", mode=Mode.BUILD, wait=0.0))
+    planned = plan_review.plan_for_review(sync.engine, RunOptions("cli", mode=Mode.BUILD, wait=0.0))
     words = ["1 changes were undone and would be made again."]
     with sync.db.read() as s:
         run = s.get(Run, planned["run"])

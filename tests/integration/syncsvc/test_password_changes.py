@@ -21,7 +21,7 @@ from kerauno.signin.sessions import Lifetime
 from kerauno.sync import directory_settings
 from kerauno.tables.core import Audit, Link, User, WebSession
 from provisioning.plan import Mode
-from syncsvc.runs.engine import Ask, Engine
+from syncsvc.runs.engine import Engine, RunOptions
 from tests.integration.site import PASSWORD, Site
 from tests.servers.samba import SambaDC, Scratch
 from tests.sync_engine import Sync
@@ -37,7 +37,7 @@ def engine_of(site: Site) -> Engine:
 
 def run(site: Site) -> None:
     site.pass_time(seconds=5)
-    engine_of(site).run(Ask("timer", mode=Mode.KEEP, wait=0.0))
+    engine_of(site).run(RunOptions("timer", mode=Mode.KEEP, wait=0.0))
 
 
 def is_in(browser: FlaskClient) -> bool:
@@ -162,7 +162,7 @@ def test_a_watched_change_ends_it_without_a_run(sync: Sync) -> None:
     sync.build()
     sign_in(sync, "p1.q1")
     sync.fake.set_password(person.guid, NEW)
-    ask = Ask("change", wait=0.0, snapshot=sync.fake.read())
+    ask = RunOptions("change", wait=0.0, snapshot=sync.fake.read())
     assert sync.engine.run_if_changed(ask) is None
     assert open_sessions(sync) == set()
 
@@ -244,7 +244,7 @@ def test_a_real_domain_tells_of_the_change(
 
     def run() -> int:
         """One run; gives how many sessions there are then."""
-        engine.run(Ask("timer", mode=Mode.BUILD, wait=0.0))
+        engine.run(RunOptions("timer", mode=Mode.BUILD, wait=0.0))
         with database.read() as s:
             return len(s.scalars(select(WebSession)).all())
 

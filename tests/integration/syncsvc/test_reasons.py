@@ -12,7 +12,7 @@ from dirclient.model.errors import Unavailable
 from kerauno.database.engine import Database
 from provisioning.plan import Mode
 from syncsvc.runs import plan_review
-from syncsvc.runs.engine import Ask
+from syncsvc.runs.engine import RunOptions
 from tests.sync_engine import Sync
 
 
@@ -106,5 +106,5 @@ def test_another_time_of_the_same_plan_does_not_make_it_another(sync: Sync) -> N
     sync.clock.move(minutes=5)
     sync.fake.change_person(people[0].guid, display_name="Somebody")
     assert sync.run()["run"] == held["run"]
-    done = plan_review.confirm(sync.engine, held["run"], Ask("cli", wait=0.0))
+    done = plan_review.confirm(sync.engine, held["run"], RunOptions("cli", wait=0.0))
     assert done["deactivated"] == 7

@@ -13,7 +13,7 @@ from kerauno.database.engine import Database
 from kerauno.signin import sessions
 from kerauno.tables.core import Link, LinkProposal, SeenPerson, WebSession
 from syncsvc.runs import departments, single_user
-from syncsvc.runs.engine import Ask
+from syncsvc.runs.engine import RunOptions
 from tests.sync_engine import Sync
 
 
@@ -22,7 +22,7 @@ def sync(database: Database, tmp_path: Path) -> Sync:
     return Sync(database, tmp_path)
 
 
-CLI = Ask("cli", wait=0.0)
+CLI = RunOptions("cli", wait=0.0)
 
 
 def test_the_first_build_creates_everybody_and_the_second_nothing(sync: Sync) -> None:

@@ -19,7 +19,7 @@ from kerauno.sync import directory_settings
 from kerauno.tables.core import Department, DirectoryState, Link, Run, SeenDepartment, WebSession
 from syncsvc.runs import plan_review
 from syncsvc.runs.departments import import_department, listing, unimport_department
-from syncsvc.runs.engine import Ask
+from syncsvc.runs.engine import RunOptions
 from tests.integration.dirclient.test_read_faults import deny
 from tests.integration.syncsvc.test_worker import Turned
 from tests.servers.process import wait_until
@@ -146,12 +146,12 @@ def test_what_needs_departments_says_why_and_what_does_not_goes_on(loop: Turned)
     assert (report["status"], report["complete"]) == ("unchanged", False)
     assert report["error"] == f"Departments were not read and stay as they are. {GONE}"
     (sales,) = sync.rows(Department)
-    refused = import_department(sync.engine, Ask("cli", wait=0.0), sales["guid"], "601")
+    refused = import_department(sync.engine, RunOptions("cli", wait=0.0), sales["guid"], "601")
     assert (refused["status"], refused["error"]) == ("failed", f"{GONE}")
     for read in (lambda: listing(sync.engine), lambda: plan_review.try_settings(sync.engine, {})):
         with pytest.raises(Misconfigured, match=r"^OU=Groups does not exist\.$"):
             read()
-    done = unimport_department(sync.engine, Ask("cli", wait=0.0), sales["guid"])
+    done = unimport_department(sync.engine, RunOptions("cli", wait=0.0), sales["guid"])
     assert (done["status"], sync.rows(Department)) == ("applied", [])
     assert sync.rows(Run)[-1]["status"] == "applied"
 

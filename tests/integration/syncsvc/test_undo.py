@@ -11,7 +11,7 @@ from kerauno.base.errors import Stale
 from kerauno.database.engine import Database
 from kerauno.tables.core import RunChange
 from syncsvc.runs import departments, plan_review
-from syncsvc.runs.engine import Ask
+from syncsvc.runs.engine import RunOptions
 from tests.sync_engine import Sync
 
 
@@ -20,7 +20,7 @@ def sync(database: Database, tmp_path: Path) -> Sync:
     return Sync(database, tmp_path)
 
 
-CLI = Ask("cli", wait=0.0)
+CLI = RunOptions("cli", wait=0.0)
 
 
 def test_undo_restores_records_links_numbers_and_memberships(sync: Sync) -> None:

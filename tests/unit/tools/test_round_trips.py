@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from authsvc.console.ad_users import powershell
 from authsvc.forward_auth.access import cookie_value
 from authsvc.portal import phonebook_formats
-from authsvc.portal.phonebook_formats import Entry
+from authsvc.portal.phonebook_formats import PhonebookEntry
 from dirclient.wire.filters import eq
 
 _TEXT = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=40)
@@ -26,7 +26,7 @@ _TOKEN = st.text(st.sampled_from("aZ09_-."), min_size=1, max_size=12)
 @given(_NAMES, _NAMES)
 @example("A\\ ", 'A"\\')
 def test_csv(name: str, department: str) -> None:
-    entry = Entry("user-1", name, "201", name, name, "a@b.de", (department, department))
+    entry = PhonebookEntry("user-1", name, "201", name, name, "a@b.de", (department, department))
     rows = list(csv.reader(io.StringIO(phonebook_formats.as_csv([entry]).removeprefix("\ufeff"))))
     assert rows[1:] == [[name, name, name, "201", "a@b.de", f"{department}, {department}"]]
 
@@ -35,7 +35,7 @@ def test_csv(name: str, department: str) -> None:
 @example("A\\ ", "A\\")
 @example("A\\;", "A\\,")
 def test_vcard(first: str, last: str) -> None:
-    entry = Entry("user-1", first, "201", first, last, departments=(last, first))
+    entry = PhonebookEntry("user-1", first, "201", first, last, departments=(last, first))
     lines = phonebook_formats.as_vcards([entry]).replace("\r\n ", "").split("\r\n")
     values = dict(line.partition(":")[::2] for line in lines)
     assert _parts(values["FN"]) == [first]
@@ -57,7 +57,7 @@ def _parts(value: str) -> list[str]:
 @given(_NAMES, _NAMES)
 @example("A]]>", "A&amp;")
 def test_xml(name: str, title: str) -> None:
-    body = phonebook_formats.as_yealink([Entry("user-1", name, "201")], title)
+    body = phonebook_formats.as_yealink([PhonebookEntry("user-1", name, "201")], title)
     texts: list[str] = []
     parser = expat.ParserCreate()
     parser.buffer_text = True

@@ -215,7 +215,7 @@ def _leave(site: Site, user_id: int) -> None:
 
 def _desync(site: Site, user_id: int) -> None:
     with site.services.database.write() as s:
-        links.untie(s, user_id, by="test", now=site.at, hold=False)
+        links.unlink(s, user_id, by="test", now=site.at, hold=False)
     site.link(user_id, next(iter(site.directory._accounts.values())).person)
 
 

@@ -312,7 +312,7 @@ def test_a_server_that_was_replaced_is_reported_no_more(site: Site) -> None:
 def test_metrics_count_sign_ins(site: Site) -> None:
     site.linked()
     site.sign_in()
-    assert 'kerauno_signins_total{outcome="Right"}' in site.browser().get("/metrics").text
+    assert 'kerauno_signins_total{outcome="authenticated"}' in site.browser().get("/metrics").text
 
 
 def test_metrics_ask_for_a_token_where_one_is_set(sqlite_url: str, tmp_path: Path) -> None:

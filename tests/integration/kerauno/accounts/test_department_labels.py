@@ -13,7 +13,7 @@ from kerauno.accounts.departments import Import, Source
 from kerauno.base.errors import InvalidValue, NotFound
 from kerauno.base.lookup_keys import label_key
 from kerauno.database.engine import Database
-from kerauno.database.prepared import of
+from kerauno.database.prepared import from_session
 from kerauno.oauth.token_statements import DEPARTMENTS
 from kerauno.signin import protected_sites, sessions
 from kerauno.tables.core import Department
@@ -64,8 +64,8 @@ def test_a_look_alike_never_has_the_honest_name(both: Database) -> None:
     found = sessions.check_with_departments(both, made.cookie, NOW, lifetime)
     assert found is not None
     with both.read() as s:
-        claims = [row[0] for row in of(s).all(DEPARTMENTS, user=2)]
-        assert [row[0] for row in of(s).all(DEPARTMENTS, user=1)] == ["Engineering"]
+        claims = [row[0] for row in from_session(s).all(DEPARTMENTS, user=2)]
+        assert [row[0] for row in from_session(s).all(DEPARTMENTS, user=1)] == ["Engineering"]
     assert list(found[1]) == claims == [label_of(both, OTHER)]
     assert label_key(claims[0]) != label_key("Engineering")
     assert claims[0].isprintable()

@@ -9,12 +9,12 @@ from kerauno.accounts import links, users
 from kerauno.base.errors import InvalidValue, NotFound
 from kerauno.database.engine import Database
 from kerauno.signin import sessions
-from kerauno.tables.core import HeldOut, LinkProposal, WebSession
+from kerauno.tables.core import LinkProposal, SyncExclusion, WebSession
 from tests.records import NOW, add_directory, add_linked, add_user, new_guid
 
 
-def person(directory_id: int, guid: str, name: str = "john") -> links.Person:
-    return links.Person(directory_id, guid, f"CN={name}", f"{name}@UP.test", name.upper())
+def person(directory_id: int, guid: str, name: str = "john") -> links.LinkedAccount:
+    return links.LinkedAccount(directory_id, guid, f"CN={name}", f"{name}@UP.test", name.upper())
 
 
 def test_a_link_is_found_from_both_ends(database: Database) -> None:
@@ -22,7 +22,7 @@ def test_a_link_is_found_from_both_ends(database: Database) -> None:
     with database.write() as s:
         directory = add_directory(s)
         user = add_user(s, "john.doe")
-        links.tie(s, user.id, person(directory.id, guid), scope="full", origin="sync", now=NOW)
+        links.link(s, user.id, person(directory.id, guid), scope="full", origin="sync", now=NOW)
     with database.read() as s:
         link = links.of_person(s, directory.id, guid)
         assert link is not None
@@ -41,7 +41,7 @@ def test_neither_end_is_tied_twice(database: Database) -> None:
         jane = add_user(s, "jane.doe")
         for user_id, other in ((jane.id, guid), (john.id, new_guid())):
             with pytest.raises(InvalidValue, match="linked to") as refused:
-                links.tie(
+                links.link(
                     *(s, user_id, person(directory.id, other)),
                     scope="full",
                     origin="admin",
@@ -49,11 +49,11 @@ def test_neither_end_is_tied_twice(database: Database) -> None:
                 )
             assert refused.value.field == "link"
         with pytest.raises(NotFound):
-            links.tie(
+            links.link(
                 s, 10**6, person(directory.id, new_guid()), scope="full", origin="sync", now=NOW
             )
         again = person(directory.id, guid, "renamed")
-        assert links.tie(s, john.id, again, scope="login", origin="admin", now=NOW).dn == (
+        assert links.link(s, john.id, again, scope="login", origin="admin", now=NOW).dn == (
             "CN=renamed"
         )
 
@@ -66,18 +66,18 @@ def test_desyncing_ends_access_and_holds_out(database: Database) -> None:
         links.propose(s, user.id, directory.id, new_guid(), NOW)
         sessions.create(s, user.id, method="directory", now=NOW, lifetime=sessions.Lifetime())
     with database.write() as s:
-        assert links.untie(s, user.id, by="admin", now=NOW).guid == guid
+        assert links.unlink(s, user.id, by="admin", now=NOW).guid == guid
     with database.write() as s:
         assert s.execute(select(WebSession.id)).all() == []
         assert list(links.held_out(s, directory.id)) == [guid]
-        held = s.execute(select(HeldOut)).scalar_one()
+        held = s.execute(select(SyncExclusion)).scalar_one()
         assert (held.user_id, held.held_by, held.held_at) == (user.id, "admin", NOW)
         assert users.get(s, user.id).active
         with pytest.raises(NotFound):
-            links.untie(s, user.id, by="admin", now=NOW)
-        links.tie(s, user.id, person(directory.id, guid), scope="login", origin="admin", now=NOW)
+            links.unlink(s, user.id, by="admin", now=NOW)
+        links.link(s, user.id, person(directory.id, guid), scope="login", origin="admin", now=NOW)
         assert links.held_out(s, directory.id) == {}
-        links.untie(s, user.id, by="admin", now=NOW, hold=False)
+        links.unlink(s, user.id, by="admin", now=NOW, hold=False)
         assert links.held_out(s, directory.id) == {}
 
 
@@ -86,7 +86,7 @@ def test_a_hold_is_released(database: Database) -> None:
     with database.write() as s:
         directory = add_directory(s)
         user = add_linked(s, directory, "john.doe", guid=guid)
-        links.untie(s, user.id, by="admin", now=NOW)
+        links.unlink(s, user.id, by="admin", now=NOW)
         links.release(s, directory.id, guid)
         links.release(s, directory.id, guid)
         assert links.held_out(s, directory.id) == {}
@@ -100,5 +100,5 @@ def test_a_proposal_waits_until_the_link_is_made(database: Database) -> None:
         for _ in range(2):
             links.propose(s, admin.id, directory.id, guid, NOW)
         assert [(p.guid, u.id) for p, u in links.proposals(s)] == [(guid, admin.id)]
-        links.tie(s, admin.id, person(directory.id, guid), scope="login", origin="admin", now=NOW)
+        links.link(s, admin.id, person(directory.id, guid), scope="login", origin="admin", now=NOW)
         assert s.execute(select(LinkProposal.guid)).all() == []

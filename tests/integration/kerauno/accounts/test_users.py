@@ -129,8 +129,8 @@ def test_linking_clears_a_local_password(database: Database) -> None:
         directory = add_directory(s)
         user = add_user(s, "john.doe", password="0123456789")
         assert user.password_hash
-        person = links.Person(directory.id, new_guid(), "CN=x")
-        links.tie(s, user.id, person, scope="login", origin="sign-in", now=NOW)
+        person = links.LinkedAccount(directory.id, new_guid(), "CN=x")
+        links.link(s, user.id, person, scope="login", origin="sign-in", now=NOW)
     with database.read() as s:
         assert users.get(s, user.id).password_hash is None
 
@@ -196,7 +196,7 @@ def test_leavers_lose_access_and_membership_but_not_their_number(database: Datab
         assert s.execute(select(func.count()).select_from(Membership)).scalar_one() == 0
     with database.write() as s:
         assert users.reactivate(s, user.id, NOW) == "1234"
-        assert dial_plan.holder(s, "1234") == dial_plan.Holder(
+        assert dial_plan.holder(s, "1234") == dial_plan.NumberHolder(
             "1234", "John Doe (john.doe)", user_id=user.id
         )
 

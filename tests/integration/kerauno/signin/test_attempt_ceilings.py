@@ -11,7 +11,7 @@ from kerauno.base.errors import Throttled
 from kerauno.database.engine import Database
 from kerauno.signin import attempt_ceilings, throttle, throttle_list
 from kerauno.signin.throttle import account_budget, address_budget
-from kerauno.signin.throttle_list import Refusal
+from kerauno.signin.throttle_list import ThrottledKey
 from kerauno.tables.core import Attempt, Audit, Base, Throttle
 from tests.records import NOW, add_user
 
@@ -26,10 +26,10 @@ def _flood(database: Database, number: int, person: str = "") -> None:
     name, address = throttle.name_key(f"n{number}"), f"addr:192.0.2.{number}"
     for _ in range(BUDGET.limit + 1):
         try:
-            slot = throttle.take(database, name, address, BUDGET, BY_ADDRESS, now, person=person)
+            slot = throttle.reserve(database, name, address, BUDGET, BY_ADDRESS, now, person=person)
         except Throttled as error:
             with database.fast_write() as h:
-                throttle_list.note(h, error, Refusal("sign-in", f"n{number}"), now)
+                throttle_list.note(h, error, ThrottledKey("sign-in", f"n{number}"), now)
         else:
             with database.fast_write() as h:
                 throttle.fail(h, slot, now)
@@ -64,7 +64,7 @@ def test_the_oldest_go_and_persons_stay(database: Database) -> None:
         assert ("run", None) in events
     error = None
     try:
-        throttle.take(database, "name:x", "addr:1", BUDGET, BY_ADDRESS, NOW, person=person)
+        throttle.reserve(database, "name:x", "addr:1", BUDGET, BY_ADDRESS, NOW, person=person)
     except Throttled as refused:
         error = refused.scope
     assert error == "person"

@@ -19,7 +19,7 @@ from kerauno.database.engine import Database
 from kerauno.signin import throttle, throttle_list
 from kerauno.signin.throttle import (
     Budget,
-    Slot,
+    Reservation,
     account_budget,
     address_budget,
     address_key,
@@ -34,16 +34,18 @@ ADDRESS = address_budget(100, timedelta(minutes=10))
 SECOND = timedelta(seconds=1)
 
 
-def take(database: Database, now=NOW, account: str = "user:1", address: str = "addr:1") -> Slot:  # type: ignore[no-untyped-def]
-    return throttle.take(database, account, address, ACCOUNT, ADDRESS, now)
+def take(
+    database: Database, now: datetime = NOW, account: str = "user:1", address: str = "addr:1"
+) -> Reservation:
+    return throttle.reserve(database, account, address, ACCOUNT, ADDRESS, now)
 
 
-def fail(database: Database, slot: Slot, now=NOW) -> None:  # type: ignore[no-untyped-def]
+def fail(database: Database, slot: Reservation, now=NOW) -> None:  # type: ignore[no-untyped-def]
     with database.fast_write() as hot:
         throttle.fail(hot, slot, now)
 
 
-def succeed(database: Database, slot: Slot) -> None:
+def succeed(database: Database, slot: Reservation) -> None:
     with database.fast_write() as hot:
         throttle.succeed(hot, slot)
 
@@ -66,7 +68,7 @@ def test_attempts_under_way_count_like_failures(database: Database) -> None:
     slots = [take(database) for _ in range(3)]
     refused(lambda: take(database))
     with database.fast_write() as hot:
-        throttle.give_back(hot, slots.pop())
+        throttle.cancel(hot, slots.pop())
     take(database)
 
 
@@ -134,8 +136,8 @@ def test_an_attempt_that_was_never_settled_is_forgotten_with_its_window(
 def test_an_address_has_a_budget_of_its_own(database: Database) -> None:
     narrow = address_budget(5, timedelta(minutes=10))
 
-    def attempt(index: int) -> Slot:
-        return throttle.take(database, f"user:{index}", "addr:1", ACCOUNT, narrow, NOW)
+    def attempt(index: int) -> Reservation:
+        return throttle.reserve(database, f"user:{index}", "addr:1", ACCOUNT, narrow, NOW)
 
     for index in range(5):
         fail(database, attempt(index))
@@ -144,13 +146,13 @@ def test_an_address_has_a_budget_of_its_own(database: Database) -> None:
     for _ in range(3):  # refused by the address, it cost the account nothing
         take(database, account="user:5", address="addr:2")
     later = NOW + timedelta(minutes=10)
-    throttle.take(database, "user:6", "addr:1", ACCOUNT, narrow, later)
+    throttle.reserve(database, "user:6", "addr:1", ACCOUNT, narrow, later)
 
 
 def test_right_passwords_cost_an_address_nothing(database: Database) -> None:
     narrow = address_budget(2, timedelta(minutes=10))
     for index in range(10):
-        slot = throttle.take(database, f"user:{index}", "addr:1", ACCOUNT, narrow, NOW)
+        slot = throttle.reserve(database, f"user:{index}", "addr:1", ACCOUNT, narrow, NOW)
         succeed(database, slot)
 
 
@@ -171,7 +173,7 @@ def test_old_counts_are_forgotten(database: Database) -> None:
 
 def test_parallel_guesses_never_pass_the_limit(database: Database) -> None:
     gate = threading.Barrier(16)
-    passed: list[Slot] = []
+    passed: list[Reservation] = []
 
     def guess() -> None:
         gate.wait()
@@ -236,11 +238,11 @@ def test_the_directory_never_counts_to_its_threshold(
     threshold, window = 4, timedelta(minutes=29)
     now = NOW
     counted, counted_at = 0, NOW
-    under_way: list[Slot] = []
+    under_way: list[Reservation] = []
     person = person_key(guid=str(case))
 
-    def start(name: int, known: int) -> Slot:
-        return throttle.take(
+    def start(name: int, known: int) -> Reservation:
+        return throttle.reserve(
             module_database,
             f"case:{case} {name}",
             "addr:1",
@@ -283,7 +285,7 @@ def test_the_directory_never_counts_to_its_threshold(
         assert counted < threshold
 
 
-def lose(database: Database, slot: Slot, now: datetime = NOW) -> None:
+def lose(database: Database, slot: Reservation, now: datetime = NOW) -> None:
     with database.fast_write() as hot:
         throttle.lose(hot, slot, now)
 
@@ -300,10 +302,10 @@ def settle(database: Database, person: str, wrong: int, now: datetime) -> bool:
 PERSON = person_key(guid="8f6b4b6c-0000-4000-8000-000000000001")
 
 
-def try_person(database: Database, now: datetime = NOW) -> Slot:
+def try_person(database: Database, now: datetime = NOW) -> Reservation:
     """An attempt under another name each time, so that the person's key alone decides."""
     name = f"name:{next(_names)}"
-    return throttle.take(database, name, "addr:1", ACCOUNT, ADDRESS, now, person=PERSON)
+    return throttle.reserve(database, name, "addr:1", ACCOUNT, ADDRESS, now, person=PERSON)
 
 
 _names = itertools.count()
@@ -322,8 +324,8 @@ def test_of_a_name_what_nobody_settled_lapses_after_a_minute(database: Database)
 def test_of_an_address_what_nobody_settled_lapses_after_a_minute(database: Database) -> None:
     two = address_budget(2, timedelta(minutes=10))
 
-    def from_there(name: str, now: datetime) -> Slot:
-        return throttle.take(database, name, "addr:2", ACCOUNT, two, now)
+    def from_there(name: str, now: datetime) -> Reservation:
+        return throttle.reserve(database, name, "addr:2", ACCOUNT, two, now)
 
     for name in ("user:1", "user:2"):
         from_there(name, NOW)

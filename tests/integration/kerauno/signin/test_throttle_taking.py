@@ -22,7 +22,7 @@ from kerauno.base.errors import DatabaseUnavailable, Throttled
 from kerauno.database import engine
 from kerauno.database.engine import Database
 from kerauno.signin import throttle
-from kerauno.signin.throttle import LAPSES_AFTER, Budget, Slot, address_budget
+from kerauno.signin.throttle import LAPSES_AFTER, Budget, Reservation, address_budget
 from kerauno.tables.core import Attempt
 from tests.properties import examples
 from tests.records import NOW
@@ -42,10 +42,10 @@ def counted(database: Database, part: str = "") -> dict[str, tuple[int, int, int
 
 def outcome(
     database: Database, account: str, address: str, now: datetime = NOW, person: str = ""
-) -> Slot | tuple[str, int]:
+) -> Reservation | tuple[str, int]:
     """The slot, or what is over and for how many seconds."""
     try:
-        return throttle.take(database, account, address, ACCOUNT, ADDRESS, now, person=person)
+        return throttle.reserve(database, account, address, ACCOUNT, ADDRESS, now, person=person)
     except Throttled as full:
         return full.scope, full.retry_after
 
@@ -65,7 +65,7 @@ class _Model:
 
     def take(
         self, account: str, address: str, now: datetime, person: str = ""
-    ) -> Slot | tuple[str, int]:
+    ) -> Reservation | tuple[str, int]:
         asked = [(account, ACCOUNT, "account"), (address, ADDRESS, "address")]
         asked += [(person, ACCOUNT, "person")] if person else []
         for key, budget, scope in asked:
@@ -82,9 +82,9 @@ class _Model:
             self.taken[key] = now
         failures, _, generation, _ = self.rows[account]
         if not person:
-            return Slot(account, address, failures, generation)
+            return Reservation(account, address, failures, generation)
         others, _, theirs, _ = self.rows[person]
-        return Slot(account, address, failures, generation, person, others, theirs)
+        return Reservation(account, address, failures, generation, person, others, theirs)
 
     def open(self, key: str, budget: Budget, now: datetime) -> tuple[int, int, int, datetime]:
         if key not in self.rows:
@@ -96,7 +96,7 @@ class _Model:
             return failures, pending, generation, since
         return 0, 0, generation + 1, now
 
-    def settle(self, slot: Slot, now: datetime | None) -> None:
+    def settle(self, slot: Reservation, now: datetime | None) -> None:
         """As a failure, or given back where `now` is None."""
         for key in slot.keys.values():
             failures, pending, generation, since = self.rows[key]
@@ -141,7 +141,7 @@ def test_every_order_of_attempts_counts_as_it_must(
     shared: Database, events: list[tuple[str, int, int, int]]
 ) -> None:
     case = f"case:{next(_cases)}:"
-    model, now, under_way = _Model(), NOW, list[Slot]()
+    model, now, under_way = _Model(), NOW, list[Reservation]()
     for event, pick, other, whose in events:
         if event == "wait":
             now += timedelta(minutes=(1, 10, 30)[pick])
@@ -150,7 +150,7 @@ def test_every_order_of_attempts_counts_as_it_must(
             person = f"guid:{case}{whose}" if whose else ""
             found = outcome(shared, account, address, now, person)
             assert found == model.take(account, address, now, person)
-            if isinstance(found, Slot):
+            if isinstance(found, Reservation):
                 under_way.append(found)
         elif under_way:
             slot = under_way.pop(pick % len(under_way))
@@ -158,15 +158,15 @@ def test_every_order_of_attempts_counts_as_it_must(
                 if event == "fail":
                     throttle.fail(hot, slot, now)
                 else:
-                    throttle.give_back(hot, slot)
+                    throttle.cancel(hot, slot)
             model.settle(slot, now if event == "fail" else None)
     assert counted(shared, case) == model.rows
 
 
 def test_one_attempt_is_one_statement(database: Database) -> None:
-    throttle.take(database, "user:0", "addr:0", ACCOUNT, ADDRESS, NOW)
+    throttle.reserve(database, "user:0", "addr:0", ACCOUNT, ADDRESS, NOW)
     with database.counting() as counts:
-        throttle.take(database, "user:1", "addr:1", ACCOUNT, ADDRESS, NOW, person="guid:1")
+        throttle.reserve(database, "user:1", "addr:1", ACCOUNT, ADDRESS, NOW, person="guid:1")
     assert (counts.statements, counts.writes) == (1, 1)
 
 
@@ -176,7 +176,7 @@ def test_one_attempt_is_one_statement(database: Database) -> None:
 def _attempts(database: Database, name: str) -> int:
     """As many people as there are turns, each once, all from one address; how many passed."""
     found = [outcome(database, f"user:{name}:{turn}", "addr:1") for turn in range(10)]
-    return sum(isinstance(one, Slot) for one in found)
+    return sum(isinstance(one, Reservation) for one in found)
 
 
 def _in_a_process(url: str, name: str, gate: Any, results: Any) -> None:
@@ -230,7 +230,7 @@ def test_threads_take_both_counts_or_neither(database: Database) -> None:
 
 def test_taking_waits_for_another_processs_writer(sqlite_url: str) -> None:
     database = Database(sqlite_url)
-    throttle.take(database, "user:0", "addr:0", ACCOUNT, ADDRESS, NOW)
+    throttle.reserve(database, "user:0", "addr:0", ACCOUNT, ADDRESS, NOW)
     other = sqlite3.connect(
         str(database.url.database), isolation_level=None, check_same_thread=False
     )
@@ -238,9 +238,9 @@ def test_taking_waits_for_another_processs_writer(sqlite_url: str) -> None:
     other.execute("DELETE FROM attempt")
     timer = threading.Timer(0.05, other.execute, ["COMMIT"])
     timer.start()
-    slot = throttle.take(database, "user:0", "addr:0", ACCOUNT, ADDRESS, NOW)
+    slot = throttle.reserve(database, "user:0", "addr:0", ACCOUNT, ADDRESS, NOW)
     timer.join()
-    assert slot == Slot("user:0", "addr:0", 0, 0)
+    assert slot == Reservation("user:0", "addr:0", 0, 0)
     assert [row[1] for row in counted(database).values()] == [1, 1]
     other.close()
     database.close()
@@ -254,10 +254,10 @@ def test_taking_from_a_locked_database_gives_up(
     with closing(sqlite3.connect(str(database.url.database), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(DatabaseUnavailable, match="locked"):
-            throttle.take(database, "user:0", "addr:0", ACCOUNT, ADDRESS, NOW)
+            throttle.reserve(database, "user:0", "addr:0", ACCOUNT, ADDRESS, NOW)
         other.execute("ROLLBACK")
     assert counted(database) == {}
-    throttle.take(database, "user:0", "addr:0", ACCOUNT, ADDRESS, NOW)
+    throttle.reserve(database, "user:0", "addr:0", ACCOUNT, ADDRESS, NOW)
     with database.write(), pytest.raises(RuntimeError, match="inside another"):
-        throttle.take(database, "user:0", "addr:0", ACCOUNT, ADDRESS, NOW)
+        throttle.reserve(database, "user:0", "addr:0", ACCOUNT, ADDRESS, NOW)
     database.close()

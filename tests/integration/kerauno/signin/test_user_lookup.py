@@ -17,17 +17,19 @@ def _people(database: Database) -> None:
         add_user(s, "local", password="0123456789")
         add_linked(s, directory, "john.doe", guid=new_guid())
         zoe = add_user(s, "zoë.o'hara")
-        person = links.Person(directory.id, new_guid(), "CN=Z", "ZOË@up.test", "zohara")
-        links.tie(s, zoe.id, person, scope="login", origin="sign-in", now=NOW)
+        person = links.LinkedAccount(directory.id, new_guid(), "CN=Z", "ZOË@up.test", "zohara")
+        links.link(s, zoe.id, person, scope="login", origin="sign-in", now=NOW)
         for name in ("twin.a", "twin.b"):
             twin = add_user(s, name)
-            person = links.Person(directory.id, new_guid(), f"CN={name}", "twin@up.test", "twin")
-            links.tie(s, twin.id, person, scope="full", origin="sync", now=NOW)
+            person = links.LinkedAccount(
+                directory.id, new_guid(), f"CN={name}", "twin@up.test", "twin"
+            )
+            links.link(s, twin.id, person, scope="full", origin="sync", now=NOW)
         jsam = add_user(s, "zohara.other")
         jsam.username, jsam.username_key = "jdoe", "jdoe"
         jane = add_user(s, "jane.doe")
-        person = links.Person(directory.id, new_guid(), "CN=Jane", "jane@up.test", "jdoe")
-        links.tie(s, jane.id, person, scope="full", origin="sync", now=NOW)
+        person = links.LinkedAccount(directory.id, new_guid(), "CN=Jane", "jane@up.test", "jdoe")
+        links.link(s, jane.id, person, scope="full", origin="sync", now=NOW)
 
 
 CASES = [

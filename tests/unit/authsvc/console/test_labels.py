@@ -79,7 +79,7 @@ def test_a_conflict_reads_as_a_sentence_that_names_the_other_party() -> None:
 
 
 def test_a_code_nobody_knows_yet_reads_as_itself() -> None:
-    assert console_labels.said(console_labels.CONFLICTS, "badge_missing") == "Badge missing"
+    assert console_labels.label(console_labels.CONFLICTS, "badge_missing") == "Badge missing"
 
 
 def test_the_chart_has_the_same_numbers_in_lines_and_in_its_table() -> None:

@@ -11,7 +11,7 @@ from flask import Flask, render_template_string
 
 from authsvc.i18n import formatting, translate
 from authsvc.i18n.po_file import CatalogueFault, read_po
-from authsvc.i18n.translate import gettext, grouped, ngettext, retold, speaking
+from authsvc.i18n.translate import gettext, grouped, ngettext, translate_sentence, use_language
 
 HEAD = r"""
 msgid ""
@@ -84,7 +84,7 @@ def locale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def czech(locale: Path) -> Iterator[None]:
-    with speaking(translate.load(locale).for_browser("cs")):
+    with use_language(translate.load(locale).for_browser("cs")):
         yield
 
 
@@ -191,16 +191,19 @@ class TestCzech:
         assert formatting.ago(timedelta(hours=3)) == "3 hours ago"
 
     def test_sentences_made_elsewhere(self) -> None:
-        said = retold("Number 201 is used by Anna, of Sales.", "The email is missing.")
+        said = translate_sentence("Number 201 is used by Anna, of Sales.", "The email is missing.")
         assert said == "Číslo 201 má Anna, of Sales. Chybí e-mail."
         two = "Number 201 is used by Bob. Choose another number, or free 201 first."
-        assert retold(two) == "Číslo 201 má Bob. Zvolte jiné číslo, nebo nejprve uvolněte 201."
-        assert retold("What a server said: 00002020") == "What a server said: 00002020"
-        assert retold("", "") == ""
+        assert (
+            translate_sentence(two)
+            == "Číslo 201 má Bob. Zvolte jiné číslo, nebo nejprve uvolněte 201."
+        )
+        assert translate_sentence("What a server said: 00002020") == "What a server said: 00002020"
+        assert translate_sentence("", "") == ""
 
 
 def test_sentences_made_elsewhere_stay_as_they_came_in_english() -> None:
-    assert retold("The email is missing.", "") == "The email is missing."
+    assert translate_sentence("The email is missing.", "") == "The email is missing."
 
 
 def test_a_name_from_elsewhere_is_escaped_in_every_kind_of_message(

@@ -8,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authsvc.portal import phonebook_formats
-from authsvc.portal.phonebook_formats import Entry
+from authsvc.portal.phonebook_formats import PhonebookEntry
 from kerauno.base.visible_text import visible, visible_lines
 
-ANNA = Entry("user-1", "Anna O'Berg, Dr.", "201", "Anna", "O'Berg, Dr.", "a@b.de", ("Sales",))
-SALES = Entry("department-2", "Sales & <b>Support</b>", "600", group=True)
-EVIL = Entry("user-3", "=1+1", "203", "\x00=1+1", "\ud800]]>", "x@y.de")
+ANNA = PhonebookEntry(
+    "user-1", "Anna O'Berg, Dr.", "201", "Anna", "O'Berg, Dr.", "a@b.de", ("Sales",)
+)
+SALES = PhonebookEntry("department-2", "Sales & <b>Support</b>", "600", group=True)
+EVIL = PhonebookEntry("user-3", "=1+1", "203", "\x00=1+1", "\ud800]]>", "x@y.de")
 
 
 def test_csv_is_read_back_and_no_cell_is_a_formula() -> None:
@@ -33,7 +35,7 @@ def test_a_vcard_escapes_what_separates() -> None:
 
 @given(st.text(max_size=300))
 def test_no_name_adds_a_vcard_property_or_a_long_line(name: str) -> None:
-    text = phonebook_formats.as_vcards([Entry("user-1", name, "201", name, name)])
+    text = phonebook_formats.as_vcards([PhonebookEntry("user-1", name, "201", name, name)])
     unfolded = text.replace("\r\n ", "")
     assert unfolded.count("\r\n") == unfolded.count("\n") == 8
     assert all(len(line.encode("utf-8", "replace")) <= 75 for line in text.split("\r\n"))
@@ -41,7 +43,7 @@ def test_no_name_adds_a_vcard_property_or_a_long_line(name: str) -> None:
 
 @given(st.text(max_size=100))
 def test_every_xml_form_is_well_formed_whatever_the_name(name: str) -> None:
-    entries = [Entry("user-1", name, "201", name, name, name, (name,))]
+    entries = [PhonebookEntry("user-1", name, "201", name, name, name, (name,))]
     for body in (
         phonebook_formats.as_yealink(entries, name),
         phonebook_formats.as_grandstream(entries),
@@ -54,7 +56,7 @@ SIGNS = "\x1b[31m\u202eAnna\u200b\x85\u2028Berg\U000e0041\ud800\0\r\n"
 
 
 def test_every_format_marks_signs_that_nobody_sees() -> None:
-    entries = [Entry("user-1", SIGNS, SIGNS, SIGNS, SIGNS, SIGNS, (SIGNS,))]
+    entries = [PhonebookEntry("user-1", SIGNS, SIGNS, SIGNS, SIGNS, SIGNS, (SIGNS,))]
     cards = phonebook_formats.as_vcards(entries).replace("\r\n ", "")
     bodies = [phonebook_formats.as_csv(entries)[1:], cards]
     for document in (
@@ -85,7 +87,7 @@ def test_grandstream_contacts() -> None:
 
 
 def test_cisco_pages_by_32_with_a_next_key_until_the_end() -> None:
-    many = [Entry(f"user-{i}", f"P{i}", str(1000 + i)) for i in range(40)]
+    many = [PhonebookEntry(f"user-{i}", f"P{i}", str(1000 + i)) for i in range(40)]
     first = ET.fromstring(phonebook_formats.as_cisco(many, "Kerauno", 0, "http://k/?start=32"))
     last = ET.fromstring(phonebook_formats.as_cisco(many, "Kerauno", 32, "http://k/?start=64"))
     assert len(first.findall("DirectoryEntry")) == 32

@@ -9,15 +9,15 @@ from typing import Any
 
 from authsvc.signin.decision import SignIn
 from authsvc.signin.directory_connection import OpenDirectory
-from authsvc.signin.outcomes import Attempt, Outcome, Reason, Settled
-from authsvc.signin.response_delay import Pace
+from authsvc.signin.outcomes import Attempt, Outcome, Reason, Verdict
+from authsvc.signin.response_delay import ResponseDelay
 from dirclient.config.profile import Profile
 from dirclient.fake.directory import FakeDirectory
 from dirclient.model.directory_objects import Guid, Login, LoginForm, Person
 from kerauno.base.errors import KeyProblem, Throttled
 from kerauno.base.lookup_keys import lookup_key
 from kerauno.base.passwords import hash_password
-from kerauno.signin.throttle import Budget, Slot
+from kerauno.signin.throttle import Budget, Reservation
 from kerauno.signin.user_lookup import SignInUser
 
 SAVED = datetime(2026, 11, 23, tzinfo=UTC)
@@ -49,7 +49,7 @@ class MemoryRecords:
 
     users: list[SignInUser] = field(default_factory=list)
     held: set[Guid] = field(default_factory=set)
-    settled: list[tuple[Reason, Settled]] = field(default_factory=list)
+    settled: list[tuple[Reason, Verdict]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     proposals: list[tuple[int, Guid]] = field(default_factory=list)
     passwords: list[tuple[int, Guid, datetime | None]] = field(default_factory=list)
@@ -77,16 +77,18 @@ class MemoryRecords:
     def is_known(self, attempt: Attempt, user: SignInUser) -> bool:
         return attempt.known == f"known to {user.username}"
 
-    def take(self, account: str, person: str, address: str, budget: Budget, *, known: bool) -> Slot:
+    def take(
+        self, account: str, person: str, address: str, budget: Budget, *, known: bool
+    ) -> Reservation:
         keys = {"account": account, "person": person} if person else {"account": account}
         for scope, key in keys.items():
             if self.failures[key] + self.open[key] >= budget.limit:
                 raise Throttled(60, scope=scope, window=budget.window)
         for key in keys.values():
             self.open[key] += 1
-        return Slot(account, address, self.failures[account], 0, person)
+        return Reservation(account, address, self.failures[account], 0, person)
 
-    def give_back(self, slot: Slot) -> None:
+    def give_back(self, slot: Reservation) -> None:
         for key in _counted(slot):
             self.open[key] -= 1
 
@@ -105,8 +107,8 @@ class MemoryRecords:
         self,
         attempt: Attempt,
         reason: Reason,
-        slot: Slot | None,
-        settled: Settled,
+        slot: Reservation | None,
+        settled: Verdict,
         *,
         user: SignInUser | None,
         guid: str | None,
@@ -117,8 +119,8 @@ class MemoryRecords:
         if slot is not None:
             self.give_back(slot)
             for key in _counted(slot):
-                self.failures[key] += settled is Settled.WRONG
-            if settled is Settled.LOST and slot.person:
+                self.failures[key] += settled is Verdict.WRONG
+            if settled is Verdict.UNKNOWN and slot.person:
                 self.failures[slot.person] += 1
                 self.doubtful[slot.person] += 1
         return "CODE"
@@ -130,7 +132,7 @@ class MemoryRecords:
         self.proposals.append((user.user_id, guid))
 
 
-def _counted(slot: Slot) -> list[str]:
+def _counted(slot: Reservation) -> list[str]:
     return [key for scope, key in slot.keys.items() if scope != "address"]
 
 
@@ -149,7 +151,9 @@ class Situation:
     reserved: int = 3
 
     def __post_init__(self) -> None:
-        pace = Pace(clock=self.clock, sleep=self.clock.sleep, slow=lambda: self.clock.tick(0.1))
+        pace = ResponseDelay(
+            clock=self.clock, sleep=self.clock.sleep, slow=lambda: self.clock.tick(0.1)
+        )
         self.sign_in = SignIn(self.records, self, self, pace)
 
     # Directories

@@ -9,8 +9,8 @@ from itertools import count
 import pytest
 
 from authsvc.signin import decision
-from authsvc.signin.outcomes import NotLetIn
-from authsvc.signin.response_delay import Pace
+from authsvc.signin.outcomes import Denied
+from authsvc.signin.response_delay import ResponseDelay
 from kerauno.base.passwords import password_is
 from tests.unit.authsvc.signin.situation import Clock, Situation
 
@@ -63,7 +63,7 @@ def measured(here: Situation, names: dict[str, Callable[[], str]]) -> dict[str, 
     times: dict[str, list[float]] = {kind: [] for kind in names}
     for kind in order:
         before = here.clock.at
-        assert isinstance(here.try_(names[kind](), "wrong"), NotLetIn)
+        assert isinstance(here.try_(names[kind](), "wrong"), Denied)
         times[kind].append(here.clock.at - before)
     return times
 
@@ -88,7 +88,7 @@ def test_an_attacker_cannot_tell_who_exists(noisy: Situation) -> None:
 def test_without_the_pace_the_same_attacker_could(
     noisy: Situation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Pace, "hold", lambda *_args, **_more: None)
+    monkeypatch.setattr(ResponseDelay, "hold", lambda *_args, **_more: None)
     times = measured(
         noisy, {"known": lambda: "known@company.com", "unlinked": lambda: "unlinked@company.com"}
     )
@@ -97,7 +97,7 @@ def test_without_the_pace_the_same_attacker_could(
 
 def test_a_server_that_is_ill_holds_nobody_longer_than_a_second() -> None:
     clock = Clock()
-    pace = Pace(clock=clock, sleep=clock.sleep, slow=lambda: clock.tick(0.02))
+    pace = ResponseDelay(clock=clock, sleep=clock.sleep, slow=lambda: clock.tick(0.02))
     for seconds in [30.0] * 20 + [0.01]:
         started = pace.start()
         clock.tick(seconds)

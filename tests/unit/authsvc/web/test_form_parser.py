@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
-from authsvc.web.form_parser import posted
+from authsvc.web.form_parser import parse_form
 
 MOST = 1000
 FORM = "application/x-www-form-urlencoded"
@@ -80,7 +80,7 @@ _more = st.fixed_dictionaries(
 def test_any_body_gives_the_same_fields_as_werkzeug(body: bytes, more: dict[str, object]) -> None:
     if "wsgi.input_terminated" in more:  # such a server ends the body where its length says
         more.pop("CONTENT_LENGTH", None)
-    here = fields_or_fault(lambda: posted(sent(body, **more), MOST))
+    here = fields_or_fault(lambda: parse_form(sent(body, **more), MOST))
     assert here == fields_or_fault(lambda: by_werkzeug(sent(body, **more)))
 
 
@@ -88,16 +88,16 @@ def test_any_body_gives_the_same_fields_as_werkzeug(body: bytes, more: dict[str,
 def test_what_browsers_encode_comes_back(fields: dict[str, str]) -> None:
     whole = {key: value for key, value in fields.items() if "\ud800" not in key + value}
     body = urlencode(whole).encode()
-    assert posted(sent(body), len(body)) == whole
+    assert parse_form(sent(body), len(body)) == whole
 
 
 def test_the_first_of_several_values_counts() -> None:
-    assert posted(sent(b"username=a&username=b"), MOST) == {"username": "a"}
+    assert parse_form(sent(b"username=a&username=b"), MOST) == {"username": "a"}
 
 
 def test_no_body_is_read_beyond_its_length() -> None:
     environ = sent(b"username=a&rest", CONTENT_LENGTH="10")
-    assert posted(environ, MOST) == {"username": "a"}
+    assert parse_form(environ, MOST) == {"username": "a"}
     assert environ["wsgi.input"].read() == b"&rest"
 
 
@@ -108,8 +108,8 @@ class _Broken(io.RawIOBase):
 
 def test_a_client_that_left_and_a_body_too_large() -> None:
     with pytest.raises(ClientDisconnected):
-        posted(sent(b"username=a", CONTENT_LENGTH="11"), MOST)
+        parse_form(sent(b"username=a", CONTENT_LENGTH="11"), MOST)
     with pytest.raises(ClientDisconnected):
-        posted(sent(b"username=a", **{"wsgi.input": _Broken()}), MOST)
+        parse_form(sent(b"username=a", **{"wsgi.input": _Broken()}), MOST)
     with pytest.raises(RequestEntityTooLarge):
-        posted(sent(b"username=a"), 9)
+        parse_form(sent(b"username=a"), 9)

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dirclient.config.dn_input import Exact, Named, Walk, domain_dn, domain_name, understand
+from dirclient.config.dn_input import (
+    DnInput,
+    NameInput,
+    PathInput,
+    domain_dn,
+    domain_name,
+    parse_dn_input,
+)
 from dirclient.wire import dn_syntax
 
 WHOLE = "CN=Kerauno_PhoneUsers,OU=Groups,DC=goodcompany,DC=local"
@@ -26,35 +33,37 @@ WHOLE = "CN=Kerauno_PhoneUsers,OU=Groups,DC=goodcompany,DC=local"
     ],
 )
 def test_every_way_to_write_a_dn_is_the_dn(text: str) -> None:
-    assert understand(text) == Exact(WHOLE)
+    assert parse_dn_input(text) == DnInput(WHOLE)
 
 
 def test_a_value_with_a_slash_stays_one_value() -> None:
-    assert understand("CN=Sales/Support,OU=Groups,DC=x") == Exact("CN=Sales/Support,OU=Groups,DC=x")
+    assert parse_dn_input("CN=Sales/Support,OU=Groups,DC=x") == DnInput(
+        "CN=Sales/Support,OU=Groups,DC=x"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "meaning"),
     [
-        ("CN=Phones,OU=Groups", Exact("CN=Phones,OU=Groups", partial=True)),
-        ("OU=Groups\nOU= Staff", Exact("OU=Groups,OU=Staff", partial=True)),
+        ("CN=Phones,OU=Groups", DnInput("CN=Phones,OU=Groups", partial=True)),
+        ("OU=Groups\nOU= Staff", DnInput("OU=Groups,OU=Staff", partial=True)),
         (
             "goodcompany.local/Groups/Phone Users",
-            Walk("goodcompany.local", ("Groups", "Phone Users")),
+            PathInput("goodcompany.local", ("Groups", "Phone Users")),
         ),
-        ("Staff/Sales/", Walk("", ("Staff", "Sales"))),
-        ("Staff/In\\/Out/Sales", Walk("", ("Staff", "In/Out", "Sales"))),
-        ("Staff/Back\\\\/Sales", Walk("", ("Staff", "Back\\", "Sales"))),
-        ("Kerauno_PhoneUsers", Named("Kerauno_PhoneUsers")),
-        ("  Phone   Users ", Named("Phone Users")),
-        ("COMPANY\\Phone Users", Named("Phone Users")),
-        ("goodcompany.local", Named("goodcompany.local")),
-        ("*", Named("*")),
-        (")(uid=*", Named(")(uid=*")),
+        ("Staff/Sales/", PathInput("", ("Staff", "Sales"))),
+        ("Staff/In\\/Out/Sales", PathInput("", ("Staff", "In/Out", "Sales"))),
+        ("Staff/Back\\\\/Sales", PathInput("", ("Staff", "Back\\", "Sales"))),
+        ("Kerauno_PhoneUsers", NameInput("Kerauno_PhoneUsers")),
+        ("  Phone   Users ", NameInput("Phone Users")),
+        ("COMPANY\\Phone Users", NameInput("Phone Users")),
+        ("goodcompany.local", NameInput("goodcompany.local")),
+        ("*", NameInput("*")),
+        (")(uid=*", NameInput(")(uid=*")),
     ],
 )
 def test_what_else_may_be_meant(text: str, meaning: object) -> None:
-    assert understand(text) == meaning
+    assert parse_dn_input(text) == meaning
 
 
 @pytest.mark.parametrize(
@@ -62,13 +71,13 @@ def test_what_else_may_be_meant(text: str, meaning: object) -> None:
 )
 def test_what_means_nothing_is_refused(text: str) -> None:
     with pytest.raises(dn_syntax.InvalidDn, match=r"[a-z]"):
-        understand(text)
+        parse_dn_input(text)
 
 
 @given(st.text(max_size=80))
 def test_any_text_has_a_meaning_or_is_refused(text: str) -> None:
     try:
-        understand(text)
+        parse_dn_input(text)
     except dn_syntax.InvalidDn:
         pass
 
@@ -87,5 +96,5 @@ _VALUES = st.text(st.sampled_from('ab \\,;+"#='), min_size=1, max_size=6)
 @example("a ", "a,", "\n")
 def test_no_escaped_sign_is_lost_at_the_end_of_a_line(one: str, two: str, between: str) -> None:
     parts = [f"CN={dn_syntax.escape(one)}", f"OU={dn_syntax.escape(two)}"]
-    assert understand(between.join(parts)) == Exact(",".join(parts), partial=True)
-    assert understand(parts[0]) == Exact(parts[0], partial=True)
+    assert parse_dn_input(between.join(parts)) == DnInput(",".join(parts), partial=True)
+    assert parse_dn_input(parts[0]) == DnInput(parts[0], partial=True)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from authsvc.forward_auth.access import forwarded_host, page_asked_for, way_in
+from authsvc.forward_auth.access import forwarded_host, login_url, page_asked_for
 from kerauno.base.errors import InvalidValue
 from kerauno.signin.protected_sites import normal_host
 
@@ -121,7 +121,7 @@ def test_the_page_asked_for_comes_back_to_the_byte(rest: bytes) -> None:
     """Escaped by this service, or put there by a proxy as it is."""
     page = b"/" + rest
     environ = {"HTTP_X_FORWARDED_URI": page.decode("latin-1")}
-    escaped = way_in(environ).partition("?")[2].encode("ascii")
+    escaped = login_url(environ).partition("?")[2].encode("ascii")
     encoded = "".join(chr(octet) if 0x21 <= octet <= 0x7E else f"%{octet:02X}" for octet in page)
     assert page_asked_for(escaped) == encoded
     assert page_asked_for(b"rd=" + page) == encoded
