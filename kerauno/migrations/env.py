@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from kerauno.tables import oauth as tables  # noqa: F401 - their tables join the others
+from kerauno.tables import oauth, phone_access  # noqa: F401 - their tables join the others
 from kerauno.tables.core import Base
 
 context.configure(

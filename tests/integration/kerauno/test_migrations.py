@@ -16,7 +16,7 @@ from sqlalchemy import select, text
 from kerauno import audit, migrations
 from kerauno.base.errors import SchemaOutdated
 from kerauno.database.engine import Database
-from kerauno.tables import oauth as tables  # noqa: F401 - its tables join the others
+from kerauno.tables import oauth  # noqa: F401 - its tables join the others
 from kerauno.tables.core import Attempt, Base, DirectoryState
 from tests.servers.postgres import Postgres
 
