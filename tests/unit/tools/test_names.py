@@ -158,3 +158,8 @@ def test_no_two_public_classes_of_a_package_have_one_name(package: str) -> None:
     assert {
         name: paths for name, paths in twice.items() if (package, name) not in SHARED_CLASSES
     } == {}
+
+
+def test_the_glossary_is_short() -> None:
+    rows = (PROJECT / "docs" / "glossary.md").read_text().splitlines()
+    assert 0 < len([row for row in rows if row.startswith("| ")]) - 1 <= 25
