@@ -15,27 +15,13 @@ from pathlib import Path
 import click
 import pytest
 
+from provisioning.mapping_rules import Code
 from tests.docs.blocks import DOCUMENTS, blocks, commands
 from tests.servers.process import PROJECT
 from tests.servers.samba import SambaDC
 from tests.servers.web import Installation
 
-CONFLICT_CODES = [
-    "name_missing",
-    "email_missing",
-    "email_invalid",
-    "extension_missing",
-    "extension_invalid",
-    "extension_taken",
-    "username_taken",
-    "email_taken",
-    "link_ambiguous",
-    "account_disabled",
-    "account_expired",
-    "held_out",
-    "number_missing",
-    "number_taken",
-]
+CONFLICT_CODES = [code.value for code in Code]
 
 
 @pytest.mark.parametrize(("document", "words"), commands(), ids=lambda one: " ".join(one)[:60])

@@ -13,7 +13,11 @@ from authsvc.console import labels as console_labels
 from authsvc.console import pagination
 from authsvc.console.ad_users import powershell
 from authsvc.console.runs import charts
+from authsvc.signin.outcomes import Reason
+from dirclient.model.assess import MEANINGS
+from kerauno.oauth.tokens import TokenRefusal
 from kerauno.tables.base import LARGEST_ID
+from provisioning.mapping_rules import Code
 from tests.servers.process import PROJECT
 
 GUID = "1b2c3d4e-0000-4000-8000-0123456789ab"
@@ -62,7 +66,17 @@ def test_a_powershell_literal_is_one_line_and_closes_only_at_its_end(text: str) 
 
 
 def test_every_conflict_has_words_and_a_remedy() -> None:
-    assert set(console_labels.CONFLICTS) == set(console_labels.REMEDIES)
+    codes = {code.value for code in Code}
+    assert set(console_labels.CONFLICTS) == codes
+    assert set(console_labels.REMEDIES) == codes
+    assert set(MEANINGS) == codes - {Code.NUMBER_MISSING, Code.NUMBER_TAKEN}  # of departments
+
+
+def test_every_reason_of_a_refusal_has_words() -> None:
+    audited = {reason.value for reason in Reason}
+    not_audited = {TokenRefusal.UNKNOWN, TokenRefusal.EXPIRED, TokenRefusal.SCOPE_TOO_WIDE}
+    audited |= {f"refused {refusal}" for refusal in set(TokenRefusal) - not_audited}
+    assert audited - set(console_labels.OUTCOMES) == set()
 
 
 def test_a_conflict_reads_as_a_sentence_that_names_the_other_party() -> None:
