@@ -318,11 +318,14 @@ class Worker:
             directory_settings.heartbeat(hot, version[0], self.engine.now(), self._last_look())
 
     def _note_look(self) -> None:
-        """Note that the directory was looked at with success."""
+        """Note a successful look at the directory; write the first one down at once."""
+        is_news = self._deaf or not self._has_looked
         self._has_looked, self._quiet_from = True, self.clock()
         if self._deaf:
             _log.info("changes in the directory are seen again")
         self._deaf = False
+        if is_news:
+            self.beat()
 
     def _last_look(self) -> datetime | None:
         """Return when a look last succeeded, by today's clock: that may have been set since."""

@@ -348,6 +348,20 @@ def test_a_turn_that_is_stuck_is_told_of_before_it_ends(loop: Turned) -> None:
     assert len(told[-1]) == 1  # once, however long it takes
 
 
+def test_a_restarted_service_says_at_once_that_it_has_looked(loop: Turned) -> None:
+    sync = loop.sync
+    sync.people(1)
+    loop.turn()
+    loop.worker.beat()
+    sync.clock.move(seconds=42)
+    loop.worker = Worker(sync.engine, clock=lambda: loop.seconds)
+    loop.turn()
+    with sync.db.read() as s:
+        looked_at = directory_settings.state(s, 1).looked_at
+    assert looked_at is not None
+    assert sync.clock() - looked_at < timedelta(seconds=1)
+
+
 def test_a_look_is_noted_apart_from_the_heartbeat(loop: Turned) -> None:
     sync = loop.sync
     sync.people(1)
