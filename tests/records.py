@@ -6,12 +6,13 @@ import itertools
 from datetime import UTC, datetime
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from kerauno.accounts import links, users
 from kerauno.accounts.users import NewUser
 from kerauno.sync import directory_settings
-from kerauno.tables.core import Directory, User
+from kerauno.tables.core import Audit, Directory, User
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
@@ -70,3 +71,13 @@ def add_linked(
     )
     links.link(s, user.id, person, scope=scope, origin=origin, now=NOW)
     return user
+
+
+def audit_events(s: Session, *events: str, user_id: int | None = None) -> list[Audit]:
+    """Return the audit events of these names, or all; newest first."""
+    statement = select(Audit).order_by(Audit.id.desc())
+    if events:
+        statement = statement.where(Audit.event.in_(events))
+    if user_id is not None:
+        statement = statement.where(Audit.user_id == user_id)
+    return list(s.scalars(statement))

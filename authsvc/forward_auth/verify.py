@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 import structlog
 
@@ -117,11 +116,6 @@ def field(text: str) -> str:
     What cannot be seen is marked, so that nothing in it reorders what is read.
     """
     return visible(text).encode().decode("latin-1")
-
-
-def from_field(value: str) -> str:
-    """What an app behind the proxy reads out of one group of `Remote-Groups`."""
-    return unquote(value.encode("latin-1").decode("utf-8"))
 
 
 def _listed(name: str) -> str:

@@ -356,17 +356,6 @@ def only_here(s: Session, department_id: int) -> list[int]:
     )
 
 
-def names_of(s: Session, user_id: int) -> list[str]:
-    """The labels of the user's departments, in order."""
-    return sorted(
-        s.execute(
-            select(Department.label)
-            .join(Membership, Membership.department_id == Department.id)
-            .where(Membership.user_id == user_id)
-        ).scalars()
-    )
-
-
 def listing(s: Session) -> list[Listed]:
     """Every department, by name."""
     return [Listed(*row) for row in s.execute(_listing().order_by(Department.name, Department.id))]

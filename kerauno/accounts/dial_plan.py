@@ -137,11 +137,6 @@ def free_user(s: Session, user_id: int) -> None:
     s.execute(delete(Number).where(Number.user_id == user_id))
 
 
-def reserve(s: Session, user_id: int, until: datetime) -> None:
-    """Keep a leaver's number for them until then."""
-    s.execute(update(Number).where(Number.user_id == user_id).values(reserved_until=until))
-
-
 def take_back(s: Session, user_id: int) -> str | None:
     """Somebody came back: their number is theirs again. None when it is no longer there."""
     s.execute(update(Number).where(Number.user_id == user_id).values(reserved_until=None))

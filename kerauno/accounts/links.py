@@ -122,16 +122,6 @@ def propose(s: Session, user_id: int, directory_id: int, guid: str, now: datetim
     s.merge(LinkProposal(directory_id=directory_id, guid=guid, user_id=user_id, proposed_at=now))
 
 
-def proposals(s: Session) -> list[tuple[LinkProposal, User]]:
-    """The links that wait for an administrator's word, oldest first."""
-    rows = s.execute(
-        select(LinkProposal, User)
-        .join(User, User.id == LinkProposal.user_id)
-        .order_by(LinkProposal.proposed_at, LinkProposal.guid)
-    )
-    return [(row[0], row[1]) for row in rows]
-
-
 def held_out(s: Session, directory_id: int) -> dict[str, SyncExclusion]:
     """The people whom an administrator keeps from being linked, by GUID."""
     rows = s.execute(

@@ -171,16 +171,6 @@ def all_clients(s: Session) -> list[Client]:
     return list(s.scalars(select(Client).order_by(func.lower(Client.name), Client.id)))
 
 
-def authenticate(s: Session, client_id: str, secret: str) -> ClientInfo | None:
-    """The app that these HTTP Basic credentials prove, or None: which of the two was wrong is
-    not told, and an unknown app costs the same comparison as a known one."""
-    client = find(s, client_id)
-    if client is None:
-        hmac.compare_digest(digest(secret), digest(""))
-        return None
-    return client if client.secret_is(secret) else None
-
-
 def registration_of(row: Client) -> Registration:
     """The words that a row was made of, for showing and editing."""
     return Registration(

@@ -107,9 +107,3 @@ def find_person(s: Session | PreparedConnection, directory_id: int, guid: str) -
     """The user linked to this person, or None."""
     row = from_session(s).one(_BY_PERSON, directory_id=directory_id, guid=guid)
     return None if row is None else SignInUser._make(row)
-
-
-def find_user(s: Session | PreparedConnection, user_id: int) -> SignInUser | None:
-    """The user of this id, or None."""
-    row = from_session(s).one(_BY_ID, user_id=user_id)
-    return None if row is None else SignInUser._make(row)

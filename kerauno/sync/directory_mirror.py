@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -24,14 +24,10 @@ from sqlalchemy import (
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
-from kerauno.base.errors import NotFound
 from kerauno.base.lookup_keys import search_words
 from kerauno.tables.core import (
     EXTENSION_ORDER,
     LOGIN_ORDER,
-    Department,
-    Number,
-    RingGroup,
     SeenDepartment,
     SeenMember,
     SeenPerson,
@@ -80,21 +76,6 @@ class Page:
     before: Place | None
     after: Place | None
     counts: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class DepartmentLine:
-    """A directory department as the console lists it; the last three only when it is imported."""
-
-    seen: SeenDepartment
-    department_id: int | None
-    ring_group_id: int | None
-    number: str | None
-
-    @property
-    def state(self) -> str:
-        """imported or available."""
-        return "available" if self.department_id is None else "imported"
 
 
 def page(
@@ -159,14 +140,6 @@ def conflict_counts(s: Session, directory_id: int) -> dict[str, int]:
     return found
 
 
-def person(s: Session, directory_id: int, guid: str) -> SeenPerson:
-    """One person as last seen. Raises NotFound."""
-    row = s.get(SeenPerson, (directory_id, guid))
-    if row is None:
-        raise NotFound("This person is not in the directory as it was last read.")
-    return row
-
-
 def departments_of(
     s: Session, directory_id: int, guid: str
 ) -> list[tuple[SeenDepartment, list[str]]]:
@@ -183,50 +156,6 @@ def departments_of(
         .where(SeenMember.directory_id == directory_id, SeenMember.person_guid == guid)
         .order_by(SeenDepartment.name, SeenDepartment.guid)
     )
-    return [(row[0], list(row[1])) for row in rows]
-
-
-def departments(s: Session, directory_id: int) -> list[DepartmentLine]:
-    """Every directory department, by name, with what Kerauno made of it."""
-    rows = s.execute(
-        _departments()
-        .where(SeenDepartment.directory_id == directory_id)
-        .order_by(SeenDepartment.name, SeenDepartment.guid)
-    )
-    return [DepartmentLine(*row) for row in rows]
-
-
-def department(s: Session, directory_id: int, guid: str) -> DepartmentLine:
-    """One directory department. Raises NotFound."""
-    row = s.execute(
-        _departments().where(
-            SeenDepartment.directory_id == directory_id, SeenDepartment.guid == guid
-        )
-    ).first()
-    if row is None:
-        raise NotFound("This department is not in the directory as it was last read.")
-    return DepartmentLine(*row)
-
-
-def members(
-    s: Session, directory_id: int, guid: str, *, limit: int = 50, after: Place | None = None
-) -> list[tuple[SeenPerson, list[str]]]:
-    """The people in a directory department by name, each with the path that leads to them."""
-    statement = (
-        select(SeenPerson, SeenMember.via)
-        .join(
-            SeenMember,
-            and_(
-                SeenMember.directory_id == SeenPerson.directory_id,
-                SeenMember.person_guid == SeenPerson.guid,
-            ),
-        )
-        .where(SeenMember.directory_id == directory_id, SeenMember.department_guid == guid)
-    )
-    if after is not None:
-        edge = tuple_(after.value, after.guid)
-        statement = statement.where(tuple_(SeenPerson.sort_key, SeenPerson.guid) > edge)
-    rows = s.execute(statement.order_by(SeenPerson.sort_key, SeenPerson.guid).limit(limit))
     return [(row[0], list(row[1])) for row in rows]
 
 
@@ -263,18 +192,3 @@ def _conditions(directory_id: int, wanted: Filter) -> list[ColumnElement[bool]]:
             )
         )
     return conditions
-
-
-def _departments() -> Select[*tuple[Any, ...]]:
-    return (
-        select(SeenDepartment, Department.id, RingGroup.id, Number.number)
-        .outerjoin(
-            Department,
-            and_(
-                Department.directory_id == SeenDepartment.directory_id,
-                Department.guid == SeenDepartment.guid,
-            ),
-        )
-        .outerjoin(RingGroup, RingGroup.department_id == Department.id)
-        .outerjoin(Number, Number.ring_group_id == RingGroup.id)
-    )

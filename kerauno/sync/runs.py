@@ -205,18 +205,6 @@ def changes(
     return list(s.execute(statement if limit is None else statement.limit(limit)).scalars())
 
 
-def changes_of(s: Session, guid: str, *, limit: int = 50) -> list[tuple[RunChange, Run]]:
-    """What runs did to one person or department, newest first."""
-    rows = s.execute(
-        select(RunChange, Run)
-        .join(Run, Run.id == RunChange.run_id)
-        .where(RunChange.guid == guid)
-        .order_by(RunChange.id.desc())
-        .limit(limit)
-    )
-    return [(row[0], row[1]) for row in rows]
-
-
 def request(
     s: Session,
     directory_id: int,

@@ -20,6 +20,7 @@ from kerauno.signin.throttle_list import ThrottledKey
 from kerauno.sync import directory_settings, runs
 from kerauno.tables.core import Audit, RunRequest
 from tests.console.helpers import CREDENTIALS, MARKUP, asked, follow, form
+from tests.records import audit_events
 from tests.servers.console import NOW, PROFILE, ConsoleSite, guid, owned_user
 from tests.servers.process import loopback
 from tests.texts.pseudo import Reading
@@ -157,7 +158,7 @@ class TestAuditAndTimeline:
         assert cleared.headers["Location"] == "/console/throttles?cleared=1"
         assert "tom@goodcompany.local" not in client.get("/console/throttles").text
         with any_site.database.read() as s:
-            event = audit.page(s, audit.Wanted(events=("attempts-cleared",)))[0]
+            event = audit_events(s, "attempts-cleared")[0]
         assert (event.user_id, event.detail) == (user_id, {"name": "tom@goodcompany.local"})
         assert client.post("/console/throttles/clear", data={"key": "\0"}).status_code == 303
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from werkzeug.test import TestResponse
 
-from kerauno import audit
+from tests.records import audit_events
 from tests.servers.sso import REDIRECT, Person, RegisteredApp, Sso, answered, error_of
 
 NATIVE = "com.goodcompany.desk:/callback"
@@ -179,7 +179,7 @@ def test_saying_no_is_told_to_the_app_and_kept_in_the_audit(sso: Sso) -> None:
     assert (answer["error"], answer["state"]) == ("access_denied", "af0ifjsldkj")
     assert sso.authorize(person.browser, app).status_code == 200
     with sso.database.read() as s:
-        notes = audit.page(s, audit.Wanted(events=["app-consent"]))
+        notes = audit_events(s, "app-consent")
     assert [(note.outcome, note.detail["app"]) for note in notes] == [("denied", "Travel & Co")]
 
 

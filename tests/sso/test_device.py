@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from kerauno import audit
+from tests.records import audit_events
 from tests.servers.sso import ISSUER, Person, RegisteredApp, Sso, error_of
 
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -62,7 +62,7 @@ def test_the_whole_way(sso: Sso) -> None:
     assert sso.refresh(app, given["refresh_token"]).status_code == 200
     assert error_of(_poll(sso, app, started)) == (400, "invalid_grant")
     with sso.database.read() as s:
-        notes = audit.page(s, audit.Wanted(user_id=person.id))
+        notes = audit_events(s, user_id=person.id)
     assert [(note.event, note.outcome) for note in notes] == [
         ("app-sign-in", "signed-in"),
         ("app-device", "connected"),

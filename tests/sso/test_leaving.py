@@ -16,7 +16,6 @@ from sqlalchemy import func, select
 
 from authsvc.oidc.backchannel_logout import EVENT, Courier, Undelivered
 from authsvc.oidc.provider import provider as installed
-from kerauno import audit
 from kerauno.accounts import users
 from kerauno.accounts.access_revocation import end_access, end_access_before
 from kerauno.oauth import authorization_requests, consents, logout_queue
@@ -24,6 +23,7 @@ from kerauno.signin import sessions
 from kerauno.tables.core import Audit
 from kerauno.tables.oauth import AccessToken, AppSession, AuthorizationCode, TokenFamily
 from syncsvc.applying.access_refusals import follow_refusals
+from tests.records import audit_events
 from tests.servers.process import wait_until
 from tests.servers.sso import ISSUER, Person, RegisteredApp, Sso, error_of
 from tests.syncing import disabled, guid, linked, snapshot
@@ -254,7 +254,7 @@ def test_an_app_that_does_not_answer_is_told_again(sso: Sso) -> None:
     sso.clock.pass_(seconds=600)
     assert [uri for uri, _ in _told(sso)] == [BACK]
     with sso.database.read() as s:
-        notes = audit.page(s, audit.Wanted(events=["app-sign-out"], user_id=person.id))
+        notes = audit_events(s, "app-sign-out", user_id=person.id)
     assert [(note.outcome, note.detail["tries"], note.detail["error"]) for note in notes] == [
         ("delivered", 6, ""),
         ("retrying", 1, "Connection refused"),
@@ -276,7 +276,7 @@ def test_an_app_that_is_gone_for_a_day_is_given_up(sso: Sso) -> None:
     assert courier.deliver() == 0
     with sso.database.read() as s:
         assert logout_queue.pending(s) == 0
-        notes = audit.page(s, audit.Wanted(events=["app-sign-out"]))
+        notes = audit_events(s, "app-sign-out")
     assert [note.outcome for note in notes] == ["given-up", "retrying"]
 
 
@@ -293,7 +293,7 @@ def test_a_delivery_whose_process_died_comes_due_again(sso: Sso) -> None:
 
 def _notes(sso: Sso) -> list[Audit]:
     with sso.database.read() as s:
-        return audit.page(s, audit.Wanted(events=["app-sign-out"]))
+        return audit_events(s, "app-sign-out")
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from authsvc.login.spnego import Accepted, NotAccepted, setup_negotiate
-from kerauno import audit
 from kerauno.accounts import known_browsers, links, users
 from kerauno.base.config import Settings
 from kerauno.base.errors import ConfigurationError
 from kerauno.database.engine import Database
 from kerauno.tables.core import Directory
+from tests.records import audit_events
 from tests.servers.sso import Sso
 
 FORM = "/login?next=%2Fphonebook"
@@ -101,7 +101,7 @@ def test_a_ticket_of_a_linked_person_signs_in(silent: Sso) -> None:
     me = browser.get("/api/v1/me").get_json()
     assert (me["username"], me["session"]["method"]) == ("j.doe", "kerberos")
     with silent.database.read() as s:
-        (note,) = audit.page(s, audit.Wanted(events=["sign-in"]))
+        (note,) = audit_events(s, "sign-in")
     assert (note.outcome, note.detail, note.guid) == ("ok", {"method": "kerberos"}, "a" * 36)
 
 

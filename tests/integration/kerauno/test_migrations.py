@@ -18,6 +18,7 @@ from kerauno.base.errors import SchemaOutdated
 from kerauno.database.engine import Database
 from kerauno.tables import oauth  # noqa: F401 - its tables join the others
 from kerauno.tables.core import Attempt, Base, DirectoryState
+from tests.records import audit_events
 from tests.servers.postgres import Postgres
 
 _DESCRIBE_POSTGRES = """
@@ -156,7 +157,7 @@ def test_events_of_the_audit_get_their_present_names(empty: str) -> None:
             audit.append(s, event, now=datetime(2026, 1, 2, tzinfo=UTC))
     assert migrations.upgrade(database)
     with database.read() as s:
-        events = [one.event for one in reversed(audit.page(s, audit.Wanted()))]
+        events = [one.event for one in reversed(audit_events(s))]
     assert events == ["app-sign-in", "settings-saved", "sign-in", "user-desynced"]
     database.close()
 

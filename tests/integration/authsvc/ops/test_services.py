@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
-from authsvc.forward_auth.verify import field, from_field
+from authsvc.forward_auth.verify import field
 from dirclient.model.directory_objects import ServerState
 from kerauno.oauth import clients
 from kerauno.oauth.registration import Registration
@@ -121,7 +122,9 @@ def test_forward_auth_names_the_person(site: Site) -> None:
     assert (response.status_code, headers["Remote-User"]) == (200, "zoe")
     assert headers["Remote-Email"] == "zoe@company.com"
     assert headers["Remote-Name"].encode("latin-1").decode() == "Zoë Müller, PhD"
-    groups = [from_field(group) for group in headers["Remote-Groups"].split(",")]
+    groups = [
+        unquote(group.encode("latin-1").decode()) for group in headers["Remote-Groups"].split(",")
+    ]
     assert groups == ["100%", "Research, Development", "Süd"]
 
 

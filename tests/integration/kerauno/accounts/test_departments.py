@@ -34,7 +34,6 @@ def test_an_import_is_whole(database: Database) -> None:
         assert (line.name, line.number, line.members, line.kind) == ("Sales", "600", 3, "group")
         assert [m.user_id for m in departments.members(s, made.id)] == ids
         assert all(m.static for m in departments.members(s, made.id))
-        assert departments.names_of(s, ids[0]) == ["Sales"]
         assert dial_plan.holder(s, "600") == dial_plan.NumberHolder(
             "600", "ring group Sales", ring_group_id=line.ring_group_id
         )

@@ -134,7 +134,6 @@ def test_the_journal_keeps_before_and_after(database: Database, directory_id: in
         assert (first.before, first.after) == ({"last_name": "Doe"}, {"last_name": "Roe"})
         assert (second.before, second.guid, second.error) == (None, None, "number taken")
         assert [row.id for row in runs.changes(s, run_id, after=first.id, limit=5)] == [second.id]
-        assert [(row.id, run.id) for row, run in runs.changes_of(s, "g-1")] == [(first.id, run_id)]
 
 
 def test_each_request_is_taken_up_once(database: Database, directory_id: int) -> None:
