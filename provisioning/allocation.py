@@ -131,14 +131,14 @@ class _Allocator(Generic[G, C, H]):
 
     def _claimants(self, value_of: Callable[[Values], str | None]) -> dict[str, list[G]]:
         """Value → those who want it but do not have it."""
-        found: defaultdict[str, list[G]] = defaultdict(list)
+        claimants: defaultdict[str, list[G]] = defaultdict(list)
         for guid, claim in self.claims.items():
             value = value_of(claim.want)
             if value is not None and (claim.own is None or value_of(claim.own) != value):
-                found[value].append(guid)
-        for guids in found.values():
+                claimants[value].append(guid)
+        for guids in claimants.values():
             guids.sort()
-        return found
+        return claimants
 
     def settle(self) -> Allocation[G, C, H]:
         """Refuse until nothing changes; then say why, once the end is known."""
@@ -155,10 +155,10 @@ class _Allocator(Generic[G, C, H]):
     def _contesting(self) -> set[G]:
         """Those who want what somebody else wants or has: nothing stands in anyone else's way."""
         contesting: set[G] = set()
-        for kind, found in self.claimants.items():
-            held, reserved = self.holders[kind], self.reserved if kind is Kind.EXTENSION else {}
-            for value, guids in found.items():
-                if len(guids) > 1 or value in held or value in reserved:
+        for kind, claimants in self.claimants.items():
+            holders, reserved = self.holders[kind], self.reserved if kind is Kind.EXTENSION else {}
+            for value, guids in claimants.items():
+                if len(guids) > 1 or value in holders or value in reserved:
                     contesting.update(guids)
         return contesting
 
@@ -166,10 +166,10 @@ class _Allocator(Generic[G, C, H]):
         """Those who wanted what this claim would have left behind."""
         if claim.own is None:
             return
-        for kind, found in self.claimants.items():
-            held = self.values[kind](claim.own)
-            if held is not None:
-                yield from found.get(held, ())
+        for kind, claimants in self.claimants.items():
+            own_value = self.values[kind](claim.own)
+            if own_value is not None:
+                yield from claimants.get(own_value, ())
 
     def _obstacle(self, guid: G, kind: Kind) -> H | C | str | None:
         """Who stands in the way of this value; None when the claim may have it."""
@@ -199,13 +199,13 @@ class _Allocator(Generic[G, C, H]):
         guid = self.mover_of.get(holder.id)
         if guid is None:
             return over
-        wanted = self.values[kind](self.claims[guid].want)
-        if wanted is None or wanted == value:
+        new_value = self.values[kind](self.claims[guid].want)
+        if new_value is None or new_value == value:
             return False
         return over or (self.claims[guid].acts and guid not in self.refused)
 
     def _obstacles(self, guid: G) -> tuple[Blocker[C, H], ...]:
-        found = []
+        blockers = []
         before: object = None
         for kind in Kind:
             holder = self._obstacle(guid, kind)
@@ -213,13 +213,15 @@ class _Allocator(Generic[G, C, H]):
                 continue
             # The same email means the same username: once says it.
             if kind is not Kind.USERNAME or holder is not before:
-                found.append(Blocker(kind, holder))
+                blockers.append(Blocker(kind, holder))
             before = holder
-        return tuple(found)
+        return tuple(blockers)
 
     def _takes(self) -> dict[G, tuple[G, ...]]:
         takes: dict[G, tuple[G, ...]] = {}
-        wanting = {guid for found in self.claimants.values() for v in found.values() for guid in v}
+        wanting = {
+            guid for by_value in self.claimants.values() for v in by_value.values() for guid in v
+        }
         for guid in wanting - self.refused:
             want = self.claims[guid].want
             sources = set()

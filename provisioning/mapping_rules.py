@@ -137,11 +137,11 @@ def desire(person: Person, *, full: bool = True) -> Desired | tuple[Conflict, ..
     extension: str | None = None
     if full:
         faults += _name_faults(person)
-        found = _extension(person)
-        if isinstance(found, Conflict):
-            faults.append(found)
+        value = _extension(person)
+        if isinstance(value, Conflict):
+            faults.append(value)
         else:
-            extension = found
+            extension = value
     if faults:
         return tuple(faults)
     assert person.login is not None

@@ -111,10 +111,10 @@ def part_of(
 def without(snapshot: Snapshot, kept: Collection[Guid]) -> Snapshot:
     """Return the picture as if nothing were known of these people and departments."""
     unseen = frozenset(kept)
-    people = {guid: one for guid, one in snapshot.people.items() if guid not in unseen}
+    people = {guid: person for guid, person in snapshot.people.items() if guid not in unseen}
     departments = {
-        guid: replace(one, members=one.members - unseen)
-        for guid, one in snapshot.departments.items()
+        guid: replace(department, members=department.members - unseen)
+        for guid, department in snapshot.departments.items()
         if guid not in unseen
     }
     hidden = snapshot.hidden | unseen

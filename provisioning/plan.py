@@ -351,8 +351,8 @@ class _Planner:
                 leaves=tuple(sorted(departments.leaves.get(guid, ()))),
             )
         for guid, conflicts in self.conflicts.items():
-            held = conflicts[0].code is Code.HELD_OUT
-            self.standing[guid] = ("held-out" if held else "conflict", conflicts)
+            is_excluded = conflicts[0].code is Code.HELD_OUT
+            self.standing[guid] = ("held-out" if is_excluded else "conflict", conflicts)
         people = self.snapshot.people
         return Plan(
             actions=tuple(self.actions[guid] for guid in sorted(self.actions)),

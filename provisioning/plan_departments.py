@@ -95,19 +95,21 @@ def _update(
     hidden: frozenset[int],
 ) -> None:
     members = seen.members if seen is not None else frozenset()
-    wanted = {people.staying[guid] for guid in members if guid in people.staying}
-    here = record.members - leavers
+    members_wanted = {people.staying[guid] for guid in members if guid in people.staying}
+    present = record.members - leavers
     joining = [guid for guid in members if guid in people.arriving]
     # Who is in by hand already becomes AD's member; they need no joining.
-    wanted.update(id for g in joining if (id := people.arriving[g]) in record.members and id)
+    members_wanted.update(
+        id for g in joining if (id := people.arriving[g]) in record.members and id
+    )
     # Whom the service account may not see, nobody can say has left.
     static = record.static - leavers - hidden
-    add = frozenset(wanted - static)
-    remove = static - wanted
+    add = frozenset(members_wanted - static)
+    remove = static - members_wanted
     for guid in joining:
         if people.arriving[guid] not in record.members:
             plan.joins.setdefault(guid, []).append(record.id)
-    if record.members and not (here - remove or add or joining):
+    if record.members and not (present - remove or add or joining):
         plan.emptied.append(record.name)
     name, dn = (
         (clean_name(seen.name), storable(seen.dn)) if seen is not None else (record.name, record.dn)

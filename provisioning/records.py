@@ -211,7 +211,7 @@ def _departments(s: Session, directory_id: int) -> dict[str, DepartmentRecord]:
         members.setdefault(department_id, set()).add(user_id)
         if is_static:
             static.setdefault(department_id, set()).add(user_id)
-    found = s.execute(
+    departments = s.execute(
         select(
             Department.id,
             Department.guid,
@@ -237,5 +237,5 @@ def _departments(s: Session, directory_id: int) -> dict[str, DepartmentRecord]:
             members=frozenset(members.get(row.id, ())),
             static=frozenset(static.get(row.id, ())),
         )
-        for row in found
+        for row in departments
     }

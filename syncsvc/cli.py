@@ -86,7 +86,7 @@ def plan(tools: SyncTools, as_json: bool) -> None:
     """Show what Synchronize Users would do; changes nothing."""
     with _bar() as progress:
         planned = tools.engine.preview(Mode.BUILD, progress=progress)
-    found, unread = planned.plan, planned.snapshot.unread
+    plan, unread = planned.plan, planned.snapshot.unread
     if unread is not None:
         say(f"Departments were not read and stay as they are. {unread}")
     if planned.lag is not None:
@@ -96,18 +96,18 @@ def plan(tools: SyncTools, as_json: bool) -> None:
     for reason in tools.engine.undone(planned):
         say(f"A run of the timer or on a change would be held. {reason}")
     if as_json:
-        print_json(found.as_json())
+        print_json(plan.as_json())
         return
-    for action in found.actions:
+    for action in plan.actions:
         shown = action.as_json()
         print_line(f"{shown['action']}: {shown['username']} ({action.name}), {shown['extension']}")
-    for department in found.departments:
+    for department in plan.departments:
         row = department.as_json()
         print_line(f"{row['action']} department: {row['name']} ({row['number']})")
-    for conflict in found.conflicts:
+    for conflict in plan.conflicts:
         other = f" used by {conflict.other}" if conflict.other else ""
         print_line(f"conflict: {conflict.person}: {conflict.code} {conflict.value}{other}")
-    say(f"{len(found.actions)} actions, {len(found.conflicts)} conflicts.")
+    say(f"{len(plan.actions)} actions, {len(plan.conflicts)} conflicts.")
 
 
 @main.command()
@@ -229,8 +229,8 @@ def runs_(tools: SyncTools, limit: int, as_json: bool) -> None:
     migrations.check(tools.database)
     with tools.database.read() as s:
         directory = directory_settings.load(s)
-        found = runs.history(s, directory.id, limit=limit) if directory is not None else []
-        rows = [runs.as_data(run) for run in found if run.status != "planned"]
+        history = runs.history(s, directory.id, limit=limit) if directory is not None else []
+        rows = [runs.as_data(run) for run in history if run.status != "planned"]
     if as_json:
         print_json([_document(row, history=True) for row in rows])
         return

@@ -387,7 +387,7 @@ class SignIn:
         return Denied(reason, self._note(case, reason, settled, guid=guid, note=note), local)
 
     def _cannot_ask(self, case: _State, why: errors.DirectoryError | str) -> DirectoryUnavailable:
-        broke_off = isinstance(why, errors.Unavailable) and why.asked
+        broke_off = isinstance(why, errors.Unavailable) and why.was_sent
         settled = Verdict.UNKNOWN if broke_off else Verdict.NOT_CHECKED
         reason = Reason.UNAVAILABLE
         if isinstance(why, (str, errors.Misconfigured)):

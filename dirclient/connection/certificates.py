@@ -33,18 +33,20 @@ class Certificate:
     @classmethod
     def parse(cls, der: bytes) -> Certificate:
         """From DER. Raises ValueError."""
-        found = x509.load_der_x509_certificate(der)
+        certificate = x509.load_der_x509_certificate(der)
         names: list[str] = []
         with contextlib.suppress(x509.ExtensionNotFound, ValueError):
-            other = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            other = certificate.extensions.get_extension_for_class(
+                x509.SubjectAlternativeName
+            ).value
             names += other.get_values_for_type(x509.DNSName)
             names += map(str, other.get_values_for_type(x509.IPAddress))
-        digest = found.fingerprint(hashes.SHA256()).hex().upper()
+        digest = certificate.fingerprint(hashes.SHA256()).hex().upper()
         return cls(
-            subject=found.subject.rfc4514_string(),
+            subject=certificate.subject.rfc4514_string(),
             names=tuple(names),
-            issuer=found.issuer.rfc4514_string(),
-            ends=found.not_valid_after_utc,
+            issuer=certificate.issuer.rfc4514_string(),
+            ends=certificate.not_valid_after_utc,
             fingerprint=":".join(digest[at : at + 2] for at in range(0, len(digest), 2)),
         )
 

@@ -105,13 +105,13 @@ Address = tuple[socket.AddressFamily, tuple[str | int, ...]]
 
 def addresses(host: str, port: int, seconds: float) -> list[Address]:
     """Where the host is. The system's resolver knows no time limit, so it works in a thread."""
-    found: list[Address] = []
+    addresses: list[Address] = []
     fault: list[Exception] = []
 
     def resolve() -> None:
         try:
             for family, _, _, _, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
-                found.append((family, address))  # type: ignore[arg-type]
+                addresses.append((family, address))  # type: ignore[arg-type]
         except (OSError, ValueError, OverflowError) as unknown:
             fault.append(unknown)
 
@@ -123,10 +123,10 @@ def addresses(host: str, port: int, seconds: float) -> list[Address]:
         worker.join(max(0.001, seconds))
         if worker.is_alive():
             raise Unavailable(f"{host}: the name was not resolved in time.")
-    if fault or not found:
+    if fault or not addresses:
         cause = fault[0] if fault else None
         raise Unavailable(f"{host}: the name cannot be resolved.") from cause
-    return found
+    return addresses
 
 
 def _is_address(host: str) -> bool:

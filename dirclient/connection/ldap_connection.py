@@ -153,7 +153,7 @@ class Connection:
                 sent = True
                 answer = self._answer(number, decode.BIND_RESPONSE, end)
         except Unavailable as why:
-            why.asked = sent
+            why.was_sent = sent
             raise
         if answer.code != result_codes.SUCCESS:
             raise result_codes.refusal(self.server, answer.code, answer.message)
@@ -296,8 +296,8 @@ class Connection:
 
     def certificate(self) -> Mapping[str, object]:
         """The server's verified certificate as `ssl` tells it; empty without encryption."""
-        found = self._sock.getpeercert() if isinstance(self._sock, ssl.SSLSocket) else None
-        return dict(found or {})
+        certificate = self._sock.getpeercert() if isinstance(self._sock, ssl.SSLSocket) else None
+        return dict(certificate or {})
 
     def close(self, *, goodbye: bool = True) -> None:
         """Say goodbye where that is possible without waiting, and free the socket. Idempotent."""
@@ -368,31 +368,31 @@ class Connection:
         while True:
             stop = decode.frame_end(self._data, self._at)
             if stop <= len(self._data):
-                found = decode.message(self._data, self._at, stop)
+                message = decode.message(self._data, self._at, stop)
                 self._at = stop
-                return found
+                return message
             self._fill(stop - self._at, end)
 
-    def _expect(self, number: int, found: Message) -> None:
+    def _expect(self, number: int, message: Message) -> None:
         """Only answers to our one request may come, or word that the server hangs up."""
-        if found.id == number:
+        if message.id == number:
             return
-        if found.id == 0 and found.operation == decode.EXTENDED_RESPONSE:
-            notice = decode.result(self._data, found)
+        if message.id == 0 and message.operation == decode.EXTENDED_RESPONSE:
+            notice = decode.result(self._data, message)
             raise Torn(
                 f"{self.server} ends the connection (result code {notice.code}): {notice.message}"
             )
-        raise Malformed(f"an answer to request {found.id} instead of {number}")
+        raise Malformed(f"an answer to request {message.id} instead of {number}")
 
     def _answer(self, number: int, expected: int, end: float) -> Result:
         """The one response to a request that has one."""
         while True:
-            found = self._message(end)
-            self._expect(number, found)
-            if found.operation == expected:
-                return decode.result(self._data, found)
-            if found.operation != decode.INTERMEDIATE_RESPONSE:
-                raise Malformed(f"a response of kind {found.operation:#x}")
+            message = self._message(end)
+            self._expect(number, message)
+            if message.operation == expected:
+                return decode.result(self._data, message)
+            if message.operation != decode.INTERMEDIATE_RESPONSE:
+                raise Malformed(f"a response of kind {message.operation:#x}")
 
     def collect(
         self, number: int, end: float, gathered: SearchResult, portion: float = math.inf
@@ -410,18 +410,18 @@ class Connection:
             if stop > len(self._data):  # often an entry, which is for `wire.entries` again
                 self._fill(stop - self._at, end)
                 continue
-            found = self._message(end)
-            if found.id != number:
-                self._expect(number, found)
-            if found.operation == decode.SEARCH_ENTRY:
-                entries.append(decode.entry(self._data, found.start, found.stop))
-            elif found.operation == decode.SEARCH_DONE:
-                done = decode.result(self._data, found)
+            message = self._message(end)
+            if message.id != number:
+                self._expect(number, message)
+            if message.operation == decode.SEARCH_ENTRY:
+                entries.append(decode.entry(self._data, message.start, message.stop))
+            elif message.operation == decode.SEARCH_DONE:
+                done = decode.result(self._data, message)
                 gathered.code, gathered.message = done.code, done.message
                 gathered.controls = done.controls
                 self.referrals += gathered.referrals
                 return True
-            elif found.operation == decode.SEARCH_REFERENCE:
-                gathered.referrals += bool(decode.references(self._data, found))
-            elif found.operation != decode.INTERMEDIATE_RESPONSE:
-                raise Malformed(f"a response of kind {found.operation:#x}")
+            elif message.operation == decode.SEARCH_REFERENCE:
+                gathered.referrals += bool(decode.references(self._data, message))
+            elif message.operation != decode.INTERMEDIATE_RESPONSE:
+                raise Malformed(f"a response of kind {message.operation:#x}")

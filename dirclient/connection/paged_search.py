@@ -39,15 +39,15 @@ def paged(
     names = tuple(attributes)
     cookie, read = b"", 0
     before, empty = "", 0
-    held: list[Entry] = []
+    entries: list[Entry] = []
     while True:
         paging = (encode.paged_control(page_size, cookie), *controls)
         try:
-            with connection.asked(base, filter, names, paging) as asked:
-                if held:
-                    yield held
-                asked.read()
-            page = asked.answer
+            with connection.asked(base, filter, names, paging) as pending:
+                if entries:
+                    yield entries
+                pending.read()
+            page = pending.answer
             _mind_code(connection, base, page, read)
             read += len(page.entries)
             cookie = decode.paged_cookie(page.controls.get(decode.PAGED_RESULTS))
@@ -62,8 +62,8 @@ def paged(
         if cookie and ((first and first == before) or empty > _EMPTY_PAGES):
             raise Incomplete(f"{connection.server} sends pages without end.", read=read)
         before = first
-        held = page.entries if ahead and cookie else []
-        if not held:
+        entries = page.entries if ahead and cookie else []
+        if not entries:
             yield page.entries
         if not cookie:
             return
@@ -84,9 +84,9 @@ def whole(
     """
     read = 0
     try:
-        with connection.asked(base, filter, attributes, controls) as asked:
-            answer = asked.answer
-            while not asked.read(portion):
+        with connection.asked(base, filter, attributes, controls) as pending:
+            answer = pending.answer
+            while not pending.read(portion):
                 read += len(answer.entries)
                 yield answer.entries
                 answer.entries = []

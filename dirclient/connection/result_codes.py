@@ -87,8 +87,8 @@ _LOST_BINDS = ("4dc", "2020")  # ERROR_NOT_AUTHENTICATED; the same as Samba has 
 
 def subcode(message: str) -> str:
     """AD's `data` number in lower-case hex without leading zeros; empty where there is none."""
-    found = _DATA.search(message)
-    return found[1].lower().lstrip("0") or "0" if found else ""
+    match = _DATA.search(message)
+    return match[1].lower().lstrip("0") or "0" if match else ""
 
 
 def refusal(server: str, code: int, message: str) -> DirectoryError:
@@ -156,8 +156,8 @@ def lost_bind(code: int, message: str) -> bool:
 
 def _error_number(message: str) -> str:
     """The Win32 number that AD begins a message with, as `subcode` writes it."""
-    found = _ERROR.match(message)
-    return found[1].lower().lstrip("0") if found else ""
+    match = _ERROR.match(message)
+    return match[1].lower().lstrip("0") if match else ""
 
 
 def change_refusal(code: int, message: str) -> DirectoryError:

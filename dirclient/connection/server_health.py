@@ -160,8 +160,8 @@ class Health:
             return Misconfigured(
                 "No directory server is configured.", field="servers", remedy="Enter AD Server."
             )
-        found = [str(server.why) for server in self.servers if server.why]
-        words = " ".join(("No directory server can be reached.", *found))
+        reasons = [str(server.why) for server in self.servers if server.why]
+        words = " ".join(("No directory server can be reached.", *reasons))
         return Unavailable(words, tried=self.tried())
 
     def stop(self) -> None:

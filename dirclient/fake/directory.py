@@ -150,14 +150,15 @@ class FakeDirectory(FakeStore):
             people = [a.person for a in self._accounts.values() if a.recognized]
         if login.form is LoginForm.DOWN_LEVEL and not self._named(login.domain):
             raise NotFound("No account in this domain.")
-        found = matching(people, login)
-        if not found:
+        matches = matching(people, login)
+        if not matches:
             raise NotFound("No account matches.")
-        if len(found) > 1:
+        if len(matches) > 1:
             raise Ambiguous(
-                f"{len(found)} accounts match.", dns=tuple(sorted(person.dn for person in found))
+                f"{len(matches)} accounts match.",
+                dns=tuple(sorted(person.dn for person in matches)),
             )
-        return found[0]
+        return matches[0]
 
     def find_guid(self, guid: Guid) -> Person:
         """See `Finder`."""
@@ -233,11 +234,13 @@ class FakeDirectory(FakeStore):
         recognized = self._recognized(people)
         if not self.advanced:
             return recognized
-        return {guid: one for guid, one in recognized.items() if one.members}
+        return {guid: department for guid, department in recognized.items() if department.members}
 
     def _unlisted(self, people: Mapping[Guid, Person]) -> dict[Guid, DirectoryDepartment]:
         listed = self._listed(people)
-        return {g: one for g, one in self._recognized(people).items() if g not in listed}
+        return {
+            g: department for g, department in self._recognized(people).items() if g not in listed
+        }
 
     def _recognized(self, people: Mapping[Guid, Person]) -> dict[Guid, DirectoryDepartment]:
         """The departments with those of their members who are recognized."""
@@ -255,11 +258,11 @@ class FakeDirectory(FakeStore):
         """See `Watcher`."""
         self._operation("search")
         with self._lock:
-            here = Cursor(self.server_id, self.usn)
+            cursor_now = Cursor(self.server_id, self.usn)
             return ChangeSignal(
-                changed=(here.server_id, here.usn) != (cursor.server_id, cursor.usn),
-                server_id=here.server_id,
-                usn=here.usn,
+                changed=(cursor_now.server_id, cursor_now.usn) != (cursor.server_id, cursor.usn),
+                server_id=cursor_now.server_id,
+                usn=cursor_now.usn,
             )
 
     def catch_up(self, snapshot: Snapshot) -> Snapshot | None:
@@ -318,9 +321,9 @@ class FakeDirectory(FakeStore):
     def resolve(self, text: str) -> str:
         """See `Resolver`."""
         self._operation("search")
-        wanted = dn_syntax.key(text)
+        key = dn_syntax.key(text)
         for dn in self._places():
-            if wanted in (dn_syntax.key(dn), fold(dn_syntax.name(dn))):
+            if key in (dn_syntax.key(dn), fold(dn_syntax.name(dn))):
                 return dn
         raise Misconfigured(
             f"{text!r} does not exist.",
@@ -357,9 +360,9 @@ class FakeDirectory(FakeStore):
                 "department_search_dn", False, missing.message, 0.0, missing.field, missing.remedy
             )
             return
-        found, departments = judge(snapshot.people.values()), len(snapshot.departments)
-        data = {"people": found.people, "free_of_conflicts": found.free}
-        yield Step("people", True, f"{found.people} people.", 0.0, data=data)
+        assessment, departments = judge(snapshot.people.values()), len(snapshot.departments)
+        data = {"people": assessment.people, "free_of_conflicts": assessment.free}
+        yield Step("people", True, f"{assessment.people} people.", 0.0, data=data)
         yield Step(
             "departments",
             True,

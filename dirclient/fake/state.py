@@ -256,5 +256,5 @@ class FakeStore:
             raise Unavailable("No directory server can be reached.", tried=("fake: down",))
         if self.hung:
             raise Unavailable(
-                "The directory did not answer in time.", tried=("fake: silent",), asked=True
+                "The directory did not answer in time.", tried=("fake: silent",), was_sent=True
             )

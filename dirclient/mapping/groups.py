@@ -73,8 +73,8 @@ class Nesting:
 
     def _direct(self, group: Guid) -> tuple[frozenset[Guid], tuple[Guid, ...]]:
         """The people and the groups that are members without going through another group."""
-        found = self._known.get(group)
-        if found is None:
+        members = self._known.get(group)
+        if members is None:
             record = self._groups[group]
             people: set[Guid] = set()
             inner: set[Guid] = set()
@@ -86,8 +86,8 @@ class Nesting:
                     inner.add(nested)
             if record.rid:
                 people.update(self._primary.get(record.rid, ()))
-            found = self._known[group] = (frozenset(people), tuple(inner))
-        return found
+            members = self._known[group] = (frozenset(people), tuple(inner))
+        return members
 
     def effective(self, root: Guid) -> tuple[frozenset[Guid], dict[Guid, Path]]:
         """All members of a group, and for each who is not direct the shortest path to them.
@@ -116,15 +116,15 @@ class Nesting:
         seen = {root}
         frontier: list[tuple[Path, Guid]] = [((), root)]
         while frontier:
-            found: dict[Guid, Path] = {}
+            paths: dict[Guid, Path] = {}
             for path, group in frontier:
                 for nested in self._direct(group)[1]:
                     if nested not in seen:
                         longer = (*path, self._groups[nested].name)
-                        if nested not in found or longer < found[nested]:
-                            found[nested] = longer
-            seen.update(found)
-            frontier = sorted((path, group) for group, path in found.items())
+                        if nested not in paths or longer < paths[nested]:
+                            paths[nested] = longer
+            seen.update(paths)
+            frontier = sorted((path, group) for group, path in paths.items())
             yield from frontier
 
 
@@ -153,15 +153,15 @@ def below(
 
 def _containing(place: str, by_key: Mapping[str, Guid]) -> tuple[tuple[Guid, Path], ...]:
     """The OUs at or above a place, each with the names of the containers that lead down to it."""
-    found: list[tuple[Guid, Path]] = []
+    paths: list[tuple[Guid, Path]] = []
     path: Path = ()
     while place:
         unit = by_key.get(dn_syntax.key(place))
         if unit is not None:
-            found.append((unit, path))
+            paths.append((unit, path))
         path = (dn_syntax.name(place), *path)
         place = dn_syntax.split(place)[1]
-    return tuple(found)
+    return tuple(paths)
 
 
 # ---- reading member lists ----------------------------------------------------------------------

@@ -58,7 +58,7 @@ class PersonReader:
     def bulk_attributes(self) -> tuple[str, ...]:
         """Those without what a server works out anew for each person it is asked about."""
         p, n = self.preset, self.names
-        wanted = (
+        attributes = (
             p.identity_attribute,
             *n.login,
             *n.first_name,
@@ -72,7 +72,7 @@ class PersonReader:
             p.changed,
             p.usn,
         )
-        return tuple(dict.fromkeys(filter(None, wanted)))
+        return tuple(dict.fromkeys(filter(None, attributes)))
 
     def person(self, entry: Entry, now: datetime) -> Person | None:
         """The person; None where the entry has no readable identity. `now` decides on expiry."""
@@ -208,18 +208,18 @@ def person_filter(profile: Profile) -> Filter:
     preset = presets.of(profile)
     if not profile.advanced:
         return preset.person_filter
-    wanted = preset.person_filter & any_of(map(present, presets.attributes_in_use(profile).login))
+    filter_ = preset.person_filter & any_of(map(present, presets.attributes_in_use(profile).login))
     if preset.is_ad:
-        wanted &= ~bits("userAccountControl", UAC_DISABLED)
+        filter_ &= ~bits("userAccountControl", UAC_DISABLED)
     if profile.user_filter.strip():
-        wanted &= Filter.raw(profile.user_filter)
-    return wanted
+        filter_ &= Filter.raw(profile.user_filter)
+    return filter_
 
 
 def department_filter(profile: Profile) -> Filter:
     """Which groups and OUs count as directory departments; narrowed like `person_filter`."""
     preset = presets.of(profile)
-    wanted = preset.group_filter | preset.ou_filter
+    filter_ = preset.group_filter | preset.ou_filter
     if profile.advanced and profile.department_filter.strip():
-        wanted &= Filter.raw(profile.department_filter)
-    return wanted
+        filter_ &= Filter.raw(profile.department_filter)
+    return filter_

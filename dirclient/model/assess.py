@@ -117,8 +117,8 @@ def number_in(text: str) -> str:
     plain = unicodedata.normalize("NFKC", text).strip()
     if _PLAIN_NUMBER.fullmatch(plain):
         return plain
-    found = _EXTENSION.search(plain)
-    return found[1] if found else ""
+    match = _EXTENSION.search(plain)
+    return match[1] if match else ""
 
 
 def _claims(person: Person) -> list[tuple[str, str]]:

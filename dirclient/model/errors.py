@@ -48,14 +48,16 @@ class Misconfigured(DirectoryError):
 class Unavailable(DirectoryError):
     """No directory server could be asked in time. Nothing is known about the question.
 
-    `tried` holds one line for each server: its address and what happened there. `asked`: a server
-    took the request and broke off before it answered, so that it may have judged a password.
+    `tried` holds one line for each server: its address and what happened there. `was_sent` tells
+    that a server took the request and broke off before it answered: it may have judged a password.
     """
 
-    def __init__(self, message: str, *, tried: tuple[str, ...] = (), asked: bool = False) -> None:
+    def __init__(
+        self, message: str, *, tried: tuple[str, ...] = (), was_sent: bool = False
+    ) -> None:
         super().__init__(message)
         self.tried = tried
-        self.asked = asked
+        self.was_sent = was_sent
 
 
 class Incomplete(DirectoryError):

@@ -76,5 +76,7 @@ def matching(people: Sequence[Person], login: Login) -> list[Person]:
     by_account = [person for person in people if fold(person.account_name or "") == typed]
     if login.form is LoginForm.DOWN_LEVEL:
         return by_account
-    by_name = [one for one in people if fold((one.login or "").rpartition("@")[0]) == typed]
+    by_name = [
+        person for person in people if fold((person.login or "").rpartition("@")[0]) == typed
+    ]
     return by_name or by_account

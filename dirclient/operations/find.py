@@ -122,8 +122,8 @@ class LdapFinder:
             raise Ambiguous(f"{len(people)} accounts match.", dns=dns)
         return people[0]
 
-    def _search(self, scope: Scope, wanted: Filter) -> list[_Hit]:
-        query = person_mapping.person_filter(self._profile) & wanted
+    def _search(self, scope: Scope, filter_: Filter) -> list[_Hit]:
+        query = person_mapping.person_filter(self._profile) & filter_
         attributes = self._reader.attributes
         if scope.is_group and self._preset.is_ad:
             attributes += ("objectsid", "primarygroupid")
@@ -185,14 +185,14 @@ class LdapFinder:
         )
         if not configuration:
             return ""
-        found = connection.search(
+        partitions = connection.search(
             f"CN=Partitions,{configuration}",
             eq("nCName", domain),
             ("nETBIOSName",),
             scope="one",
             expecting=result_codes.HIDDEN,
         )
-        return fold(found.entries[0].text("nETBIOSName") or "") if found.entries else ""
+        return fold(partitions.entries[0].text("nETBIOSName") or "") if partitions.entries else ""
 
     def _is_domain(self, typed: str, scope: Scope) -> bool:
         """Whether this is the domain's own name; without one to compare (OpenLDAP) none is."""
@@ -230,16 +230,16 @@ class LdapFinder:
         goal = scope.place.key
         level, seen = [hit.person.dn], {dn_syntax.key(hit.person.dn)}
         for _ in range(_DEEPEST):
-            members = (eq(name, one) for name in self._preset.members for one in level)
-            wanted = self._preset.any_group_filter & any_of(members)
-            answer = connection.search(scope.base, wanted, expecting=_ANSWERS)
+            members = (eq(name, member) for name in self._preset.members for member in level)
+            filter_ = self._preset.any_group_filter & any_of(members)
+            answer = connection.search(scope.base, filter_, expecting=_ANSWERS)
             if answer.code != result_codes.SUCCESS:
                 raise _search_fault(self._profile, answer)
-            found = {dn_syntax.key(entry.dn): entry.dn for entry in answer.entries}
-            if goal in found:
+            group_dns = {dn_syntax.key(entry.dn): entry.dn for entry in answer.entries}
+            if goal in group_dns:
                 return True
-            level = [text for key, text in found.items() if key not in seen]
-            seen.update(found)
+            level = [text for key, text in group_dns.items() if key not in seen]
+            seen.update(group_dns)
             if not level:
                 return False
         return False

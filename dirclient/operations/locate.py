@@ -50,10 +50,10 @@ class LdapLocator:
 
     def locate(self, guids: Collection[Guid]) -> Mapping[Guid, Whereabouts]:
         """See `Locator`."""
-        asked = sorted(guids)[:MOST]
+        part = sorted(guids)[:MOST]
         located: dict[Guid, Whereabouts] = {}
-        for start in range(0, len(asked), _AT_ONCE):
-            located |= self._locate(asked[start : start + _AT_ONCE])
+        for start in range(0, len(part), _AT_ONCE):
+            located |= self._locate(part[start : start + _AT_ONCE])
         return located
 
     def _locate(self, guids: Sequence[Guid]) -> dict[Guid, Whereabouts]:

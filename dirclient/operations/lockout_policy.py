@@ -93,14 +93,14 @@ def _of_ad(connection: Connection, root: RootDse, guid: Guid | None) -> LockoutP
         if resultant is not None:
             return resultant
     container = f"CN=Password Settings Container,CN=System,{root.domain}"
-    found = connection.search(
+    answer = connection.search(
         container,
         eq("objectClass", "msDS-PasswordSettings"),
         ("cn", *_PSO),
         scope="one",
         expecting=result_codes.HIDDEN,
     )
-    policies += [_ad_policy(one, _PSO, one.text("cn") or one.dn) for one in found.entries]
+    policies += [_ad_policy(entry, _PSO, entry.text("cn") or entry.dn) for entry in answer.entries]
     return strictest(policies)
 
 
@@ -112,12 +112,12 @@ def _resultant(connection: Connection, guid: Guid) -> LockoutPolicy | None:
     applied = account.entries[0].text("msDS-ResultantPSO") if account.entries else None
     if not applied:
         return None
-    found = connection.search(
+    answer = connection.search(
         applied, EVERYTHING, ("cn", *_PSO), scope="base", expecting=result_codes.HIDDEN
     )
-    if not found.entries or found.entries[0].text(_PSO[0]) is None:
+    if not answer.entries or answer.entries[0].text(_PSO[0]) is None:
         return None
-    return _ad_policy(found.entries[0], _PSO, found.entries[0].text("cn") or applied)
+    return _ad_policy(answer.entries[0], _PSO, answer.entries[0].text("cn") or applied)
 
 
 def _ad_policy(entry: Entry, names: tuple[str, str, str], source: str) -> LockoutPolicy:
@@ -150,31 +150,31 @@ def _of_openldap(
             if account.entries:
                 own = account.entries[0].text("pwdPolicySubentry")
     if own:
-        found = connection.search(
+        answer = connection.search(
             own, EVERYTHING, ("cn", *_PPOLICY), scope="base", expecting=result_codes.HIDDEN
         )
-        policies = [_ppolicy(one) for one in found.entries]
+        policies = [_ppolicy(entry) for entry in answer.entries]
     if not policies:
         for context in root.contexts:
-            found = connection.search(
+            answer = connection.search(
                 context,
                 eq("objectClass", "pwdPolicy"),
                 ("cn", *_PPOLICY),
                 expecting=result_codes.HIDDEN,
             )
-            policies += [_ppolicy(one) for one in found.entries]
+            policies += [_ppolicy(entry) for entry in answer.entries]
     return strictest(policies)
 
 
 def _wrong_in_ad(connection: Connection, guid: Guid, since: datetime) -> int:
     """badPwdCount starts anew when the window has passed (MS-ADTS 3.1.1.5.2): then none counts."""
-    found = connection.search(
+    answer = connection.search(
         f"<GUID={guid}>", EVERYTHING, _BAD_PASSWORDS, scope="base", expecting=result_codes.HIDDEN
     )
-    count = found.entries[0].text("badPwdCount") if found.entries else None
+    count = answer.entries[0].text("badPwdCount") if answer.entries else None
     if count is None:
         raise NotFound("The account's count of wrong passwords cannot be read.")
-    last = filetime(found.entries[0].integer("badPasswordTime"))
+    last = filetime(answer.entries[0].integer("badPasswordTime"))
     return int(count) if last > since else 0
 
 
@@ -183,11 +183,11 @@ def _wrong_in_openldap(
 ) -> int:
     """slapo-ppolicy keeps the moment of each wrong password."""
     for context in root.contexts:
-        found = connection.search(
+        answer = connection.search(
             context, preset.by_guid(guid), ("pwdFailureTime",), expecting=result_codes.HIDDEN
         )
-        if found.entries:
-            moments = map(generalized_time, found.entries[0].texts("pwdFailureTime"))
+        if answer.entries:
+            moments = map(generalized_time, answer.entries[0].texts("pwdFailureTime"))
             return sum(moment is not None and moment > since for moment in moments)
     raise NotFound("The account cannot be read.")
 

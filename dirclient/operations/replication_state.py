@@ -75,20 +75,20 @@ def covers(known: Knowledge, mark: Cursor) -> bool:
     syncrepl), and a consumer has its provider's. Where nothing is counted, nothing is proven, but
     by the very same server.
     """
-    here = known.cursor
+    cursor = known.cursor
     if mark.cookie:
-        newest = _csns(here.cookie)
+        newest = _csns(cursor.cookie)
         return all(newest.get(sid, b"") >= csn for sid, csn in _csns(mark.cookie).items())
-    if here.server_id == mark.server_id:
-        return here.usn >= mark.usn
+    if cursor.server_id == mark.server_id:
+        return cursor.usn >= mark.usn
     return known.vector.get(mark.server_id, -1) >= mark.usn
 
 
 def _csns(cookie: bytes) -> dict[bytes, bytes]:
     """The newest change number of each server: time#count#server#modification."""
-    found: dict[bytes, bytes] = {}
+    usns: dict[bytes, bytes] = {}
     for csn in cookie.split():
         parts = csn.split(b"#")
         sid = parts[2] if len(parts) == 4 else b""
-        found[sid] = max(csn, found.get(sid, b""))
-    return found
+        usns[sid] = max(csn, usns.get(sid, b""))
+    return usns

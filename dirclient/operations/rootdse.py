@@ -71,7 +71,9 @@ class RootDse:
     def context_of(self, dn: str) -> str:
         """The naming context that a DN lies in; the domain when it lies in none."""
         key = dn_syntax.key(dn)
-        fitting = [one for one in self.contexts if dn_syntax.is_under(key, dn_syntax.key(one))]
+        fitting = [
+            context for context in self.contexts if dn_syntax.is_under(key, dn_syntax.key(context))
+        ]
         return max(fitting, key=len, default=self.domain)
 
 
@@ -100,7 +102,7 @@ class Roots:
 
         Raises `Unavailable`, also where the server does not answer as a directory.
         """
-        asked = datetime.now(UTC)
+        asked_at = datetime.now(UTC)
         entry = _root(connection, _ATTRIBUTES)
         answered = datetime.now(UTC)
         contexts = tuple(entry.texts("namingContexts"))
@@ -108,7 +110,7 @@ class Roots:
         service = entry.text("dsServiceName")
         if not service:
             self._suffixes[connection] = domain
-        offset = _offset(entry, asked, answered)
+        offset = _offset(entry, asked_at, answered)
         return RootDse(
             server_id=self._server_id(connection, service),
             usn=entry.integer("highestCommittedUSN"),
@@ -128,10 +130,10 @@ class Roots:
             return connection.server
         known = self._ids.get(connection)
         if known is None:
-            found = connection.search(
+            answer = connection.search(
                 service, EVERYTHING, ("invocationId",), scope="base", expecting=result_codes.HIDDEN
             )
-            raw = found.entries[0].octets("invocationId") if found.entries else None
+            raw = answer.entries[0].octets("invocationId") if answer.entries else None
             if raw is None or len(raw) != 16:
                 return connection.server  # what emulates AD need not have one
             known = self._ids[connection] = str(uuid.UUID(bytes_le=raw))
@@ -143,18 +145,18 @@ def clock_offset(connection: Connection) -> float:
 
     A server tells whole seconds: less than one is no difference.
     """
-    asked = datetime.now(UTC)
+    asked_at = datetime.now(UTC)
     entry = _root(connection, ("currentTime",))
-    offset = _offset(entry, asked, datetime.now(UTC)) or 0.0
+    offset = _offset(entry, asked_at, datetime.now(UTC)) or 0.0
     return offset if abs(offset) > 1.0 else 0.0
 
 
-def _offset(entry: Entry, asked: datetime, answered: datetime) -> float | None:
+def _offset(entry: Entry, asked_at: datetime, answered: datetime) -> float | None:
     """The same by `currentTime`, of a moment between these two; None where it is not told."""
     clock = generalized_time(entry.text("currentTime"))
     if clock is None:
         return None
-    offset = (clock - asked - (answered - asked) / 2).total_seconds()
+    offset = (clock - asked_at - (answered - asked_at) / 2).total_seconds()
     return offset + (0.5 if clock.microsecond == 0 else 0.0)  # told in whole seconds, cut off
 
 
@@ -169,7 +171,11 @@ def _root(connection: Connection, attributes: tuple[str, ...]) -> Entry:
 
 def _first_domain(contexts: tuple[str, ...]) -> str:
     """The first naming context that is no server's own business."""
-    usable = [one for one in contexts if not one.lower().startswith(("cn=config", "cn=monitor"))]
+    usable = [
+        context
+        for context in contexts
+        if not context.lower().startswith(("cn=config", "cn=monitor"))
+    ]
     return usable[0] if usable else ""
 
 
@@ -177,8 +183,8 @@ def _context_csn(connection: Connection, suffix: str) -> bytes:
     """OpenLDAP's contextCSN, which moves with each change (RFC 4533 2.2 as slapd does it)."""
     if not suffix:
         return b""
-    found = connection.search(
+    answer = connection.search(
         suffix, EVERYTHING, ("contextCSN",), scope="base", expecting=result_codes.HIDDEN
     )
-    values = found.entries[0].attributes.get("contextcsn", []) if found.entries else []
+    values = answer.entries[0].attributes.get("contextcsn", []) if answer.entries else []
     return b" ".join(sorted(values))

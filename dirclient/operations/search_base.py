@@ -121,16 +121,16 @@ class DirectoryResolver:
             place = NameInput("")
         match place:
             case DnInput(dn):
-                wanted = dn_syntax.name(dn)
+                name = dn_syntax.name(dn)
             case PathInput(_, names):
-                wanted = names[-1] if names else ""
-            case NameInput(wanted):
+                name = names[-1] if names else ""
+            case NameInput(name):
                 pass
 
         def ask(connection: Connection) -> list[str]:
-            return self._candidates(connection, self._roots.look(connection), wanted)
+            return self._candidates(connection, self._roots.look(connection), name)
 
-        return tuple(_ranked(self._pool.ask(ask), wanted))[:limit]
+        return tuple(_ranked(self._pool.ask(ask), name))[:limit]
 
     # -- for the other readers of the directory
 
@@ -181,8 +181,8 @@ class DirectoryResolver:
                 return self._named(connection, root, name, field)
 
     def _read(self, connection: Connection, dn: str) -> Entry | None:
-        wanted = ("objectClass", self._preset.identity_attribute, "groupType", "objectSid")
-        answer = connection.search(dn, EVERYTHING, wanted, scope="base", expecting=_NOT_THERE)
+        attributes = ("objectClass", self._preset.identity_attribute, "groupType", "objectSid")
+        answer = connection.search(dn, EVERYTHING, attributes, scope="base", expecting=_NOT_THERE)
         return answer.entries[0] if answer.entries else None
 
     def _at(self, connection: Connection, dn: str, field: str) -> Base:
@@ -198,11 +198,11 @@ class DirectoryResolver:
         if entry is not None:
             return self._base(entry, field)
         begun = f"{dn_syntax.key(part)},"
-        found = self._all_called(connection, root, dn_syntax.name(part))
-        found = [dn for dn in found if dn_syntax.key(dn).startswith(begun)]
-        if len(found) > 1:
-            raise _several(part, found, field)
-        return self._at(connection, found[0] if found else whole, field)
+        matches = self._all_called(connection, root, dn_syntax.name(part))
+        matches = [dn for dn in matches if dn_syntax.key(dn).startswith(begun)]
+        if len(matches) > 1:
+            raise _several(part, matches, field)
+        return self._at(connection, matches[0] if matches else whole, field)
 
     def _base(self, entry: Entry, field: str) -> Base:
         guid = self._preset.guid(entry)
@@ -249,25 +249,25 @@ class DirectoryResolver:
                 size_limit=20,
                 expecting=_SOME,
             )
-            found = [entry.dn for entry in answer.entries]
-            if not found:
+            matches = [entry.dn for entry in answer.entries]
+            if not matches:
                 shown = "/".join(filter(None, (place.domain, *place.names)))
                 raise _Absent(shown, name, base)
-            if len(found) > 1:
-                raise _several(name, found, field)
-            base = found[0]
+            if len(matches) > 1:
+                raise _several(name, matches, field)
+            base = matches[0]
         return self._at(connection, base, field)
 
     def _named(self, connection: Connection, root: RootDse, name: str, field: str) -> Base:
         """The one thing of this name anywhere in the domain, or the domain itself."""
         if "." in name and dn_syntax.key(domain_dn(name)) == dn_syntax.key(root.domain):
             return self._at(connection, root.domain, field)
-        found = self._all_called(connection, root, name)
-        if len(found) > 1:
-            raise _several(name, found, field)
-        if not found:
+        matches = self._all_called(connection, root, name)
+        if len(matches) > 1:
+            raise _several(name, matches, field)
+        if not matches:
             raise _Absent("", name, "")
-        return self._at(connection, found[0], field)
+        return self._at(connection, matches[0], field)
 
     # -- what might be meant
 
@@ -298,13 +298,13 @@ class DirectoryResolver:
 
     def _candidates(self, connection: Connection, root: RootDse, part: str) -> list[str]:
         """DNs of what may be named and contains the part; of no part, what is near the top."""
-        wanted = self._holders()
+        filter_ = self._holders()
         if part:
             names = ("name", "sAMAccountName") if self._preset.is_ad else ("cn", "ou")
-            wanted = all_of((wanted, any_of(contains(attribute, part) for attribute in names)))
+            filter_ = all_of((filter_, any_of(contains(attribute, part) for attribute in names)))
         answer = connection.search(
             root.domain,
-            wanted,
+            filter_,
             (),
             controls=self._within,
             deadline=time.monotonic() + SUGGEST_SECONDS,
@@ -321,7 +321,7 @@ class DirectoryResolver:
         for dn in candidates:
             by_name.setdefault(dn_syntax.name(dn).casefold(), []).append(dn)
         close = difflib.get_close_matches(name.casefold(), by_name, n=3, cutoff=0.6)
-        return [dn for one in close for dn in by_name[one]][:3]
+        return [dn for name in close for dn in by_name[name]][:3]
 
     def _moved_to(self, connection: Connection, root: RootDse, dn: str) -> str:
         """Where what once had this DN is now; empty where that is not known or nowhere."""
@@ -342,11 +342,11 @@ class DirectoryResolver:
         self, connection: Connection, root: RootDse, absent: _Absent, field: str
     ) -> Misconfigured:
         """Says what is not there, what the nearest existing place is, and what may be meant."""
-        shown, wanted, parent = absent.shown, absent.name, absent.parent
+        shown, name, parent = absent.shown, absent.name, absent.parent
         if not shown:
-            near = self._nearest(self._candidates(connection, root, ""), wanted)
+            near = self._nearest(self._candidates(connection, root, ""), name)
             return Misconfigured(
-                f"No group, OU or container is called {wanted!r}.",
+                f"No group, OU or container is called {name!r}.",
                 field=field,
                 remedy=_did_you_mean(near) or "Enter its whole DN.",
             )
@@ -359,8 +359,8 @@ class DirectoryResolver:
             )
         while parent and self._read(connection, parent) is None:
             parent = dn_syntax.split(parent)[1]
-        near = self._all_called(connection, root, wanted)[:3]
-        near = near or self._nearest(self._candidates(connection, root, ""), wanted)
+        near = self._all_called(connection, root, name)[:3]
+        near = near or self._nearest(self._candidates(connection, root, ""), name)
         exists = f" The nearest that exists is {parent}." if parent else ""
         return Misconfigured(
             f"{shown} does not exist, or the service account may not see it.{exists}",
@@ -369,15 +369,15 @@ class DirectoryResolver:
         )
 
 
-def _several(name: str, found: list[str], field: str) -> Misconfigured:
-    shown = "; ".join(sorted(found)[:5])
+def _several(name: str, dns_found: list[str], field: str) -> Misconfigured:
+    shown = "; ".join(sorted(dns_found)[:5])
     return Misconfigured(
-        f"{len(found)} are called {name!r}: {shown}.", field=field, remedy="Enter the whole DN."
+        f"{len(dns_found)} are called {name!r}: {shown}.", field=field, remedy="Enter the whole DN."
     )
 
 
-def _did_you_mean(found: list[str]) -> str:
-    return f"Did you mean {' or '.join(found)}?" if found else ""
+def _did_you_mean(candidates: list[str]) -> str:
+    return f"Did you mean {' or '.join(candidates)}?" if candidates else ""
 
 
 _INTERNAL = (
@@ -392,9 +392,9 @@ def _is_internal(dn: str) -> bool:
     return any(place in key for place in _INTERNAL)
 
 
-def _ranked(found: Iterable[str], wanted: str) -> list[str]:
+def _ranked(candidates: Iterable[str], name: str) -> list[str]:
     """Nearest first: the name itself, then what begins with it, then short and shallow ones."""
-    text = wanted.casefold()
+    text = name.casefold()
 
     def rank(dn: str) -> tuple[bool, bool, int, bool, str]:
         name, key = dn_syntax.name(dn).casefold(), dn.casefold()
@@ -403,4 +403,4 @@ def _ranked(found: Iterable[str], wanted: str) -> list[str]:
             *(dn.count(","), not key.startswith("ou="), key),
         )
 
-    return sorted(found, key=rank)
+    return sorted(candidates, key=rank)

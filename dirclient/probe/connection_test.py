@@ -181,10 +181,10 @@ class _Probe(Reaching):
         base = picture.users
         summary, data = _describe_people(picture)
         typed = self.profile.user_search_dn.strip()
-        found = "" if typed == base.dn else f"{base.dn}: "
+        prefix = "" if typed == base.dn else f"{base.dn}: "
         data |= {"dn": base.dn, "kind": base.kind.value}
         warning = "" if picture.people else "Nobody is found there: enter another search DN."
-        return Passed(f"{found}{summary}.", warning, "user_search_dn" if warning else "", data)
+        return Passed(f"{prefix}{summary}.", warning, "user_search_dn" if warning else "", data)
 
     def department_search_dn(self) -> Passed | None:
         """The Department Search DN exists, and what it is."""
@@ -198,12 +198,12 @@ class _Probe(Reaching):
             return None
         kind = _kind_words(base.kind, base.security)
         typed = self.profile.department_search_dn.strip()
-        found = "" if typed == base.dn else f"{base.dn}: "
+        prefix = "" if typed == base.dn else f"{base.dn}: "
         warning = ""
         if base.kind is BaseKind.GROUP and not base.security:
             warning = "Only security groups can be departments: change the group's type."
         return Passed(
-            f"{found}{kind}.",
+            f"{prefix}{kind}.",
             warning,
             "department_search_dn" if warning else "",
             {"dn": base.dn, "kind": base.kind.value},
@@ -212,16 +212,16 @@ class _Probe(Reaching):
     def people(self) -> Passed:
         """How many people there are, and how many could be built."""
         self.snapshot = self.reading.finish()
-        found = self.judge(self.snapshot.people.values())
-        sentences = found.sentences()
-        summary = f"{found.people} people, {found.free} free of conflicts"
+        assessment = self.judge(self.snapshot.people.values())
+        sentences = assessment.sentences()
+        summary = f"{assessment.people} people, {assessment.free} free of conflicts"
         summary += f": {', '.join(sentences)}." if sentences else "."
         warning = " ".join(self.snapshot.warnings)
         data: dict[str, object] = {
-            "people": found.people,
-            "free_of_conflicts": found.free,
-            "conflicts": dict(found.conflicts),
-            "left": found.left,
+            "people": assessment.people,
+            "free_of_conflicts": assessment.free,
+            "conflicts": dict(assessment.conflicts),
+            "left": assessment.left,
             "operations": self.snapshot.operations,
         }
         return Passed(summary, warning, "user_search_dn" if warning else "", data)
@@ -230,20 +230,22 @@ class _Probe(Reaching):
         """How many departments there are."""
         if not self.profile.department_search_dn.strip():
             return None
-        found = self.snapshot.departments.values()
-        groups = sum(one.kind is DepartmentKind.GROUP for one in found)
-        filled = sum(bool(one.members) for one in found)
+        departments = self.snapshot.departments.values()
+        groups = sum(department.kind is DepartmentKind.GROUP for department in departments)
+        filled = sum(bool(department.members) for department in departments)
         what = "security groups" if self.is_ad else "groups"
-        warning = "" if found else "No group and no OU is found there: enter another search DN."
+        warning = (
+            "" if departments else "No group and no OU is found there: enter another search DN."
+        )
         return Passed(
-            f"{len(found)} departments: {groups} {what}, {len(found) - groups} OUs; "
+            f"{len(departments)} departments: {groups} {what}, {len(departments) - groups} OUs; "
             f"{filled} of them with people.",
             warning,
             "department_search_dn" if warning else "",
             {
-                "departments": len(found),
+                "departments": len(departments),
                 "groups": groups,
-                "ous": len(found) - groups,
+                "ous": len(departments) - groups,
                 "with_people": filled,
             },
         )

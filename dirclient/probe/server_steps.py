@@ -57,29 +57,29 @@ class Reaching:
         One that passes is enough, for there is failover. Raises what the first one raised when
         none does.
         """
-        said: list[str] = []
+        lines: list[str] = []
         faults: list[tuple[str, DirectoryError]] = []
         for server in list(self.servers):
             try:
-                said.append(ask(server))
+                lines.append(ask(server))
             except (Unavailable, Misconfigured) as why:
                 faults.append((server, why))
                 self.servers.remove(server)
-        if not said:
+        if not lines:
             raise faults[0][1]
-        return said, " ".join(str(why) for _, why in faults)
+        return lines, " ".join(str(why) for _, why in faults)
 
     def resolve(self) -> Passed:
         """Names to addresses."""
 
         def ask(server: str) -> str:
             host = server.strip("[]")
-            found = addresses(host, self.profile.port, self.profile.connect_timeout)
-            numbers = list(dict.fromkeys(str(address[0]) for _, address in found))
+            resolved = addresses(host, self.profile.port, self.profile.connect_timeout)
+            numbers = list(dict.fromkeys(str(address[0]) for _, address in resolved))
             return host if numbers == [host] else f"{host} is {', '.join(numbers)}"
 
-        said, faults = self.each_server(ask)
-        return Passed("; ".join(said) + ".", faults, "servers" if faults else "")
+        lines, faults = self.each_server(ask)
+        return Passed("; ".join(lines) + ".", faults, "servers" if faults else "")
 
     def tcp(self) -> Passed:
         """Something accepts connections there."""
@@ -89,8 +89,8 @@ class Reaching:
             dial(server.strip("[]"), port, self.profile.connect_timeout).close()
             return server
 
-        said, faults = self.each_server(ask)
-        summary = f"{', '.join(said)} accepts connections on port {port}."
+        lines, faults = self.each_server(ask)
+        summary = f"{', '.join(lines)} accepts connections on port {port}."
         return Passed(summary, faults, "servers" if faults else "")
 
     def tls(self) -> Passed:
@@ -106,35 +106,36 @@ class Reaching:
             except Misconfigured as why:
                 raise explained(why, profile, server) from why
             self.opened[server] = connection
-            found = certificates.of(connection)
-            if found is None:
+            certificate = certificates.of(connection)
+            if certificate is None:
                 return f"{server} is not encrypted"
-            days = found.days_left(self.clock())
+            days = certificate.days_left(self.clock())
             if days < CERTIFICATE_DAYS:
                 warnings.append(
-                    f"The certificate of {server} ends on {found.ends:%Y-%m-%d}: renew it in time."
+                    f"The certificate of {server} ends on {certificate.ends:%Y-%m-%d}:"
+                    " renew it in time."
                 )
             data[server] = {
                 "protocol": connection.protocol(),
-                "names": list(found.names),
-                "subject": found.subject,
-                "issuer": found.issuer,
-                "ends": found.ends.isoformat(),
+                "names": list(certificate.names),
+                "subject": certificate.subject,
+                "issuer": certificate.issuer,
+                "ends": certificate.ends.isoformat(),
                 "days_left": int(days),
-                "fingerprint": found.fingerprint,
+                "fingerprint": certificate.fingerprint,
             }
             return (
                 f"{server} speaks {connection.protocol()} with a certificate for "
-                f"{profile.tls_name_of(server)}, signed by {found.issuer}, "
-                f"valid until {found.ends:%Y-%m-%d}"
+                f"{profile.tls_name_of(server)}, signed by {certificate.issuer}, "
+                f"valid until {certificate.ends:%Y-%m-%d}"
             )
 
-        said, faults = self.each_server(ask)
+        lines, faults = self.each_server(ask)
         if profile.encryption is Encryption.NONE:
             warnings.append("Passwords cross the network readable: choose StartTLS or LDAPS.")
         warning = " ".join(filter(None, (faults, *warnings)))
         where = "encryption" if profile.encryption is Encryption.NONE else "servers"
-        return Passed("; ".join(said) + ".", warning, where if warning else "", data)
+        return Passed("; ".join(lines) + ".", warning, where if warning else "", data)
 
     def bind(self) -> Passed:
         """The service account signs in, once: on the first server that judges its password."""
@@ -148,8 +149,8 @@ class Reaching:
                 faults.append(why)
                 continue
             warning = " ".join(map(str, faults))
-            said = f"{self.profile.username} may sign in at {server}."
-            return Passed(said, warning, "servers" if warning else "")
+            line = f"{self.profile.username} may sign in at {server}."
+            return Passed(line, warning, "servers" if warning else "")
         raise faults[0]
 
     def _bind_at(self, server: str) -> None:
@@ -164,18 +165,18 @@ def explained(why: Misconfigured, profile: Profile, server: str) -> Misconfigure
     """A TLS fault with what the certificate itself says."""
     if why.field not in ("tls_name", "ca_certificates", "servers"):
         return why
-    found = certificates.shown(profile, server)
-    if found is None:
+    certificate = certificates.shown(profile, server)
+    if certificate is None:
         return why
     remedy = why.remedy
     if why.field == "tls_name":
-        names = ", ".join(found.names) or "no name that can be verified"
+        names = ", ".join(certificate.names) or "no name that can be verified"
         remedy = f"The certificate shows {names}. {remedy}"
     elif why.field == "ca_certificates":
         remedy = (
-            f"{remedy} The server's certificate was issued by {found.issuer} "
-            f"(SHA-256 {found.fingerprint})."
+            f"{remedy} The server's certificate was issued by {certificate.issuer} "
+            f"(SHA-256 {certificate.fingerprint})."
         )
     else:
-        remedy = f"{remedy} It ended on {found.ends:%Y-%m-%d}."
+        remedy = f"{remedy} It ended on {certificate.ends:%Y-%m-%d}."
     return Misconfigured(str(why), field=why.field, remedy=remedy)

@@ -110,10 +110,10 @@ def find(connection: Connection, root: RootDse, username: str) -> Entry | None:
         answer = connection.search(username, EVERYTHING, names, "base", expecting=_UNTOLD)
     else:
         account = username.rpartition("\\")[2].partition("@")[0].strip()
-        wanted = eq("sAMAccountName", account)
+        filter_ = eq("sAMAccountName", account)
         if "@" in username:
-            wanted |= eq("userPrincipalName", username.strip())
-        answer = connection.search(root.domain, wanted, names, size_limit=5, expecting=_UNTOLD)
+            filter_ |= eq("userPrincipalName", username.strip())
+        answer = connection.search(root.domain, filter_, names, size_limit=5, expecting=_UNTOLD)
     if answer.code != result_codes.SUCCESS or len(answer.entries) != 1:
         return None
     return answer.entries[0]
@@ -126,14 +126,14 @@ def powers(connection: Connection, account: Entry) -> tuple[str, ...]:
     )
     if answer.code != result_codes.SUCCESS or not answer.entries:
         return ()
-    found = set()
+    rights = set()
     for sid in answer.entries[0].attributes.get("tokengroups", ()):
         rid = int.from_bytes(sid[-4:], "little")
         if sid.startswith(_BUILTIN) and len(sid) == 16:
-            found.add(_BUILTIN_POWERS.get(rid, ""))
+            rights.add(_BUILTIN_POWERS.get(rid, ""))
         elif sid.startswith(_DOMAIN) and len(sid) == 28:
-            found.add(_DOMAIN_POWERS.get(rid, ""))
-    return tuple(sorted(found - {""}))
+            rights.add(_DOMAIN_POWERS.get(rid, ""))
+    return tuple(sorted(rights - {""}))
 
 
 def grant_commands(root: RootDse, account: Entry | None, username: str) -> tuple[str, ...]:

@@ -80,29 +80,29 @@ class Scan(profile_searches.Searches):
         groups = list(groups)
         named = set().union(*(group.members for group in groups)) if groups else set()
         rids = {group.rid for group in groups if group.rid}
-        found: set[Guid] = set()
+        guids: set[Guid] = set()
         for search in self.member_searches(groups):
-            wanted = self.person_filter() & search
-            for entry in self.everywhere(picture, wanted, self.person_attributes):
+            filter_ = self.person_filter() & search
+            for entry in self.everywhere(picture, filter_, self.person_attributes):
                 guid = self.identity(entry)
                 by_primary = entry.integer("primarygroupid") in rids
                 if by_primary or guid in named or dn_syntax.key(entry.dn) in named:
                     self.admit(picture, entry)
-                    found.add(guid)
+                    guids.add(guid)
                 elif self.preset.is_ad:
-                    found.add(guid)
-                if len(found) % profile_searches.PEOPLE_PAGE == 0:
+                    guids.add(guid)
+                if len(guids) % profile_searches.PEOPLE_PAGE == 0:
                     count(len(picture.people))
-        return found
+        return guids
 
     def people_with(self, picture: Picture, references: Sequence[str]) -> None:
         """Admit the people behind these member references, as far as they are people."""
         if picture.by_dn:
-            search = any_of(eq("entryDN", one) for one in references)
+            search = any_of(eq("entryDN", reference) for reference in references)
         else:
-            search = any_of(self.preset.by_guid(Guid(one)) for one in references)
-        wanted = self.person_filter() & search
-        for entry in self.everywhere(picture, wanted, self.person_attributes):
+            search = any_of(self.preset.by_guid(Guid(reference)) for reference in references)
+        filter_ = self.person_filter() & search
+        for entry in self.everywhere(picture, filter_, self.person_attributes):
             self.admit(picture, entry)
 
     def member_searches(self, groups: Sequence[Group]) -> Iterator[Filter]:
@@ -155,11 +155,11 @@ class Scan(profile_searches.Searches):
         if not doubtful or not self.preset.is_ad:
             return
         (computed,) = self.preset.exact_state
-        wanted = self.person_filter() & ge("lockoutTime", "1")
+        filter_ = self.person_filter() & ge("lockoutTime", "1")
         attributes = (*self.identity_alone, computed)
         locked = {
             self.identity(entry)
-            for entry in self.everywhere(picture, wanted, attributes)
+            for entry in self.everywhere(picture, filter_, attributes)
             if entry.integer(computed) & UAC_LOCKED
         }
         for guid in doubtful:
@@ -183,17 +183,17 @@ class Scan(profile_searches.Searches):
 
         `also` narrows them further.
         """
-        wanted = self.department_filter()
+        filter_ = self.department_filter()
         if also is not None:
-            wanted &= also
-        found = []
-        for entries in self.pages(base, wanted, self.group_attributes, GROUP_PAGE, self.controls):
+            filter_ &= also
+        groups = []
+        for entries in self.pages(base, filter_, self.group_attributes, GROUP_PAGE, self.controls):
             for entry in entries:
                 group = self.take_department(picture, entry)
                 if group is not None:
-                    found.append(group)
+                    groups.append(group)
             count(len(picture.units) + len(picture.groups))
-        return found
+        return groups
 
     def take_department(self, picture: Picture, entry: Entry) -> Group | None:
         """Take in one directory department; return it where it is a group."""
@@ -257,9 +257,9 @@ class Scan(profile_searches.Searches):
             self.strangers.add(name)
 
     def _next_part(self, dn: str, attribute: str, at: int) -> MemberPart:
-        wanted = f"{attribute};range={at}-*"
+        ranged = f"{attribute};range={at}-*"
         answer = self.connection.search(
-            dn, EVERYTHING, (wanted,), "base", self.controls, expecting=result_codes.HIDDEN
+            dn, EVERYTHING, (ranged,), "base", self.controls, expecting=result_codes.HIDDEN
         )
         if len(answer.entries) != 1:
             raise Incomplete(
@@ -289,26 +289,26 @@ class Scan(profile_searches.Searches):
 
     def groups_with(self, picture: Picture, guids: Iterable[Guid]) -> list[Group]:
         """Take in the groups with these identities, wherever they are in the domain."""
-        found = []
+        groups = []
         for part in profile_searches.chunks(sorted(guids), CHUNK):
-            wanted = self.preset.any_group_filter & any_of(map(self.preset.by_guid, part))
+            filter_ = self.preset.any_group_filter & any_of(map(self.preset.by_guid, part))
             for entry in self.everywhere(
-                picture, wanted, self.group_attributes, GROUP_PAGE, self.controls
+                picture, filter_, self.group_attributes, GROUP_PAGE, self.controls
             ):
-                found.append(self.add_group(picture, entry, department=False))
-        return found
+                groups.append(self.add_group(picture, entry, department=False))
+        return groups
 
     def nested_groups(self, picture: Picture) -> dict[str, Guid]:
         """Every group of the domain that may be nested in another, by member reference."""
-        wanted = self.preset.any_group_filter
+        filter_ = self.preset.any_group_filter
         if self.preset.is_ad:
-            wanted &= present("memberOf")
-        found: dict[str, Guid] = {}
-        for entry in self.everywhere(picture, wanted, self.identity_alone):
+            filter_ &= present("memberOf")
+        guids: dict[str, Guid] = {}
+        for entry in self.everywhere(picture, filter_, self.identity_alone):
             guid = self.preset.guid(entry)
             if guid is not None:
-                found[dn_syntax.key(entry.dn) if picture.by_dn else guid] = guid
-        return found
+                guids[dn_syntax.key(entry.dn) if picture.by_dn else guid] = guid
+        return guids
 
     def close_nesting(
         self, picture: Picture, groups: Iterable[Group], known: Set[str] = frozenset()
@@ -326,9 +326,9 @@ class Scan(profile_searches.Searches):
                 return
             if self._nested is None:
                 self._nested = self.nested_groups(picture)
-            wanted = {self._nested[r] for r in open_ends if r in self._nested}
-            level = self.groups_with(picture, wanted)
-            if len(level) != len(wanted):
+            guids = {self._nested[r] for r in open_ends if r in self._nested}
+            level = self.groups_with(picture, guids)
+            if len(level) != len(guids):
                 raise Incomplete("Nested groups changed while they were read.")
 
     def places(self, picture: Picture) -> None:

@@ -230,8 +230,8 @@ class _Following:
         refreshed = self._refresh_departments()
         others = self._relevant() - refreshed.keys()
         if others:
-            found = scan.groups_with(picture, others)
-            refreshed |= {group.guid: group for group in found}
+            guids = scan.groups_with(picture, others)
+            refreshed |= {group.guid: group for group in guids}
             for guid in others - refreshed.keys():
                 picture.groups.pop(guid, None)
             picture.reshaped()
@@ -255,23 +255,25 @@ class _Following:
             for guid, dn in (self.groups | self.units).items()
             if dn_syntax.is_under(dn_syntax.key(dn), base.key)
         }
-        found: dict[Guid, Group] = {}
+        groups_by_guid: dict[Guid, Group] = {}
         units_before = dict(picture.units)
         if candidates:
             groups = self.scan.departments_below(picture, base.dn, also=self.since.filter)
-            found = {group.guid: group for group in groups}
+            groups_by_guid = {group.guid: group for group in groups}
             self.touched = True
         changed_units = {
             guid for guid, unit in picture.units.items() if units_before.get(guid) is not unit
         }
-        for guid in (self.groups.keys() | self.units.keys()) - found.keys() - changed_units:
+        for guid in (
+            (self.groups.keys() | self.units.keys()) - groups_by_guid.keys() - changed_units
+        ):
             unit, group = picture.units.pop(guid, None), picture.groups.get(guid)
             if group is not None and group.department:
                 picture.groups[guid] = dataclasses.replace(group, department=False)
             if unit is not None or group is not None:
                 picture.reshaped()
                 self.touched = True
-        return found
+        return groups_by_guid
 
     def _relevant(self) -> set[Guid]:
         """Changed groups that are known, or that a known group names."""

@@ -114,7 +114,7 @@ class Searches:
     def everywhere(
         self,
         picture: Picture,
-        wanted: Filter,
+        filter_: Filter,
         attributes: Sequence[str],
         size: int = 0,
         controls: Sequence[Control] = (),
@@ -127,27 +127,27 @@ class Searches:
         """
         pages = self._pages if all_there_is else self.pages
         for context in self.contexts(picture):
-            for entries in pages(context, wanted, attributes, size, (*controls, *self.within)):
+            for entries in pages(context, filter_, attributes, size, (*controls, *self.within)):
                 yield from entries
 
-    def identities(self, picture: Picture, wanted: Filter) -> set[str]:
+    def identities(self, picture: Picture, filter_: Filter) -> set[str]:
         """GUIDs of all there is in the domain that fits; what hides its GUID is passed over."""
-        entries = self.everywhere(picture, wanted, self.identity_alone, all_there_is=True)
-        found = map(self.preset.guid, entries)
-        return {guid for guid in found if guid is not None}
+        entries = self.everywhere(picture, filter_, self.identity_alone, all_there_is=True)
+        identities = map(self.preset.guid, entries)
+        return {guid for guid in identities if guid is not None}
 
     def still_there(self, picture: Picture, guids: Iterable[str]) -> set[str]:
         """Which of these objects can be seen somewhere in the domain."""
-        found: set[str] = set()
+        identities: set[str] = set()
         for part in chunks(sorted(guids), IDENTITY_CHUNK):
             search = any_of(self.preset.by_guid(Guid(guid)) for guid in part)
-            found |= self.identities(picture, search)
-        return found
+            identities |= self.identities(picture, search)
+        return identities
 
     def pages(
         self,
         base: str,
-        wanted: Filter,
+        filter_: Filter,
         attributes: Sequence[str],
         size: int = 0,
         controls: Sequence[Control] = (),
@@ -160,7 +160,7 @@ class Searches:
         is then asked for ahead; and Samba, which for pages reads every entry twice, is asked for
         one whole answer. Where that is too large, entries already told come again in pages.
         """
-        for entries in self._pages(base, wanted, attributes, size, controls):
+        for entries in self._pages(base, filter_, attributes, size, controls):
             if self.preset.is_ad:
                 twins = {entry.dn for entry in entries if in_conflict(entry.dn)}
                 if twins:
@@ -171,7 +171,7 @@ class Searches:
     def _pages(
         self,
         base: str,
-        wanted: Filter,
+        filter_: Filter,
         attributes: Sequence[str],
         size: int = 0,
         controls: Sequence[Control] = (),
@@ -180,11 +180,17 @@ class Searches:
         if not size and self.root.samba:
             with contextlib.suppress(paged_search.TooLarge):
                 yield from paged_search.whole(
-                    self.connection, base, wanted, attributes, controls, PEOPLE_PAGE
+                    self.connection, base, filter_, attributes, controls, PEOPLE_PAGE
                 )
                 return
         yield from paged_search.paged(
-            self.connection, base, wanted, attributes, controls, size or PEOPLE_PAGE, ahead=not size
+            self.connection,
+            base,
+            filter_,
+            attributes,
+            controls,
+            size or PEOPLE_PAGE,
+            ahead=not size,
         )
 
     def identity(self, entry: Entry) -> Guid:

@@ -132,7 +132,7 @@ class Picture:
 
     def _people_by_dn(self) -> dict[str, Guid]:
         if self._index is None:
-            self._index = {dn_syntax.key(one.dn): one.guid for one in self.people.values()}
+            self._index = {dn_syntax.key(person.dn): person.guid for person in self.people.values()}
         return self._index
 
     # -- groups
@@ -144,8 +144,8 @@ class Picture:
     def group_index(self) -> dict[str, Guid]:
         """Known groups by member reference."""
         return {
-            dn_syntax.key(one.dn) if self.by_dn else one.guid: one.guid
-            for one in self.groups.values()
+            dn_syntax.key(group.dn) if self.by_dn else group.guid: group.guid
+            for group in self.groups.values()
         }
 
     def scope_groups(self) -> frozenset[Guid]:
@@ -186,27 +186,27 @@ class Picture:
     def unlisted_departments(self) -> dict[Guid, DirectoryDepartment]:
         """Those without a recognized person, which Advanced leaves out of the list."""
         listed = self.directory_departments()
-        return {guid: one for guid, one in self._found.items() if guid not in listed}
+        return {guid: department for guid, department in self._found.items() if guid not in listed}
 
     def _work_out_departments(self) -> dict[Guid, DirectoryDepartment]:
         nesting = self.nesting()
-        found = {
+        departments = {
             group.guid: _department(group, DepartmentKind.GROUP, *nesting.effective(group.guid))
             for group in self.groups.values()
             if group.department
         }
-        people = ((one.guid, one.dn) for one in self.people.values())
+        people = ((person.guid, person.dn) for person in self.people.values())
         inside = below(people, self.units.values())
         for unit in self.units.values():
-            found[unit.guid] = _department(unit, DepartmentKind.OU, *inside[unit.guid])
-        if self.departments is not None and len(found) > 1:
-            base = found.get(self.departments.guid)
+            departments[unit.guid] = _department(unit, DepartmentKind.OU, *inside[unit.guid])
+        if self.departments is not None and len(departments) > 1:
+            base = departments.get(self.departments.guid)
             if base is not None and base.kind is DepartmentKind.OU and not base.members:
-                del found[base.guid]
-        self._found = found
+                del departments[base.guid]
+        self._found = departments
         if not self.advanced:
-            return found
-        return {guid: one for guid, one in found.items() if one.members}
+            return departments
+        return {guid: department for guid, department in departments.items() if department.members}
 
 
 def _department(

@@ -204,8 +204,8 @@ class Reading:
         """Admit the user group's people. Raises `Incomplete` where some cannot be seen."""
         picture, scan = self.picture, self._scan
         groups = [picture.groups[guid] for guid in sorted(picture.scope_groups())]
-        found = scan.people_of(picture, groups, lambda n: self._progress("people", n, 0))
-        self._back_links = found - picture.people.keys()
+        guids = scan.people_of(picture, groups, lambda n: self._progress("people", n, 0))
+        self._back_links = guids - picture.people.keys()
         if not self._preset.is_ad or picture.by_dn:
             return
         named = picture.references(group.guid for group in groups)
@@ -252,7 +252,7 @@ def sees_deletions(connection: Connection, root: RootDse) -> bool:
         place, EVERYTHING, ("objectClass",), "base", (SHOW_DELETED,), expecting=others
     )
     # Everyone is shown that the container exists; who may look inside sees what it is.
-    return any(one.attributes for one in answer.entries)
+    return any(entry.attributes for entry in answer.entries)
 
 
 @contextlib.contextmanager

@@ -183,15 +183,15 @@ def without_the_gone(scan: Scan, before: Picture) -> Picture:
 def _everyone(scan: Scan, picture: Picture) -> set[str]:
     """Identities of the people whom the User Search DN may still hold."""
     if picture.users.kind is not BaseKind.GROUP:
-        found: set[str] = set()
+        identities: set[str] = set()
         for entries in scan.pages(picture.users.dn, scan.preset.person_filter, scan.identity_alone):
-            found.update(filter(None, map(scan.preset.guid, entries)))
-        return found
+            identities.update(filter(None, map(scan.preset.guid, entries)))
+        return identities
     groups = [picture.groups[guid] for guid in sorted(picture.scope_groups())]
-    found = set()
+    identities = set()
     for search in scan.member_searches(groups):
-        found |= scan.identities(picture, scan.preset.person_filter & search)
-    return found
+        identities |= scan.identities(picture, scan.preset.person_filter & search)
+    return identities
 
 
 def _still_named(scan: Scan, picture: Picture, gone: set[Guid]) -> frozenset[Guid]:

@@ -242,18 +242,18 @@ def entries(data: bytes, at: int, number: int, into: list[Entry]) -> int:
 _NOTHING_BUT_SUCCESS = b"\x0a\x01\x00\x04\x00\x04\x00"
 
 
-def result(data: bytes, found: Message) -> Result:
+def result(data: bytes, message: Message) -> Result:
     """The LDAPResult of a response, with its controls."""
-    if data[found.start : found.end] == _NOTHING_BUT_SUCCESS:  # as nearly every bind is answered
+    if data[message.start : message.end] == _NOTHING_BUT_SUCCESS:  # nearly every bind's answer
         return Result(0)
     try:
-        return _result(data, found)
+        return _result(data, message)
     except IndexError:
         raise Malformed("a result ends too early") from None
 
 
-def _result(data: bytes, found: Message) -> Result:
-    _, _, at, end, whole = found
+def _result(data: bytes, message: Message) -> Result:
+    _, _, at, end, whole = message
     tag, first, last = element(data, at, end)
     if tag != 0x0A or not 1 <= last - first <= 4:
         raise Malformed("a result without a code")
@@ -278,23 +278,23 @@ def _result(data: bytes, found: Message) -> Result:
 
 
 def _all(data: bytes, at: int, end: int) -> list[tuple[int, int]]:
-    found = []
+    uris = []
     while at < end:
         _, start, at = element(data, at, end)
-        found.append((start, at))
-    return found
+        uris.append((start, at))
+    return uris
 
 
 _OWN_PARTS = ("/cn=configuration,", "/cn=schema,", "/dc=forestdnszones,", "/dc=domaindnszones,")
 
 
-def references(data: bytes, found: Message) -> list[str]:
+def references(data: bytes, message: Message) -> list[str]:
     """The places of a continuation reference (RFC 4511 4.5.3) that lie in another domain.
 
     A domain's own parts, which AD mentions in each search from the top, hold no people.
     """
     try:
-        places = _all(data, found.start, found.stop)
+        places = _all(data, message.start, message.stop)
     except IndexError:
         raise Malformed("a reference ends too early") from None
     urls = [data[a:b].decode("utf-8", "replace") for a, b in places]
@@ -303,11 +303,11 @@ def references(data: bytes, found: Message) -> list[str]:
 
 def controls(data: bytes, at: int, end: int) -> dict[str, bytes | None]:
     """The response controls in data[at:end], by OID."""
-    found: dict[str, bytes | None] = {}
+    controls: dict[str, bytes | None] = {}
     try:
         tag, at, stop = element(data, at, end)
         if tag != 0xA0:
-            return found
+            return controls
         for start, last in _all(data, at, stop):
             oid, value = "", None
             at = start
@@ -317,10 +317,10 @@ def controls(data: bytes, at: int, end: int) -> dict[str, bytes | None]:
                     oid = data[first:at].decode("utf-8", "replace")
                 elif tag == 0x04:
                     value = data[first:at]
-            found[oid] = value
+            controls[oid] = value
     except IndexError:
         raise Malformed("a control ends too early") from None
-    return found
+    return controls
 
 
 def _sequence(value: bytes | None, tags: tuple[int, ...]) -> list[bytes]:

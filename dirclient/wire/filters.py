@@ -262,10 +262,10 @@ class _Parser:
         self.at = 0
 
     def whole(self) -> Filter:
-        found = self.filter(0)
+        parsed = self.filter(0)
         if self.at != len(self.text):
             raise self.fault("nothing may follow the filter")
-        return found
+        return parsed
 
     def fault(self, why: str) -> InvalidFilter:
         return InvalidFilter(f"at position {self.at + 1}: {why}")
@@ -282,16 +282,16 @@ class _Parser:
         sign = self.peek()
         if sign in ("&", "|"):
             self.at += 1
-            found = (And if sign == "&" else Or)(self.several(depth))
+            parsed = (And if sign == "&" else Or)(self.several(depth))
         elif sign == "!":
             self.at += 1
-            found = Not(self.filter(depth + 1))  # type: ignore[assignment]
+            parsed = Not(self.filter(depth + 1))  # type: ignore[assignment]
         else:
-            found = self.item()  # type: ignore[assignment]
+            parsed = self.item()  # type: ignore[assignment]
         if self.peek() != ")":
             raise self.fault("')' is missing")
         self.at += 1
-        return found
+        return parsed
 
     def several(self, depth: int) -> tuple[Filter, ...]:
         parts = []

@@ -151,8 +151,8 @@ def import_many(s: Session, imports: Sequence[Import], now: datetime) -> dict[st
     )
     rings: dict[int, int] = {}
     for part in parts(ids.values()):
-        found = select(RingGroup.department_id, RingGroup.id)
-        rings.update(s.execute(found.where(RingGroup.department_id.in_(part))).all())
+        statement = select(RingGroup.department_id, RingGroup.id)
+        rings.update(s.execute(statement.where(RingGroup.department_id.in_(part))).all())
     for part in parts(each.number for each in imports):
         s.execute(delete(Number).where(Number.number.in_(part), Number.reserved_until <= now))
     insert_rows(

@@ -86,11 +86,13 @@ def holder(s: Session, number: str) -> NumberHolder | None:
 
 def holders(s: Session, numbers: Iterable[str]) -> dict[str, NumberHolder]:
     """Who has each of these numbers; those that nobody has are left out."""
-    wanted = list(numbers)
-    found: dict[str, NumberHolder] = {}
-    for start in range(0, len(wanted), 500):
-        for row in s.execute(_holding().where(Number.number.in_(wanted[start : start + 500]))):
-            found[row.number] = NumberHolder(
+    numbers_asked = list(numbers)
+    holders: dict[str, NumberHolder] = {}
+    for start in range(0, len(numbers_asked), 500):
+        for row in s.execute(
+            _holding().where(Number.number.in_(numbers_asked[start : start + 500]))
+        ):
+            holders[row.number] = NumberHolder(
                 row.number,
                 f"ring group {row.name}"
                 if row.ring_group_id is not None
@@ -100,7 +102,7 @@ def holders(s: Session, numbers: Iterable[str]) -> dict[str, NumberHolder]:
                 row.ring_group_id,
                 row.reserved_until,
             )
-    return found
+    return holders
 
 
 def of_user(s: Session, user_id: int) -> Number | None:
@@ -161,13 +163,13 @@ def next_free(s: Session, first: str, last: str, now: datetime) -> str | None:
     Both ends have the same count of digits; leading zeros are kept. Costs one statement.
     """
     width, begin, end = len(first), int(first), int(last)
-    held = select(Number.number).where(
+    statement = select(Number.number).where(
         func.length(Number.number) == width,
         Number.number >= first,
         Number.number <= last,
         or_(Number.reserved_until.is_(None), Number.reserved_until > now),
     )
-    taken = set(s.execute(held).scalars())
+    taken = set(s.execute(statement).scalars())
     for value in range(begin, end + 1):
         if (number := f"{value:0{width}d}") not in taken:
             return number

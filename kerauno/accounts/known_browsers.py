@@ -75,9 +75,9 @@ def _tokens(cookie: str, now: datetime) -> list[str]:
     """The tokens that have not ended, newest first; at most MOST, whatever was sent."""
     if len(cookie) > _LONGEST:
         return []
-    found = (_TOKEN.fullmatch(token) for token in cookie.split(_SEPARATOR)[:MOST])
+    matches = (_TOKEN.fullmatch(token) for token in cookie.split(_SEPARATOR)[:MOST])
     moment = now.timestamp()
-    return [match[0] for match in found if match and int(match[1], 16) > moment]
+    return [match[0] for match in matches if match and int(match[1], 16) > moment]
 
 
 def _is_of(user_id: int, key: str, token: str) -> bool:

@@ -123,14 +123,14 @@ STATES: dict[str, ColumnElement[bool]] = {
 
 def users(
     s: Session,
-    wanted: UserFilter,
+    filter_: UserFilter,
     *,
     limit: int = 50,
     after: UserPlace | None = None,
     before: UserPlace | None = None,
 ) -> UserPage:
     """One page of users, after or before a place of a page with the same filter."""
-    conditions = _conditions(wanted)
+    conditions = _conditions(filter_)
     total = s.execute(
         _joined(select(func.count())).where(*conditions)  # the same joins as the page itself
         if conditions
@@ -265,19 +265,19 @@ def _lines() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _conditions(wanted: UserFilter) -> list[ColumnElement[bool]]:
-    conditions = [_matches(word) for word in search_words(wanted.search)]
-    if wanted.state is not None:
-        conditions.append(STATES[wanted.state])
-    if wanted.department_id is not None:
-        inside = select(Membership.user_id).where(Membership.department_id == wanted.department_id)
+def _conditions(filter_: UserFilter) -> list[ColumnElement[bool]]:
+    conditions = [_matches(word) for word in search_words(filter_.search)]
+    if filter_.state is not None:
+        conditions.append(STATES[filter_.state])
+    if filter_.department_id is not None:
+        inside = select(Membership.user_id).where(Membership.department_id == filter_.department_id)
         conditions.append(User.id.in_(inside))
     return conditions
 
 
 def _matches(word: str) -> ColumnElement[bool]:
     """The users in whom the word occurs: found first, by an index that holds all it takes."""
-    found: list[Select[*tuple[Any, ...]]] = [
+    matches: list[Select[*tuple[Any, ...]]] = [
         select(User.id).where(
             or_(
                 User.username_key.contains(word, autoescape=True),
@@ -288,14 +288,14 @@ def _matches(word: str) -> ColumnElement[bool]:
         )
     ]
     if word.isdecimal():
-        found.append(select(Number.user_id).where(Number.number.contains(word, autoescape=True)))
-    return User.id.in_(union_all(*found))
+        matches.append(select(Number.user_id).where(Number.number.contains(word, autoescape=True)))
+    return User.id.in_(union_all(*matches))
 
 
 def _contains(text: ColumnElement[str], word: str) -> ColumnElement[bool]:
     """Whether the word occurs in lower-case text; SQLite lowers ASCII letters only."""
     spellings = (word,) if word.isascii() else (word, word.title(), word.upper())
-    return or_(*(text.contains(one, autoescape=True) for one in spellings))
+    return or_(*(text.contains(spelling, autoescape=True) for spelling in spellings))
 
 
 def _department_names() -> Select[*tuple[Any, ...]]:

@@ -109,15 +109,15 @@ def change(
         "last_name": user.last_name,
         "extension": number.number if number else "",
     }
-    wanted = {name: _valid(name, text) for name, text in changes.items()}
-    wanted = {name: value for name, value in wanted.items() if value != present[name]}
-    for name in sorted(owned(s, user_id) & wanted.keys()):
+    changed = {name: _valid(name, text) for name, text in changes.items()}
+    changed = {name: value for name, value in changed.items() if value != present[name]}
+    for name in sorted(owned(s, user_id) & changed.keys()):
         raise ReadOnly(name.replace("_", " "))
-    extension = wanted.pop("extension", None)
-    for name, value in wanted.items():
+    extension = changed.pop("extension", None)
+    for name, value in changed.items():
         setattr(user, name, value)
     user.username_key, user.email_key = lookup_key(user.username), lookup_key(user.email)
-    if wanted or extension is not None:
+    if changed or extension is not None:
         user.version += 1
         user.updated_at = now
         with s.no_autoflush:

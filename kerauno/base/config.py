@@ -95,12 +95,12 @@ class Settings(BaseModel):
     @field_validator("kerberos_networks")
     @classmethod
     def _are_networks(cls, value: str) -> str:
-        for one in value.split(","):
-            if one.strip():
+        for item in value.split(","):
+            if item.strip():
                 try:
-                    ipaddress.ip_network(one.strip())
+                    ipaddress.ip_network(item.strip())
                 except ValueError:
-                    raise ValueError(f"has {one.strip()}, which is no network") from None
+                    raise ValueError(f"has {item.strip()}, which is no network") from None
         return value
 
     @field_validator("metrics_token_file")

@@ -74,13 +74,13 @@ class Registration:
         return [*self._identity_faults(), *self._address_faults(), *self._grant_faults()]
 
     def _identity_faults(self) -> list[ClientFault]:
-        found = []
+        problems = []
         if not self.name.strip() or len(self.name) > 128 or not self.name.isprintable():
-            found.append(
+            problems.append(
                 ClientFault("name", "The app has no usable name.", "Give 1 to 128 letters.")
             )
         if self.auth_method not in AUTH_METHODS:
-            found.append(
+            problems.append(
                 ClientFault(
                     "auth_method",
                     f"{self.auth_method} is not a way to authenticate here.",
@@ -88,7 +88,7 @@ class Registration:
                 )
             )
         if self.id_token_alg not in ALGORITHMS:
-            found.append(
+            problems.append(
                 ClientFault(
                     "id_token_alg",
                     f"{self.id_token_alg} is not offered.",
@@ -98,15 +98,15 @@ class Registration:
         if self.auth_method == "private_key_jwt":
             problem = _jwks_problem(self.jwks)
             if problem:
-                found.append(
+                problems.append(
                     ClientFault(
                         "jwks", problem, "Give the app's public keys as a JSON Web Key Set."
                     )
                 )
-        return found
+        return problems
 
     def _address_faults(self) -> list[ClientFault]:
-        found = []
+        problems = []
         confidential = self.auth_method != "none"
         for name, uris in (
             ("redirect_uris", self.redirect_uris),
@@ -115,13 +115,13 @@ class Registration:
             for uri in uris:
                 problem = uri_problem(uri, confidential=confidential)
                 if problem:
-                    found.append(ClientFault(name, f"{uri!r} {problem}", "Correct the address."))
+                    problems.append(ClientFault(name, f"{uri!r} {problem}", "Correct the address."))
         if self.backchannel_logout_uri:
             uri = self.backchannel_logout_uri
             problem = uri_problem(uri, confidential=True, web_only=True)
             problem = problem or url_problem(uri, BACK_CHANNEL)
             if problem:
-                found.append(
+                problems.append(
                     ClientFault(
                         "backchannel_logout_uri",
                         f"{self.backchannel_logout_uri!r} {problem}",
@@ -129,17 +129,17 @@ class Registration:
                     )
                 )
         if CODE in self.grant_types and not self.redirect_uris:
-            found.append(
+            problems.append(
                 ClientFault(
                     "redirect_uris",
                     "The app has no redirect address.",
                     "Give at least one, or take the authorization code away from it.",
                 )
             )
-        return found
+        return problems
 
     def _grant_faults(self) -> list[ClientFault]:
-        found = [
+        problems = [
             ClientFault(
                 "grant_types", f"{grant} is not offered.", f"Choose of {', '.join(GRANTS)}."
             )
@@ -147,23 +147,23 @@ class Registration:
             if grant not in GRANTS
         ]
         if not self.grant_types:
-            found.append(
+            problems.append(
                 ClientFault("grant_types", "The app may do nothing.", "Give it at least one grant.")
             )
         if CREDENTIALS in self.grant_types and self.auth_method == "none":
-            found.append(
+            problems.append(
                 ClientFault(
                     "grant_types",
                     "A public app has no credentials of its own.",
                     "Take client_credentials away, or make the app confidential.",
                 )
             )
-        found += [
+        problems += [
             ClientFault("scopes", f"{scope!r} is not a scope.", "Use letters without blanks.")
             for scope in self.scopes
             if not _SCOPE.fullmatch(scope)
         ]
-        return found
+        return problems
 
     def unencrypted(self) -> list[str]:
         """The app's addresses that are reached through a network without encryption."""

@@ -80,8 +80,8 @@ def url_problem(url: str, policy: Policy) -> str:
         return "has a number for a host that is no IP address."
     if address is not None and (reason := refusal(address, policy)):
         return f"leads to {address}, {reason}."
-    here = address.is_loopback if address is not None else _plain(host) == "localhost"
-    if parts.scheme == "http" and not (here or policy.plain_anywhere):
+    is_loopback = address.is_loopback if address is not None else _plain(host) == "localhost"
+    if parts.scheme == "http" and not (is_loopback or policy.plain_anywhere):
         return "is not https."
     return ""
 

@@ -30,11 +30,11 @@ def keep(database: Database, *, counts: int = COUNTS, events: int = EVENTS) -> i
 
     Looks without holding up whoever writes.
     """
-    nobody, attempt = Audit.user_id.is_(None), Audit.event == "sign-in"
+    names_nobody, attempt = Audit.user_id.is_(None), Audit.event == "sign-in"
     ceilings = (
         (Attempt.counted_from, counts, _of_no_person(Attempt.key), true()),
         (Throttle.noted_at, counts, _of_no_person(Throttle.key), true()),
-        (Audit.at, events, nobody, attempt),
+        (Audit.at, events, names_nobody, attempt),
     )
     with database.read() as s:
         doomed = [

@@ -235,32 +235,32 @@ def _taking_all(scopes: Sequence[str]) -> Statement:
 
     For SQLite, where one writes at a time: what the statement reads is so when it writes.
     """
-    wanted = union_all(*map(_wanted, scopes)).cte("wanted")
-    asked, other, old = wanted.alias(), aliased(Attempt), aliased(Attempt)
+    requests = union_all(*map(_wanted, scopes)).cte("wanted")
+    request, other, old = requests.alias(), aliased(Attempt), aliased(Attempt)
     full = (
-        select(asked.c.key)
-        .join(other, other.key == asked.c.key)
-        .where(other.counted_from > asked.c.since)
+        select(request.c.key)
+        .join(other, other.key == request.c.key)
+        .where(other.counted_from > request.c.since)
         .where(
             other.failures
-            + case(((other.taken_at <= _LONG_AGO) & asked.c.lapses, 0), else_=other.pending)
-            >= asked.c.limit
+            + case(((other.taken_at <= _LONG_AGO) & request.c.lapses, 0), else_=other.pending)
+            >= request.c.limit
         )
     )
-    still_open = old.counted_from > wanted.c.since
-    lapsed = (old.taken_at <= _LONG_AGO) & wanted.c.lapses
+    still_open = old.counted_from > requests.c.since
+    lapsed = (old.taken_at <= _LONG_AGO) & requests.c.lapses
     taken = (
         select(
-            wanted.c.key,
+            requests.c.key,
             case((still_open, old.failures), else_=0),
             case((still_open & ~lapsed, old.pending + 1), else_=1),
             case((still_open, old.generation), else_=func.coalesce(old.generation + 1, 0)),
-            case((still_open & ~wanted.c.rolling, old.counted_from), else_=_NOW),
+            case((still_open & ~requests.c.rolling, old.counted_from), else_=_NOW),
             case((still_open, old.doubtful), else_=0),
             _NOW,
         )
-        .select_from(wanted)
-        .outerjoin(old, old.key == wanted.c.key)
+        .select_from(requests)
+        .outerjoin(old, old.key == requests.c.key)
         .where(~full.exists())
     )
     columns = [

@@ -95,12 +95,12 @@ def listing(s: Session, now: datetime, search: str = "") -> list[Line]:
         .where(Attempt.failures + Attempt.pending >= Throttle.limit)
         .order_by(Throttle.noted_at.desc(), Throttle.key)
     )
-    wanted = lookup_key(search)
-    if wanted:
-        parts = (wanted, wanted.rpartition("@")[0], wanted.rpartition("\\")[2])
+    key = lookup_key(search)
+    if key:
+        parts = (key, key.rpartition("@")[0], key.rpartition("\\")[2])
         names = [throttle.name_key(name) for name in parts if name]
         query = query.where(
-            or_(Throttle.label.icontains(wanted, autoescape=True), Throttle.key.in_(names))
+            or_(Throttle.label.icontains(key, autoescape=True), Throttle.key.in_(names))
         )
     lines = []
     for row, counted_from in s.execute(query.limit(_LISTED)):

@@ -81,7 +81,7 @@ class Page:
 def page(
     s: Session,
     directory_id: int,
-    wanted: Filter,
+    filter_: Filter,
     *,
     sort: str = "name",
     descending: bool = False,
@@ -90,14 +90,14 @@ def page(
     before: Place | None = None,
 ) -> Page:
     """One page of people, after or before a place (of a page with the same sort and filter)."""
-    by_state = counts(s, directory_id, wanted)
-    matching = by_state.get(wanted.state, 0) if wanted.state else sum(by_state.values())
+    by_state = counts(s, directory_id, filter_)
+    matching = by_state.get(filter_.state, 0) if filter_.state else sum(by_state.values())
     if not matching:
         return Page((), None, None, by_state)
     column = SORTS[sort]
     backwards = before is not None
     falling = descending is not backwards
-    statement = _people(directory_id, wanted, column, few=matching <= _FEW)
+    statement = _people(directory_id, filter_, column, few=matching <= _FEW)
     if (place := before or after) is not None:
         row, edge = tuple_(column, SeenPerson.guid), tuple_(place.value, place.guid)
         statement = statement.where(row < edge if falling else row > edge)
@@ -117,11 +117,11 @@ def page(
     )
 
 
-def counts(s: Session, directory_id: int, wanted: Filter) -> dict[str, int]:
+def counts(s: Session, directory_id: int, filter_: Filter) -> dict[str, int]:
     """How many people match, by state; the filter's own state does not narrow this."""
     statement = (
         select(SeenPerson.state, func.count())
-        .where(*_conditions(directory_id, wanted))
+        .where(*_conditions(directory_id, filter_))
         .group_by(SeenPerson.state)
     )
     return {state: count for state, count in s.execute(statement)}  # noqa: C416 - Row is no pair
@@ -129,15 +129,15 @@ def counts(s: Session, directory_id: int, wanted: Filter) -> dict[str, int]:
 
 def conflict_counts(s: Session, directory_id: int) -> dict[str, int]:
     """How many people have a conflict of each code."""
-    found: dict[str, int] = {}
+    counts_by_code: dict[str, int] = {}
     for conflicts in s.execute(
         select(SeenPerson.conflicts).where(
             SeenPerson.directory_id == directory_id, SeenPerson.state == "conflict"
         )
     ).scalars():
         for code in {conflict["code"] for conflict in conflicts}:
-            found[code] = found.get(code, 0) + 1
-    return found
+            counts_by_code[code] = counts_by_code.get(code, 0) + 1
+    return counts_by_code
 
 
 def departments_of(
@@ -160,35 +160,35 @@ def departments_of(
 
 
 def _people(
-    directory_id: int, wanted: Filter, column: ColumnElement[str], *, few: bool
+    directory_id: int, filter_: Filter, column: ColumnElement[str], *, few: bool
 ) -> Select[SeenPerson, str]:
     """People with their sort value. A few matches are found first, and then looked up."""
-    conditions = _conditions(directory_id, wanted)
-    if wanted.state:
-        conditions.append(SeenPerson.state == wanted.state)
+    conditions = _conditions(directory_id, filter_)
+    if filter_.state:
+        conditions.append(SeenPerson.state == filter_.state)
     statement = select(SeenPerson, column.label("place"))
-    if not (few and wanted.search):
+    if not (few and filter_.search):
         return statement.where(*conditions)
-    found = select(SeenPerson.guid).where(*conditions).cte("found").prefix_with("MATERIALIZED")
+    matches = select(SeenPerson.guid).where(*conditions).cte("found").prefix_with("MATERIALIZED")
     return statement.where(
-        SeenPerson.directory_id == directory_id, SeenPerson.guid.in_(select(found.c.guid))
+        SeenPerson.directory_id == directory_id, SeenPerson.guid.in_(select(matches.c.guid))
     )
 
 
-def _conditions(directory_id: int, wanted: Filter) -> list[ColumnElement[bool]]:
+def _conditions(directory_id: int, filter_: Filter) -> list[ColumnElement[bool]]:
     conditions = [SeenPerson.directory_id == directory_id]
-    for word in search_words(wanted.search):
+    for word in search_words(filter_.search):
         conditions.append(SeenPerson.search_text.contains(word, autoescape=True))
-    if wanted.conflict:
+    if filter_.conflict:
         conditions.append(SeenPerson.state == "conflict")
         text = sql_cast(SeenPerson.conflicts, String)
-        conditions.append(text.contains(f'"code": "{wanted.conflict}"', autoescape=True))
-    if wanted.department:
+        conditions.append(text.contains(f'"code": "{filter_.conflict}"', autoescape=True))
+    if filter_.department:
         conditions.append(
             exists().where(
                 SeenMember.directory_id == SeenPerson.directory_id,
                 SeenMember.person_guid == SeenPerson.guid,
-                SeenMember.department_guid == wanted.department,
+                SeenMember.department_guid == filter_.department,
             )
         )
     return conditions

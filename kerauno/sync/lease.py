@@ -52,14 +52,14 @@ def acquire(
     db: Database, name: str, holder: str, *, seconds: float = SECONDS, now: datetime | None = None
 ) -> Held | None:
     """Take the lease if it is free, has expired, or its holder is gone; else None."""
-    held: Held | None = None
+    lease: Held | None = None
     _holding.add(holder)  # before others can see that it has the lease
     try:
-        held = _take(db, name, holder, seconds, now)
+        lease = _take(db, name, holder, seconds, now)
     finally:
-        if held is None:
+        if lease is None:
             _holding.discard(holder)
-    return held
+    return lease
 
 
 def _take(
@@ -85,33 +85,33 @@ def _take(
 
 
 def renew(
-    db: Database, held: Held, *, seconds: float = SECONDS, now: datetime | None = None
+    db: Database, lease: Held, *, seconds: float = SECONDS, now: datetime | None = None
 ) -> None:
     """Keep the lease for so long from now. Raises LeaseLost."""
     with db.write() as s:
-        row = _mine(s, held)
+        row = _mine(s, lease)
         row.expires_at = _now(s, now) + timedelta(seconds=seconds)
 
 
-def release(db: Database, held: Held) -> None:
+def release(db: Database, lease: Held) -> None:
     """Give the lease back; nothing happens when it is another's by now.
 
     Where that fails, this process can have the lease again at once, and others when it expires.
     """
-    _holding.discard(held.holder)
+    _holding.discard(lease.holder)
     with db.write() as s:
-        row = s.get(Lease, held.name, with_for_update=True)
-        if row is not None and row.token == held.token:
+        row = s.get(Lease, lease.name, with_for_update=True)
+        if row is not None and row.token == lease.token:
             row.expires_at = None
 
 
-def fence(s: Session, held: Held) -> None:
+def fence(s: Session, lease: Held) -> None:
     """To be called first in each writing transaction of a run: raises LeaseLost.
 
     Nobody else can take the lease until the transaction ends. That the time ran out alone is no
     reason to stop: the token tells whether somebody took over.
     """
-    _mine(s, held)
+    _mine(s, lease)
 
 
 def holder(s: Session, name: str, now: datetime | None = None) -> str | None:
@@ -125,40 +125,40 @@ def holder(s: Session, name: str, now: datetime | None = None) -> str | None:
 @contextmanager
 def keeping(db: Database, name: str, *, seconds: float = SECONDS) -> Iterator[Held | None]:
     """Hold the lease for the block, renewed in the background; None when another has it."""
-    held = acquire(db, name, me(), seconds=seconds)
-    if held is None:
+    lease = acquire(db, name, me(), seconds=seconds)
+    if lease is None:
         yield None
         return
     done = threading.Event()
     keeper = threading.Thread(
-        target=_keep, args=(db, held, seconds, done), name=f"lease {name}", daemon=True
+        target=_keep, args=(db, lease, seconds, done), name=f"lease {name}", daemon=True
     )
     keeper.start()
     try:
-        yield held
+        yield lease
     finally:
         done.set()
         keeper.join()
         with suppress(DatabaseUnavailable):  # what was done is done
-            release(db, held)
+            release(db, lease)
 
 
-def _keep(db: Database, held: Held, seconds: float, done: threading.Event) -> None:
+def _keep(db: Database, lease: Held, seconds: float, done: threading.Event) -> None:
     """Renew until done or lost. A database that is away is asked again: the fence decides."""
     while not done.wait(seconds / 3):
         try:
-            renew(db, held, seconds=seconds)
+            renew(db, lease, seconds=seconds)
         except LeaseLost:
-            held.lost.set()
+            lease.lost.set()
             return
         except DatabaseUnavailable:
             continue
 
 
-def _mine(s: Session, held: Held) -> Lease:
-    row = s.get(Lease, held.name, with_for_update=True, populate_existing=True)
-    if row is None or row.token != held.token:
-        held.lost.set()
+def _mine(s: Session, lease: Held) -> Lease:
+    row = s.get(Lease, lease.name, with_for_update=True, populate_existing=True)
+    if row is None or row.token != lease.token:
+        lease.lost.set()
         raise LeaseLost(f"Another run took over ({row.holder if row else 'nobody'}).")
     return row
 

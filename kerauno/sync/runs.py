@@ -149,9 +149,9 @@ def held(s: Session, directory_id: int) -> list[Run]:
 def as_data(run: Run) -> dict[str, Any]:
     """Return the run in the fields that commands print; a held one with its reason and actions."""
     departments = run.counts.get("departments", {})
-    held = {}
+    of_held_run = {}
     if run.status == "held":
-        held = {"held_because": run.error, "actions": (run.plan or {}).get("actions", [])}
+        of_held_run = {"held_because": run.error, "actions": (run.plan or {}).get("actions", [])}
     return {
         "run": run.id,
         "status": run.status,
@@ -170,7 +170,7 @@ def as_data(run: Run) -> dict[str, Any]:
         "seconds": round(run.seconds, 3),
         "delay_seconds": run.delay_seconds,
         "error": run.error,
-        **held,
+        **of_held_run,
     }
 
 

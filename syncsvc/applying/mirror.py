@@ -119,7 +119,7 @@ class Mirror:
             people = self._compared(s, snapshot, digest, frozenset(failed))
             known = dict(self._known(s, SeenDepartment))
         if adding_only:
-            new = [one for one in people.new if plan.standing[one.guid][0] != "left"]
+            new = [person for person in people.new if plan.standing[person.guid][0] != "left"]
             return self._write_people(_People(new, [], []), row)
         wrote = self._write_people(people, row)
         if snapshot.unread is not None:
@@ -152,7 +152,7 @@ class Mirror:
     ) -> _People:
         """Hold the people against the mirror, one by one: it may be large."""
         unseen: dict[str, Person] = {
-            guid: one for guid, one in snapshot.people.items() if guid not in failed
+            guid: person for guid, person in snapshot.people.items() if guid not in failed
         }
         changed: list[Person] = []
         gone: list[str] = []
@@ -189,10 +189,10 @@ class Mirror:
         changed: list[Row] = []
         departments = {**snapshot.departments, **self._imported(snapshot.unlisted)}
         for guid, department in departments.items():
-            found = conflicts.get(guid, [])
-            now = digest(department, found)
+            of_person = conflicts.get(guid, [])
+            now = digest(department, of_person)
             if known.get(guid) != now:
-                changed.append((department, found, now))
+                changed.append((department, of_person, now))
 
         def write(s: Session, part: Sequence[Row]) -> None:
             self._write_departments(s, part, known)
@@ -251,17 +251,17 @@ class Mirror:
     def _moved_members(self, s: Session, department: DirectoryDepartment) -> list[Row]:
         """Take out who is no longer as the mirror says; give the rows of who is to be put in."""
         guid = str(department.guid)
-        found = select(SeenMember.person_guid, SeenMember.via).where(
+        statement = select(SeenMember.person_guid, SeenMember.via).where(
             SeenMember.directory_id == self._id, SeenMember.department_guid == guid
         )
-        known: dict[str, list[Any]] = dict(s.execute(found).all())
+        known: dict[str, list[Any]] = dict(s.execute(statement).all())
         via = department.via
-        wanted = {str(member): list(via.get(member, ())) for member in department.members}
-        stale = [g for g, path in known.items() if wanted.get(g) != path]
+        paths = {str(member): list(via.get(member, ())) for member in department.members}
+        stale = [g for g, path in known.items() if paths.get(g) != path]
         delete_rows(s, _MEMBER_KEY, ((self._id, guid, member) for member in stale))
         return [
             (self._id, guid, member, path)
-            for member, path in wanted.items()
+            for member, path in paths.items()
             if known.get(member) != path
         ]
 

@@ -98,17 +98,17 @@ def note_failure(s: Session, target: Target, action: PersonAction, reason: str) 
 
 def _check_unmoved(s: Session, actions: Iterable[PersonAction]) -> None:
     planned = {a.user.id: a for a in actions if a.user is not None}
-    found: dict[int, tuple[int, str | None]] = {}
+    numbers: dict[int, tuple[int, str | None]] = {}
     for ids in parts(planned):
         rows = s.execute(
             select(User.id, User.version, Link.guid)
             .outerjoin(Link, Link.user_id == User.id)
             .where(User.id.in_(ids))
         )
-        found.update({row[0]: (row[1], row[2]) for row in rows})
+        numbers.update({row[0]: (row[1], row[2]) for row in rows})
     for user_id, action in planned.items():
         assert action.user is not None
-        if found.get(user_id) != (action.user.version, action.user.guid):
+        if numbers.get(user_id) != (action.user.version, action.user.guid):
             raise Stale(f"{action.user.username} was changed in Kerauno meanwhile.")
 
 
@@ -167,8 +167,8 @@ def _give_up_numbers(
 ) -> None:
     """Free what movers leave behind, and what was kept for somebody until now."""
     movers = [a for a in changes if _moves_number(a)]
-    wanted = [a.want.extension for a in (*creates, *movers) if a.want and a.want.extension]
-    for numbers in parts(wanted):
+    extensions = [a.want.extension for a in (*creates, *movers) if a.want and a.want.extension]
+    for numbers in parts(extensions):
         s.execute(
             delete(Number).where(
                 Number.number.in_(numbers),

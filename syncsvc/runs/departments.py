@@ -70,8 +70,8 @@ def import_department(engine: Engine, ask: RunOptions, which: str, number: str) 
     """
     configured = engine.configured()
     with (
-        engine.leasing(configured, ask.wait) as held,
-        engine.failing(engine.start(held, configured, "import", ask), configured) as (
+        engine.leasing(configured, ask.wait) as lease,
+        engine.failing(engine.start(lease, configured, "import", ask), configured) as (
             running,
             outcome,
         ),
@@ -159,8 +159,8 @@ def unimport_department(engine: Engine, ask: RunOptions, which: str) -> Report:
     """
     configured = engine.configured()
     with (
-        engine.leasing(configured, ask.wait) as held,
-        engine.failing(engine.start(held, configured, "unimport", ask), configured) as (
+        engine.leasing(configured, ask.wait) as lease,
+        engine.failing(engine.start(lease, configured, "unimport", ask), configured) as (
             running,
             outcome,
         ),

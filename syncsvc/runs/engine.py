@@ -191,20 +191,20 @@ class Engine:
     @contextmanager
     def leasing(self, configured: Configured, wait: float) -> Iterator[lease.Held]:
         """Be the only one who runs. What a crashed run left behind is put right first."""
-        with leased(self.db, f"sync {configured.id}", wait) as held:
+        with leased(self.db, f"sync {configured.id}", wait) as lease_held:
             with self.db.read() as s:
                 interrupted = s.scalar(
                     select(Run.id).where(Run.status == "running", Run.directory_id == configured.id)
                 )
             if interrupted is not None:
                 with self.db.write() as s:
-                    lease.fence(s, held)
+                    lease.fence(s, lease_held)
                     runs.recover(s, configured.id, self.now())
-            yield held
+            yield lease_held
 
     def start(
         self,
-        held: lease.Held,
+        lease_held: lease.Held,
         configured: Configured,
         kind: str,
         ask: RunOptions,
@@ -213,7 +213,7 @@ class Engine:
     ) -> Running:
         """Write the run's row; from now on others can follow it."""
         with self.db.write() as s:
-            lease.fence(s, held)
+            lease.fence(s, lease_held)
             runs.expire_held(s, self.now())
             run_id = runs.start(
                 s,
@@ -226,7 +226,7 @@ class Engine:
             )
             if ask.request is not None:
                 runs.bind_request(s, ask.request, run_id)
-        return Running(self.db, held, run_id, self.now, self.stop, ask.progress)
+        return Running(self.db, lease_held, run_id, self.now, self.stop, ask.progress)
 
     # Planning
 
@@ -317,8 +317,8 @@ class Engine:
 
     def _run(self, ask: RunOptions) -> Report:
         configured = self.configured()
-        with self.leasing(configured, ask.wait) as held, uncollected():
-            return self.run_leased(held, configured, ask)
+        with self.leasing(configured, ask.wait) as lease_held, uncollected():
+            return self.run_leased(lease_held, configured, ask)
 
     def _database_answers(self) -> bool:
         with suppress(DatabaseUnavailable), self.db.read() as s:
@@ -333,17 +333,17 @@ class Engine:
         """
         configured = self.configured()
         assert ask.snapshot is not None
-        with self.leasing(configured, ask.wait) as held, uncollected():
+        with self.leasing(configured, ask.wait) as lease_held, uncollected():
             planned = self.planned(
                 configured,
                 ask.snapshot,
                 ask.mode or configured.mode,
-                fence=lambda s: lease.fence(s, held),
+                fence=lambda s: lease.fence(s, lease_held),
             )
             planned = self._without_kept(planned, ask)
             nothing = planned.plan.empty and not planned.plan.holds_ended
             if nothing and self._waiting(planned, ask) is None:
-                mirror = Mirror(self.db, configured.id, lambda s: lease.fence(s, held))
+                mirror = Mirror(self.db, configured.id, lambda s: lease.fence(s, lease_held))
                 hidden = planned.snapshot.hidden | planned.kept
                 mirror.update(
                     replace(ask.snapshot, hidden=hidden),
@@ -352,12 +352,12 @@ class Engine:
                     adding_only=planned.adding_only,
                 )
                 return None
-            return self.run_leased(held, configured, ask)
+            return self.run_leased(lease_held, configured, ask)
 
-    def run_leased(self, held: lease.Held, configured: Configured, ask: RunOptions) -> Report:
+    def run_leased(self, lease_held: lease.Held, configured: Configured, ask: RunOptions) -> Report:
         """`run` for who holds the lease already."""
         mode = ask.mode or configured.mode
-        running = self.start(held, configured, mode.value, ask)
+        running = self.start(lease_held, configured, mode.value, ask)
         added: Planned | None = None
         with self.failing(running, configured) as (_, outcome):
             snapshot = ask.snapshot or self.read(running, configured)
@@ -376,7 +376,7 @@ class Engine:
             if ask.snapshot is None and ask.only is None:
                 self._latest = snapshot
         if added is not None and (waiting := self._waiting(added, ask)) is not None:
-            self._hold_waiting(held, waiting, ask)
+            self._hold_waiting(lease_held, waiting, ask)
         return outcome
 
     def _waiting(self, planned: Planned, ask: RunOptions) -> Planned | None:
@@ -387,11 +387,11 @@ class Engine:
         whole = self.planned(planned.configured, planned.snapshot, mode, force=True)
         return None if self._without_kept(whole, ask).plan.empty else whole
 
-    def _hold_waiting(self, held: lease.Held, waiting: Planned, ask: RunOptions) -> None:
+    def _hold_waiting(self, lease_held: lease.Held, waiting: Planned, ask: RunOptions) -> None:
         """Keep what waits as a run of its own, for an administrator."""
         alone = replace(ask, request=None)
         mode = ask.mode or waiting.configured.mode
-        running = self.start(held, waiting.configured, mode.value, alone)
+        running = self.start(lease_held, waiting.configured, mode.value, alone)
         with self.failing(running, waiting.configured):
             self._hold(running, waiting, self._reasons(waiting, ask))
 

@@ -27,8 +27,8 @@ def plan_for_review(engine: Engine, ask: RunOptions) -> Report:
     configured = engine.configured()
     mode = ask.mode or configured.mode
     with (
-        engine.leasing(configured, ask.wait) as held,
-        engine.failing(engine.start(held, configured, mode.value, ask), configured) as (
+        engine.leasing(configured, ask.wait) as lease,
+        engine.failing(engine.start(lease, configured, mode.value, ask), configured) as (
             running,
             outcome,
         ),
@@ -81,12 +81,12 @@ def confirm(
     InvalidValue for a choice that does not fit the plan: then the run waits on.
     """
     configured = engine.configured()
-    with engine.leasing(configured, ask.wait) as held:
+    with engine.leasing(configured, ask.wait) as lease:
         run = _waiting(engine, run_id)
         stored = run.plan or {}
         if digest is not None and digest != stored.get("digest"):
             raise Stale(f"Run {run_id} has another plan than the one you saw.")
-        running = Running(engine.db, held, run_id, engine.now, engine.stop, ask.progress)
+        running = Running(engine.db, lease, run_id, engine.now, engine.stop, ask.progress)
         snapshot = engine.snapshot(configured, running.report)
         only = frozenset(stored["only"]) if "only" in stored else None
         planned = engine.planned(
@@ -181,12 +181,12 @@ def undo(engine: Engine, run_id: int, ask: RunOptions) -> tuple[Report, list[str
     Raises NotFound, and Stale for a run that is not `applied`.
     """
     configured = engine.configured()
-    with engine.leasing(configured, ask.wait) as held:
+    with engine.leasing(configured, ask.wait) as lease:
         with engine.db.read() as s:
             run = runs.get(s, run_id)
             if run.status != "applied" or run.kind == "undo":
                 raise Stale(f"Run {run_id} is {run.status} ({run.kind}) and cannot be undone.")
-        running = engine.start(held, configured, "undo", ask, undo_of=run_id)
+        running = engine.start(lease, configured, "undo", ask, undo_of=run_id)
         with engine.failing(running, configured) as (_, outcome), engine.db.write() as s:
             running.fence(s)
             restored, could_not = undo_run(s, configured.id, run_id, running.id, engine.now())

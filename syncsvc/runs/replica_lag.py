@@ -92,7 +92,7 @@ def store(
     it: then a return needs that proof too.
     """
     state = directory_settings.state(s, directory_id)
-    here = {
+    differences = {
         mark.server_id: {
             "usn": mark.usn,
             "cookie": mark.cookie.decode("ascii", "replace"),
@@ -102,7 +102,7 @@ def store(
     }
     before = dict(state.acted_on or {})
     values: dict[str, Any] = {
-        "acted_on": here if lag is None else before | (here if acted else {}),
+        "acted_on": differences if lag is None else before | (differences if acted else {}),
         "lagging": "" if lag is None else lag.words,
         "lagging_since": None if lag is None else lag.since,
     }

@@ -36,7 +36,7 @@ class Running:
     def __init__(
         self,
         db: Database,
-        held: lease.Held,
+        lease_held: lease.Held,
         run_id: int,
         now: Clock,
         stop: threading.Event,
@@ -47,7 +47,7 @@ class Running:
         self.now = now
         self.started = now()
         self.total = 0
-        self._held = held
+        self._held = lease_held
         self._stop = stop
         self._watcher = watcher
         self._began = time.perf_counter()
@@ -94,9 +94,9 @@ def leased(db: Database, name: str, wait: float) -> Iterator[lease.Held]:
     until = time.monotonic() + wait
     pause = threading.Event()
     while True:
-        with lease.keeping(db, name) as held:
-            if held is not None:
-                yield held
+        with lease.keeping(db, name) as lease_held:
+            if lease_held is not None:
+                yield lease_held
                 return
         if time.monotonic() >= until:
             with db.read() as s:

@@ -48,18 +48,18 @@ def status_of(plan: Plan, applied: Applied) -> str:
 
 def remarks(snapshot: Snapshot, applied: Applied, lag: Lag | None = None) -> str:
     """What an administrator should know of a run that went through."""
-    found = [] if lag is None else [lag.words]
+    lines = [] if lag is None else [lag.words]
     if applied.failed:
         first = next(iter(applied.failed.values()))
-        found.append(f"{len(applied.failed)} could not be changed; the first: {first}")
+        lines.append(f"{len(applied.failed)} could not be changed; the first: {first}")
     if snapshot.unread is not None:
-        found.append(f"Departments were not read and stay as they are. {snapshot.unread}")
+        lines.append(f"Departments were not read and stay as they are. {snapshot.unread}")
     if snapshot.hidden:
-        found.append(
+        lines.append(
             f"{len(snapshot.hidden)} objects are hidden from the service account; "
             "what Kerauno has of them was left as it is."
         )
-    return " ".join(found)
+    return " ".join(lines)
 
 
 def tidy_exclusions(

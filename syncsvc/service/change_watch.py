@@ -72,21 +72,21 @@ class Watch:
         began, operations, looked_at = self.clock(), self.client.operations, self.now()
         sweeping = began >= self.next_sweep
         try:
-            found = self._swept() if sweeping else self._rung()
+            snapshot = self._swept() if sweeping else self._rung()
         except DirectoryError:
             self._pace(self.clock(), self.client.operations, sweeping=sweeping)
             raise
         self._pace(began, operations, sweeping=sweeping)
-        if found is None:
+        if snapshot is None:
             return None
-        if found is not self.snapshot and not differ(self.snapshot, found):
+        if snapshot is not self.snapshot and not differ(self.snapshot, snapshot):
             # Only bookkeeping moved on, such as somebody's last logon: nothing to plan.
-            self.snapshot = found
+            self.snapshot = snapshot
         if sweeping:  # only what is gone is found by sweeping, and it went after the last sweep
             self.since, self._swept_at = self._swept_at, looked_at
         else:
             self.since, self._rung_at = self._rung_at, looked_at
-        return found
+        return snapshot
 
     def _rung(self) -> Snapshot | None:
         assert self.snapshot is not None
@@ -104,8 +104,8 @@ class Watch:
     def _pace(self, began: float, operations: int, *, sweeping: bool) -> None:
         """The next look is as far away as this one was dear."""
         ended = self.clock()
-        asked = self.client.operations - operations
-        by_time, by_number = (ended - began) / SHARE_OF_TIME, asked / OPERATIONS_A_SECOND
+        operations_used = self.client.operations - operations
+        by_time, by_number = (ended - began) / SHARE_OF_TIME, operations_used / OPERATIONS_A_SECOND
         if sweeping:
             pause = min(max(SWEEP_EVERY, by_time, by_number), SWEEP_AT_LEAST_EVERY)
             self.next_sweep = ended + pause

@@ -207,7 +207,7 @@ class Worker:
         self._prune()
 
     def _complete_read(self, configured: Configured, trigger: str) -> None:
-        began, asked = self.clock(), self.engine.operations
+        began, operations_before = self.clock(), self.engine.operations
         self._next_read = began + self._retry  # should anything be raised
         report = self.engine.run(
             RunOptions(trigger, by="sync service", wait=1.0, progress=self._progress)
@@ -222,7 +222,7 @@ class Worker:
             self._clear_alarm(latest, read_at=latest.read_at)
         else:
             took = self.clock() - began
-            late = self.engine.operations - asked > LATE
+            late = self.engine.operations - operations_before > LATE
             rest = min(took / SHARE_OF_FAILING, LONGEST_REST) if late else 0.0
             self._next_read = self.clock() + max(self._retry, rest)
             self._retry = min(self._retry * 2, LAST_RETRY)
@@ -234,23 +234,23 @@ class Worker:
         assert before is not None
         watch.client = self.engine.client(configured.profile)
         try:
-            found = watch.look()
+            snapshot = watch.look()
         except (Incomplete, Misconfigured) as error:
             if isinstance(error, Misconfigured) and error.field != "user_search_dn":
                 raise
             _log.warning("changes cannot be followed", error=str(error))
-            found = None
-        if found is not None:
+            snapshot = None
+        if snapshot is not None:
             self._note_look()
         if self._alarm:
             self._clear_alarm(before)
-        if found is None:
+        if snapshot is None:
             _log.info("changes alone do not tell; reading everything")
             self._complete_read(configured, "change")
         elif self.engine.has_caught_up(configured):
             self._complete_read(configured, "change")
-        elif found is not before and found is not watch.snapshot:
-            self._run_change(found)
+        elif snapshot is not before and snapshot is not watch.snapshot:
+            self._run_change(snapshot)
 
     def _run_change(self, snapshot: Snapshot) -> None:
         """Bring a newer snapshot into the records; until that is done it stays pending."""

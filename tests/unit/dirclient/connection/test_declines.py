@@ -106,7 +106,7 @@ def test_a_server_that_hangs_up_on_everybody_costs_one_sign_in(directories: Dire
     directory.peers[0].script = lambda _: CLOSE
     with pytest.raises(Unavailable) as caught:
         directory.authenticator.authenticate(JOHN, "secret")
-    assert caught.value.asked
+    assert caught.value.was_sent
     for _ in range(3):
         directory.authenticator.authenticate(JOHN, "secret")
     assert directory.binds() == [[NAME], [NAME] * 3]

@@ -77,7 +77,7 @@ def test_a_bind_that_was_sent_and_not_answered_is_not_repeated(
     directory.script(lambda _: end)
     with pytest.raises(Unavailable) as caught:
         directory.authenticator.authenticate(JOHN, "secret")
-    assert caught.value.asked
+    assert caught.value.was_sent
     assert directory.binds() == [[NAME], []]
 
 

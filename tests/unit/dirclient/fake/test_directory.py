@@ -54,7 +54,7 @@ def test_everything_fails_while_it_is_down_or_hangs(
     setattr(fake, switch, True)
     with pytest.raises(Unavailable) as caught:
         CALLS[call](fake, john)
-    assert caught.value.asked is asked
+    assert caught.value.was_sent is asked
     setattr(fake, switch, False)
     CALLS[call](fake, john)
 
