@@ -15,5 +15,5 @@ oidc          the OpenID Connect provider
 console       the administrators' console, one room for each tab
 cli           the commands of `authsvc`
 
-`app` puts the web service together from `services`.
+`app` puts the web service together from `current_services`.
 """

@@ -80,6 +80,6 @@ def setup_front(app: Flask, collaborators: Services, *, plain_form: bool) -> Non
         app.wsgi_app, app, collaborators.directories, headers, cookie=cookie_for(settings)
     )
     app.wsgi_app = form  # type: ignore[method-assign]
-    app.answers_at_once = lambda asked: (  # type: ignore[attr-defined]
-        form.is_at_hand(asked) or front.is_at_hand(asked)
+    app.answers_at_once = lambda environ: (  # type: ignore[attr-defined]
+        form.is_at_hand(environ) or front.is_at_hand(environ)
     )

@@ -70,10 +70,10 @@ def lifetime_for(settings: Settings) -> Lifetime:
 
 
 def setup_services(app: Flask, collaborators: Services) -> None:
-    """Make the collaborators reachable through `services()`."""
+    """Make the collaborators reachable through `current_services()`."""
     app.extensions["kerauno"] = collaborators
 
 
-def services() -> Services:
+def current_services() -> Services:
     """The collaborators of the app that serves this request."""
     return cast("Services", current_app.extensions["kerauno"])

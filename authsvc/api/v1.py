@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from authsvc import metrics
 from authsvc.login.login_post import attempt_from_environ
-from authsvc.services import services
+from authsvc.services import current_services
 from authsvc.signin.outcomes import (
     METRIC_LABELS,
     Authenticated,
@@ -44,7 +44,7 @@ def own_account() -> ResponseReturnValue:
     person = current_user()
     if person is None:
         return problem(401, "There is no session.")
-    with services().database.read() as s:
+    with current_services().database.read() as s:
         more = _extension_and_departments(s, person.user_id)
     return jsonify(
         id=person.user_id,
@@ -74,17 +74,17 @@ def authenticate() -> ResponseReturnValue:
     name, password = body.get("username"), body.get("password")
     if not isinstance(name, str) or not isinstance(password, str):
         return problem(400, "username and password must both be texts.")
-    held = services()
+    services = current_services()
     attempt = attempt_from_environ(request.environ, "", name, password)
-    outcome = held.sign_in.decide(attempt)
+    outcome = services.sign_in.decide(attempt)
     metrics.signins.labels(METRIC_LABELS[type(outcome)]).inc()
     if not isinstance(outcome, Authenticated):
         return _refusal(outcome)
     try:
-        held.records.admit(attempt, outcome, session=False)
+        services.records.admit(attempt, outcome, session=False)
     except (InvalidValue, NotFound):
         return problem(401, _WRONG)
-    with held.database.read() as s:
+    with services.database.read() as s:
         more = _extension_and_departments(s, outcome.user.user_id)
     return jsonify(**_user(outcome.user), method=outcome.method, **more)
 
@@ -95,7 +95,7 @@ def calling_client() -> ClientInfo | None:
     if given is None:
         return None
     client_id, secret = given
-    with services().database.read() as s:
+    with current_services().database.read() as s:
         client = clients.find(s, client_id[:64])
     if client is None or not client.first_party or not client.secret_is(secret):
         return None  # people's passwords are for the company's own components alone
@@ -142,5 +142,7 @@ def _extension_and_departments(s: Session, user_id: int) -> dict[str, object]:
     number = dial_plan.of_user(s, user_id)
     return {
         "extension": number.number if number and number.reserved_until is None else None,
-        "departments": [one.name for one in own_departments.departments_of(s, user_id)],
+        "departments": [
+            department.name for department in own_departments.departments_of(s, user_id)
+        ],
     }

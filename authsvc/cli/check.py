@@ -26,12 +26,12 @@ _GROUP_AND_OTHERS = 0o077
 
 def faults(environ: Mapping[str, str]) -> list[str]:
     """One line for each fault, with its remedy. Empty: nothing was found."""
-    found: list[str] = []
-    settings = _settings(environ, found)
+    problems: list[str] = []
+    settings = _settings(environ, problems)
     if settings is None:
-        return found
-    found += _of_files(settings, environ)
-    sealer = _sealer(settings, found)
+        return problems
+    problems += _of_files(settings, environ)
+    sealer = _sealer(settings, problems)
     database = Database(settings.database_url)
     try:
         migrations.check(database)
@@ -40,28 +40,28 @@ def faults(environ: Mapping[str, str]) -> list[str]:
             state = None if saved is None else directory_settings.state(s, saved.id)
         clock = DatabaseClock(database)
         if fault := clock_fault(clock.measure() or 0.0, "the database's"):
-            found.append(f"clock: {fault}")
+            problems.append(f"clock: {fault}")
     except DatabaseUnavailable as error:
-        return [*found, f"database: {error}"]
+        return [*problems, f"database: {error}"]
     finally:
         database.close()
     if saved is not None:
-        found += _of_directory(saved, sealer)
+        problems += _of_directory(saved, sealer)
     if state is not None and directory_settings.is_deaf(state, clock()):
         when = f"since {state.looked_at:%Y-%m-%d %H:%M:%S} UTC" if state.looked_at else "so far"
         reason = state.error or "See the log of syncsvc serve, and whether it runs."
-        found.append(f"sync service: it has not looked at the directory {when}. {reason}")
+        problems.append(f"sync service: it has not looked at the directory {when}. {reason}")
     if state is not None and state.lagging:
-        found.append(f"servers: {state.lagging}")
-    return found
+        problems.append(f"servers: {state.lagging}")
+    return problems
 
 
-def _settings(environ: Mapping[str, str], found: list[str]) -> Settings | None:
+def _settings(environ: Mapping[str, str], problems: list[str]) -> Settings | None:
     """The settings; where some are at fault, those that are not, so that the rest is checked."""
     try:
         return load(environ)
     except ConfigurationError as error:
-        found += [str(fault) for fault in error.faults]
+        problems += [str(fault) for fault in error.faults]
         bad = {fault.key for fault in error.faults}
     rest = {name: text for name, text in environ.items() if name not in bad}
     if any(not key.startswith(PREFIX) for key in bad):  # a key within the file
@@ -99,11 +99,11 @@ def _of_files(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
             )
 
 
-def _sealer(settings: Settings, found: list[str]) -> Sealer | None:
+def _sealer(settings: Settings, problems: list[str]) -> Sealer | None:
     try:
         return Sealer(settings.secret_key_file, create=True)
     except KeyProblem as error:
-        found.append(f"{PREFIX}SECRET_KEY_FILE: {error}")
+        problems.append(f"{PREFIX}SECRET_KEY_FILE: {error}")
         return None
 
 
@@ -120,8 +120,10 @@ def _of_directory(saved: Directory, sealer: Sealer | None) -> Iterator[str]:
     except Misconfigured as error:
         yield f"{error.field}: {error} {error.remedy}"
         return
-    of_profile = [one for one in profile.faults() if sealer is not None or one.field != "password"]
-    yield from (f"{one.field}: {one.message} {one.remedy}" for one in of_profile)
+    of_profile = [
+        fault for fault in profile.faults() if sealer is not None or fault.field != "password"
+    ]
+    yield from (f"{fault.field}: {fault.message} {fault.remedy}" for fault in of_profile)
     if of_profile or sealer is None:
         return
     client = DirectoryClient(profile)

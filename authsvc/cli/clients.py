@@ -196,9 +196,9 @@ def list_keys(tools: Tools, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    for one in rows:
-        until = one["signs_until"] or "the next rotation"
-        print_line(f"{one['kid']}  {one['algorithm']}  {one['signs_from']} to {until}")
+    for row in rows:
+        until = row["signs_until"] or "the next rotation"
+        print_line(f"{row['kid']}  {row['algorithm']}  {row['signs_from']} to {until}")
 
 
 @keys.command("rotate")

@@ -46,13 +46,13 @@ def directory() -> None:
 
 
 @directory.command("set")
-@click.option("--preset", type=click.Choice([one.value for one in PresetName]))
+@click.option("--preset", type=click.Choice([preset.value for preset in PresetName]))
 @click.option("--server", help="Host names or addresses, comma separated, in order.")
 @click.option("--port", type=int, help="389, or 636 for LDAPS.")
 @click.option("--tls-name", help="Name in the server's certificate, where the server is an IP.")
 @click.option(
     "--encryption",
-    type=click.Choice([one.value for one in Encryption]),
+    type=click.Choice([encryption.value for encryption in Encryption]),
     help="none lets passwords cross the network readable.",
 )
 @click.option("--ca-file", type=click.Path(path_type=Path), help="PEM file of authorities.")
@@ -78,7 +78,7 @@ def set_(tools: Tools, /, password_stdin: bool, **given: Any) -> None:
         faults += more if profile is None else profile.faults()
         changes |= _settings(given, faults)
         if faults or profile is None:
-            raise Failed(*(f"{one.field}: {one.message} {one.remedy}" for one in faults))
+            raise Failed(*(f"{fault.field}: {fault.message} {fault.remedy}" for fault in faults))
         changes["profile"] = profile.stored()
         if password_stdin:
             changes["sealed_password"] = tools.sealer.seal(password)
@@ -165,7 +165,9 @@ def _profile_values(given: Mapping[str, Any], faults: list[Fault]) -> dict[str, 
     """What was given of the profile's fields."""
     values = {name: given[name] for name in _AS_GIVEN if given[name] is not None}
     if given["server"] is not None:
-        values["servers"] = [one.strip() for one in given["server"].split(",") if one.strip()]
+        values["servers"] = [
+            server.strip() for server in given["server"].split(",") if server.strip()
+        ]
     if given["advanced"] is not None:
         values["advanced"] = given["advanced"] == "yes"
     if given["encryption"] is not None:
@@ -221,7 +223,7 @@ def _words(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(str(one) for one in value)
+        return ", ".join(str(item) for item in value)
     return "" if value is None else str(value)
 
 

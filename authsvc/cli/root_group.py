@@ -67,11 +67,11 @@ def check() -> None:
     """Tell every fault of configuration, database and directory at once."""
     from authsvc.cli.check import faults
 
-    found = faults(os.environ)
-    for fault in found:
+    problems = faults(os.environ)
+    for fault in problems:
         say(fault)
-    if found:
-        raise Failed(f"{len(found)} to put right." if len(found) > 1 else "1 to put right.")
+    if problems:
+        raise Failed(f"{len(problems)} to put right." if len(problems) > 1 else "1 to put right.")
     say("No fault was found.")
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import Forbidden, NotFound
 
 from authsvc.console import labels
-from authsvc.services import services
+from authsvc.services import current_services
 from authsvc.web.request_bounds import refuse_impossible
 from authsvc.web.session import ADMIN, current_user, redirect_to_login, require_current_user
 from kerauno import audit
@@ -54,20 +54,20 @@ def changed_url(**changes: Any) -> str:
 
 def now() -> datetime:
     """The moment by the app's clock."""
-    return services().now()
+    return current_services().now()
 
 
 @contextmanager
 def reading() -> Iterator[Session]:
     """A session that only reads."""
-    with services().database.read() as s:
+    with current_services().database.read() as s:
         yield s
 
 
 @contextmanager
 def writing() -> Iterator[Session]:
     """One writing transaction."""
-    with services().database.write() as s:
+    with current_services().database.write() as s:
         yield s
 
 

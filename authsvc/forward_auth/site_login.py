@@ -25,7 +25,7 @@ from authsvc.forward_auth.access import (
     page_asked_for,
 )
 from authsvc.i18n.translate import N_, gettext
-from authsvc.services import services
+from authsvc.services import current_services
 from authsvc.web.errors import error_page
 from authsvc.web.security import add_form_targets, safe_redirect_path
 from authsvc.web.session import cookie_name, require_current_user, require_user
@@ -65,13 +65,15 @@ def start() -> ResponseReturnValue:
     page = page_asked_for(request.query_string)
     nonce = secrets.token_urlsafe(24)
     query = {"host": rule.host, "rd": safe_redirect_path(page), "nonce": digest(nonce)}
-    response = redirect(f"{services().settings.public_url}{HOME_PATH}?{urlencode(query)}", 302)
+    response = redirect(
+        f"{current_services().settings.public_url}{HOME_PATH}?{urlencode(query)}", 302
+    )
     response.set_cookie(
         NONCE_COOKIE,
         nonce,
         max_age=_NONCE_SECONDS,
         path="/.kerauno/",
-        secure=services().settings.secure,
+        secure=current_services().settings.secure,
         httponly=True,
         samesite="Lax",
     )
@@ -81,13 +83,13 @@ def start() -> ResponseReturnValue:
 @require_user
 def at_home() -> ResponseReturnValue:
     """On the sign-in service: a ticket for whoever is signed in and may enter."""
-    held, person = services(), require_current_user()
+    services, person = current_services(), require_current_user()
     rule = _rule(request.args.get("host", ""))
     nonce = request.args.get("nonce", "")
     if rule is None or len(nonce) != 64:
         return error_page(400, detail=gettext(_NO_HOST))
-    now = held.now()
-    with held.database.fast_write() as h:
+    now = services.now()
+    with services.database.fast_write() as h:
         allowed = protected_sites.may_enter(h, person.user_id, rule)
         audit.append(
             h,
@@ -110,15 +112,15 @@ def at_home() -> ResponseReturnValue:
 
 def back() -> ResponseReturnValue:
     """On the protected host: the ticket becomes the host's cookie."""
-    held = services()
+    services = current_services()
     host = forwarded_host(request.environ) or ""
     ticket = request.args.get("ticket", "")
     nonce = request.cookies.get(NONCE_COOKIE, "")
     cookie = None
-    with held.database.fast_write() as h:
+    with services.database.fast_write() as h:
         if nonce:
             cookie = protected_sites.redeem_ticket(
-                h, held.now(), ticket, host=host, nonce=digest(nonce)
+                h, services.now(), ticket, host=host, nonce=digest(nonce)
             )
         else:  # begun nowhere: a ticket for nobody's nonce would do for every browser
             protected_sites.burn_ticket(h, ticket)
@@ -129,7 +131,7 @@ def back() -> ResponseReturnValue:
         host_cookie_for(cookie_name()),
         cookie,
         path="/",
-        secure=held.settings.secure,
+        secure=services.settings.secure,
         httponly=True,
         samesite="Lax",
     )
@@ -139,7 +141,7 @@ def back() -> ResponseReturnValue:
 
 def out() -> ResponseReturnValue:
     """On the protected host: to where one signs out of everything."""
-    return redirect(f"{services().settings.public_url}/oauth/logout", 302)
+    return redirect(f"{current_services().settings.public_url}/oauth/logout", 302)
 
 
 def denied() -> Response:
@@ -153,13 +155,13 @@ def _rule(host: str) -> Rule | None:
         name = protected_sites.normal_host(host)
     except InvalidValue:
         return None
-    with services().database.fast() as h:
+    with current_services().database.fast() as h:
         return protected_sites.rules(h).get(name)
 
 
 def _origin(rule: Rule) -> str:
     """A protected host is reached as this service is: by https where this is."""
-    return f"{urlsplit(services().settings.public_url).scheme}://{rule.host}"
+    return f"{urlsplit(current_services().settings.public_url).scheme}://{rule.host}"
 
 
 def _targets(next_url: str) -> Iterable[str]:

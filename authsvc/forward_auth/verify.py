@@ -81,17 +81,17 @@ class Front:
 
     def _verify(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            found, allowed = self._guard.check(environ)
+            identity, allowed = self._guard.check(environ)
         except DatabaseUnavailable as error:
             _log.error("unavailable", path=environ["PATH_INFO"], error=str(error))
             start_response("503 Service Unavailable", [*_FIXED, ("Retry-After", "10")])
             return ()
-        if found and allowed:
+        if identity and allowed:
             self._yes.inc()
-            start_response("200 OK", [*identity_headers(*found), *_FIXED])
+            start_response("200 OK", [*identity_headers(*identity), *_FIXED])
             return ()
         self._no.inc()
-        if found:
+        if identity:
             start_response("403 Forbidden", _FIXED)
         elif environ["PATH_INFO"] == FORWARD and is_page(environ):
             start_response("302 Found", [*_FIXED, ("Location", login_url(environ))])

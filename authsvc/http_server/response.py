@@ -73,19 +73,19 @@ class Answer:
         """Ask the application and send what it says. Of what either raises, it raises only what is
         to end the thread or the process.
         """
-        said: Iterable[bytes] = ()
+        body: Iterable[bytes] = ()
         try:
             try:
-                said = app(environ, self._start)
-                if isinstance(said, (list, tuple)) and self._head is not None:
-                    self._rest = sum(map(len, said))
-                for part in said:
+                body = app(environ, self._start)
+                if isinstance(body, (list, tuple)) and self._head is not None:
+                    self._rest = sum(map(len, body))
+                for part in body:
                     if part:
                         self._body(part)
                 self._end()
             finally:
-                if hasattr(said, "close"):
-                    said.close()
+                if hasattr(body, "close"):
+                    body.close()
         except _GoneError:
             self.keep = False
         except BaseException as error:

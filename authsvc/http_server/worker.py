@@ -108,7 +108,9 @@ class LoopWorker(Worker):  # type: ignore[misc]
         """Serve until told to stop, then until everybody has an answer or `graceful_timeout`."""
         self._at_once = getattr(self.wsgi, "answers_at_once", _never)
         several = self.cfg.workers > 1
-        self._bases = {one: common_environ(one.getsockname(), several) for one in self.sockets}
+        self._bases = {
+            listener: common_environ(listener.getsockname(), several) for listener in self.sockets
+        }
         self.poller.register(self.PIPE[0], selectors.EVENT_READ, (self._woken, self.PIPE[0]))
         while self.alive and self.ppid == os.getppid():
             self._accept_if(len(self.connections) < self._most)
@@ -137,15 +139,15 @@ class LoopWorker(Worker):  # type: ignore[misc]
             if self.alive != alive or room != self._accepting or time.monotonic() > until:
                 return
 
-    def _do(self, step: Callable[[Any], None], whom: Any) -> None:
+    def _do(self, step: Callable[[Any], None], connection: Any) -> None:
         """What goes wrong with one connection is no other's concern."""
         try:
-            step(whom)
+            step(connection)
         except Exception:
-            if whom not in self.connections:
+            if connection not in self.connections:
                 raise
             _log.exception("a connection is given up")
-            self._drop(whom)
+            self._drop(connection)
 
     def _woken(self, _pipe: int) -> None:
         """By a signal, or by a thread that has left something to do."""
@@ -166,8 +168,10 @@ class LoopWorker(Worker):  # type: ignore[misc]
 
     def _hang_up_on_the_late(self) -> None:
         now = time.monotonic()
-        idle = (one for one in self.connections if one.state is not State.BUSY)
-        for conn in [one for one in idle if one.until <= now]:  # in this order: see _keep
+        idle = (connection for connection in self.connections if connection.state is not State.BUSY)
+        for conn in [
+            connection for connection in idle if connection.until <= now
+        ]:  # in this order: see _keep
             if conn.state is not State.RECEIVING:
                 self._drop(conn)
                 continue
@@ -227,11 +231,15 @@ class LoopWorker(Worker):  # type: ignore[misc]
 
     def _make_room(self) -> None:
         """Hang up on who has been silent longest, rather than keep somebody new out."""
-        waiting = [one for one in self.connections if one.state is not State.BUSY]
+        waiting = [
+            connection for connection in self.connections if connection.state is not State.BUSY
+        ]
         if not waiting:
             time.sleep(_LEAVE_IT_FOR)  # every connection is being answered: one ends soon
             return
-        conn = min(waiting, key=lambda one: (_FIRST_TO_GO.index(one.state), one.until))
+        conn = min(
+            waiting, key=lambda connection: (_FIRST_TO_GO.index(connection.state), connection.until)
+        )
         if conn.state is State.RECEIVING:
             conn.tell(LATE)
         self._drop(conn)

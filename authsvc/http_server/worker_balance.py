@@ -32,7 +32,7 @@ class Shares:
 
     def claim(self) -> int | None:
         """A slot that is nobody's. For the arbiter, before it forks."""
-        slot = next((n for n, held in enumerate(self._slots) if held == _FREE), None)
+        slot = next((n for n, count in enumerate(self._slots) if count == _FREE), None)
         if slot is not None:
             self._slots[slot] = 0
         return slot
@@ -49,4 +49,4 @@ class Shares:
 
     def some_have_less(self, number: int) -> bool:
         """Whether a worker has fewer connections than that."""
-        return any(_FREE < held < number for held in self._slots)
+        return any(_FREE < count < number for count in self._slots)

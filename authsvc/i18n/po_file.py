@@ -122,7 +122,7 @@ def _stands_for(translation: str, message: str) -> bool:
 
 def _parts(text: str) -> list[str]:
     """The values and tags in a text, sorted: their order is the translator's."""
-    return sorted(found[0] for found in _PART.finditer(text))
+    return sorted(match[0] for match in _PART.finditer(text))
 
 
 def _compiled(messages: dict[str, str]) -> bytes:

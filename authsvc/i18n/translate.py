@@ -87,9 +87,9 @@ def gettext(message: str, /, **values: object) -> str:
     return text % _written(values) if values else text
 
 
-def ngettext(one: str, several: str, n: int, /, **values: object) -> str:
+def ngettext(singular: str, several: str, n: int, /, **values: object) -> str:
     """The form of the message that fits the count, which is the value `n` in it."""
-    return _plural(one, several, n) % _written({"n": n, **values})
+    return _plural(singular, several, n) % _written({"n": n, **values})
 
 
 def translate_sentence(*sentences: str) -> str:
@@ -115,11 +115,11 @@ def decimal(value: float, places: int) -> str:
     return _spoken.get().written(f"{value:,.{places}f}")
 
 
-def _plural(one: str, several: str, n: int) -> str:
+def _plural(singular: str, several: str, n: int) -> str:
     spoken = _spoken.get()
     if spoken is ENGLISH:
-        return one if n == 1 else several
-    return spoken.catalogue.ngettext(one, several, n)
+        return singular if n == 1 else several
+    return spoken.catalogue.ngettext(singular, several, n)
 
 
 def _written(values: Mapping[str, object]) -> dict[str, object]:
@@ -139,12 +139,14 @@ def _retold(spoken: Language, sentence: str) -> str:
     if len(sentence) > _LONGEST_RETOLD:
         return sentence
     several = _SENTENCE_END.split(sentence)
-    said = [_known(spoken, one) for one in several]
-    if None in said:  # a value may have a full stop in it, and a message two sentences
+    translated = [_known(spoken, sentence) for sentence in several]
+    if None in translated:  # a value may have a full stop in it, and a message two sentences
         whole = _known(spoken, sentence)
         if whole is not None:
             return whole
-    return " ".join(one if it is None else it for one, it in zip(several, said, strict=True))
+    return " ".join(
+        sentence if it is None else it for sentence, it in zip(several, translated, strict=True)
+    )
 
 
 def _known(spoken: Language, sentence: str) -> str | None:
@@ -156,9 +158,9 @@ def _known(spoken: Language, sentence: str) -> str | None:
 
 def _made_elsewhere(spoken: Language, sentence: str) -> str | None:
     for pattern, translation in spoken.sentences:
-        found = pattern.fullmatch(sentence)
-        if found:
-            values = found.groupdict()  # one may be such a text, too: ring group Sales
+        match = pattern.fullmatch(sentence)
+        if match:
+            values = match.groupdict()  # one may be such a text, too: ring group Sales
             return translation % {
                 name: _made_elsewhere(spoken, value) or value for name, value in values.items()
             }
@@ -175,8 +177,8 @@ def _text(message: str, /, **values: object) -> str:
     return escape(text) % _in_sentence(values) if values else text
 
 
-def _text_plural(one: str, several: str, n: int, /, **values: object) -> Markup:
-    return escape(_plural(one, several, n)) % _in_sentence({"n": n, **values})
+def _text_plural(singular: str, several: str, n: int, /, **values: object) -> Markup:
+    return escape(_plural(singular, several, n)) % _in_sentence({"n": n, **values})
 
 
 def _block(message: str, /, **values: object) -> Markup:
@@ -185,8 +187,8 @@ def _block(message: str, /, **values: object) -> Markup:
     return Markup(text) % _in_sentence(values)  # noqa: S704 - our own markup, and the translator's
 
 
-def _block_plural(one: str, several: str, n: int, /, **values: object) -> Markup:
-    return Markup(_plural(one, several, n)) % _in_sentence(values)  # noqa: S704 - as above
+def _block_plural(singular: str, several: str, n: int, /, **values: object) -> Markup:
+    return Markup(_plural(singular, several, n)) % _in_sentence(values)  # noqa: S704 - as above
 
 
 class InlineMessages(Extension):
@@ -199,22 +201,22 @@ class InlineMessages(Extension):
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
         """The tokens of a template, before they are parsed."""
-        held: list[Token] = []
+        waiting: list[Token] = []
         for token in stream:
-            if held and not self._goes_on(held, token):
-                yield from held
-                held = []
-            if held or token.type == self._PLAIN[0]:
-                held.append(token)
+            if waiting and not self._goes_on(waiting, token):
+                yield from waiting
+                waiting = []
+            if waiting or token.type == self._PLAIN[0]:
+                waiting.append(token)
             else:
                 yield token
-            if len(held) == len(self._PLAIN):
-                yield Token(held[0].lineno, "data", str(escape(held[3].value)))
-                held = []
-        yield from held
+            if len(waiting) == len(self._PLAIN):
+                yield Token(waiting[0].lineno, "data", str(escape(waiting[3].value)))
+                waiting = []
+        yield from waiting
 
-    def _goes_on(self, held: list[Token], token: Token) -> bool:
-        expected = self._PLAIN[len(held)]
+    def _goes_on(self, waiting: list[Token], token: Token) -> bool:
+        expected = self._PLAIN[len(waiting)]
         return token.type == expected and (expected != "name" or token.value == "_")
 
 
@@ -222,7 +224,7 @@ class Languages:
     """The languages that there are. English is always among them."""
 
     def __init__(self, others: Sequence[Language] = ()) -> None:
-        self._by_code = {one.code: one for one in (ENGLISH, *others)}
+        self._by_code = {known.code: known for known in (ENGLISH, *others)}
         self.several = len(self._by_code) > 1
         self.chosen = lru_cache(maxsize=512)(self._chosen)
 
@@ -238,13 +240,13 @@ class Languages:
 
 def load(folder: Path) -> Languages:
     """English and every language with a file in the folder; one that cannot be read is logged."""
-    found = []
+    languages = []
     for path in sorted(folder.glob("*.po")):
         try:
-            found.append(_language(path))
+            languages.append(_language(path))
         except CatalogueFault as fault:
             _log.error("language left out", file=path.name, error=str(fault))
-    return Languages(found)
+    return Languages(languages)
 
 
 def _language(path: Path) -> Language:
@@ -286,11 +288,11 @@ def stream_in_language(parts: Iterator[str]) -> Iterator[str]:
 
     Its pieces are made after the request is over, when its language has been forgotten.
     """
-    wanted = language()
+    chosen = language()
 
     def said() -> Iterator[str]:
         while True:
-            with use_language(wanted):
+            with use_language(chosen):
                 part = next(parts, None)
             if part is None:
                 return
@@ -300,9 +302,9 @@ def stream_in_language(parts: Iterator[str]) -> Iterator[str]:
 
 
 @contextmanager
-def use_language(wanted: Language) -> Iterator[None]:
+def use_language(chosen: Language) -> Iterator[None]:
     """Everything within is said in this language."""
-    before = _spoken.set(wanted)
+    before = _spoken.set(chosen)
     try:
         yield
     finally:

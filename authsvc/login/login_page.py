@@ -53,8 +53,8 @@ class CachedLoginPage:
         """WSGI."""
         if not self._is_plain(environ):
             return self._behind(environ, start_response)
-        wanted = self._languages.for_browser(environ.get("HTTP_ACCEPT_LANGUAGE", ""))
-        page = self.page(wanted, look=_AT_HAND not in environ)
+        chosen = self._languages.for_browser(environ.get("HTTP_ACCEPT_LANGUAGE", ""))
+        page = self.page(chosen, look=_AT_HAND not in environ)
         start_response("200 OK", [*self._headers, ("Content-Length", str(len(page)))])
         return (page,)
 
@@ -65,19 +65,19 @@ class CachedLoginPage:
         environ[_AT_HAND] = True
         return True
 
-    def page(self, wanted: Language, *, look: bool) -> bytes:
+    def page(self, chosen: Language, *, look: bool) -> bytes:
         """The form; of the settings, only what its first field asks for depends on them.
 
         `look` is whether these may be looked at, see `Directories.bare_names`.
         """
         bare_names = self._directories.bare_names(look=look)
-        page = self._rendered.get((bare_names, wanted.code))
+        page = self._rendered.get((bare_names, chosen.code))
         if page is None:
-            with use_language(wanted):
+            with use_language(chosen):
                 text = self._template.render(
                     next="/", username="", notice=None, bare_names=bare_names
                 )
-            page = self._rendered[bare_names, wanted.code] = text.encode()
+            page = self._rendered[bare_names, chosen.code] = text.encode()
         return page
 
     def _is_plain(self, environ: WSGIEnvironment) -> bool:

@@ -57,13 +57,13 @@ class LoginEndpoint:
     """
 
     def __init__(
-        self, behind: WSGIApplication, held: Services, *, cookie: str, max_length: int
+        self, behind: WSGIApplication, services: Services, *, cookie: str, max_length: int
     ) -> None:
         self._behind = behind
-        self._held = held
+        self._held = services
         self._cookie = cookie
-        self._public_url = held.settings.public_url
-        self._secure = held.settings.secure
+        self._public_url = services.settings.public_url
+        self._secure = services.settings.secure
         self._max_length = max_length
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -72,17 +72,17 @@ class LoginEndpoint:
             return self._behind(environ, start_response)
         if is_cross_site(environ, self._public_url):
             return self._behind(environ, start_response)  # which refuses it
-        found: Tried | Exception
+        result: Tried | Exception
         try:
-            found = self._try(environ)
+            result = self._try(environ)
         except Exception as error:  # the view raises it, where errors get their page
-            found = error
-        if isinstance(found, Tried) and isinstance(found.result, Admitted):
-            cookies = session_cookie_headers(self._cookie, found.result, secure=self._secure)
-            headers = [("Location", location(found.target)), ("Content-Length", "0"), *cookies]
+            result = error
+        if isinstance(result, Tried) and isinstance(result.result, Admitted):
+            cookies = session_cookie_headers(self._cookie, result.result, secure=self._secure)
+            headers = [("Location", location(result.target)), ("Content-Length", "0"), *cookies]
             start_response("303 See Other", headers)
             return ()
-        environ[_TRIED] = found
+        environ[_TRIED] = result
         return self._behind(environ, start_response)
 
     def _try(self, environ: WSGIEnvironment) -> Tried:
@@ -100,41 +100,48 @@ class LoginEndpoint:
 
 def tried(environ: dict[str, Any]) -> Tried:
     """What the attempt of this request came to, for the view. Raises what it raised."""
-    found: Tried | Exception = environ[_TRIED]
-    if isinstance(found, Exception):
-        raise found
-    return found
+    result: Tried | Exception = environ[_TRIED]
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def attempt_from_environ(
     environ: WSGIEnvironment, cookie: str, name: str, password: str
 ) -> Attempt:
     """What this request tries; `cookie` is the session cookie's name, empty to read none."""
-    held = known = ""
+    session_token = known = ""
     if cookie and "HTTP_COOKIE" in environ:
         cookies = Request(environ, populate_request=False).cookies
-        held, known = cookies.get(cookie, ""), cookies.get(known_browser_cookie_name(cookie), "")
+        session_token, known = (
+            cookies.get(cookie, ""),
+            cookies.get(known_browser_cookie_name(cookie), ""),
+        )
     address = environ.get("REMOTE_ADDR") or ""
-    return Attempt(name, password, address, environ.get("HTTP_USER_AGENT", "")[:255], held, known)
+    return Attempt(
+        name, password, address, environ.get("HTTP_USER_AGENT", "")[:255], session_token, known
+    )
 
 
-def complete_sign_in(held: Services, attempt: Attempt, outcome: Outcome) -> Admitted | Failure:
+def complete_sign_in(services: Services, attempt: Attempt, outcome: Outcome) -> Admitted | Failure:
     """Act on a proven password: a session. What else an attempt came to stays as it is."""
     if not isinstance(outcome, Authenticated):
         return outcome
     try:
-        made = held.records.admit(attempt, outcome)
+        made = services.records.admit(attempt, outcome)
     except AccessEnded:
-        return _not_let_in(held, attempt, outcome, Reason.INACTIVE, outcome.slot, Verdict.CORRECT)
+        return _not_let_in(
+            services, attempt, outcome, Reason.INACTIVE, outcome.slot, Verdict.CORRECT
+        )
     except (InvalidValue, NotFound):
         # The account or the user was linked to somebody else in this very moment.
-        return _not_let_in(held, attempt, outcome, Reason.NO_MATCH, None, Verdict.NOT_CHECKED)
+        return _not_let_in(services, attempt, outcome, Reason.NO_MATCH, None, Verdict.NOT_CHECKED)
     assert made is not None
     return made
 
 
 def _not_let_in(
-    held: Services,
+    services: Services,
     attempt: Attempt,
     outcome: Authenticated,
     reason: Reason,
@@ -142,7 +149,7 @@ def _not_let_in(
     settled: Verdict,
 ) -> Denied:
     note = "access ended meanwhile" if reason is Reason.INACTIVE else "the link could not be made"
-    code = held.records.refuse(
+    code = services.records.refuse(
         attempt, reason, slot, settled, user=outcome.user, guid=outcome.user.guid, note=note
     )
     return Denied(reason, code)

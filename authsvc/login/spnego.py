@@ -21,7 +21,7 @@ import structlog
 from flask import Flask, Response, current_app, redirect, request
 from flask.typing import ResponseReturnValue
 
-from authsvc.services import Services, lifetime_for, services
+from authsvc.services import Services, current_services, lifetime_for
 from authsvc.signin.store import Admitted
 from authsvc.web.security import safe_redirect_path
 from authsvc.web.session import cookie_name, known_cookie, set_session_cookies
@@ -111,7 +111,7 @@ class Silent:
     """Silent sign-in for one app."""
 
     def __init__(self, settings: Settings, acceptor: Acceptor) -> None:
-        self._networks = [ipaddress.ip_network(one) for one in networks(settings)]
+        self._networks = [ipaddress.ip_network(network) for network in networks(settings)]
         self._acceptor = acceptor
 
     def is_worth_asking(self) -> bool:
@@ -153,7 +153,7 @@ class Silent:
         return _mark_tried(response)
 
     def _user(self, accepted: Accepted) -> SignInUser:
-        with services().database.fast() as h:
+        with current_services().database.fast() as h:
             user = user_lookup.find(h, "down-level", accepted.account, accepted.realm)
         if user is None or user.guid is None:
             raise NotAccepted(f"{accepted.account} is linked to no user")
@@ -186,20 +186,20 @@ def setup_negotiate(app: Flask, collaborators: Services, acceptor: Acceptor | No
 
 def networks(settings: Settings) -> list[str]:
     """The networks whose browsers are asked, as they are written."""
-    return [one.strip() for one in settings.kerberos_networks.split(",") if one.strip()]
+    return [network.strip() for network in settings.kerberos_networks.split(",") if network.strip()]
 
 
 def _come_in(user: SignInUser, accepted: Accepted) -> ResponseReturnValue:
-    held = services()
-    now = held.now()
+    services = current_services()
+    now = services.now()
     address = request.remote_addr or ""
-    with held.database.fast_write() as h:
+    with services.database.fast_write() as h:
         made = sessions.create(
             h,
             user.user_id,
             method="kerberos",
             now=now,
-            lifetime=lifetime_for(held.settings),
+            lifetime=lifetime_for(services.settings),
             address=address,
             user_agent=request.headers.get("User-Agent", ""),
             instead_of=request.cookies.get(cookie_name(), ""),
@@ -215,7 +215,7 @@ def _come_in(user: SignInUser, accepted: Accepted) -> ResponseReturnValue:
             address=address,
             detail={"method": "kerberos"},
         )
-        known = held.records.remember(h, known_cookie(), user)
+        known = services.records.remember(h, known_cookie(), user)
     response = redirect(safe_redirect_path(request.args.get("next")), 303)
     if accepted.answer:
         proof = base64.b64encode(accepted.answer).decode("ascii")
@@ -237,7 +237,7 @@ def _mark_tried(response: Response) -> Response:
         "1",
         max_age=_TRIED_SECONDS,
         path="/login",
-        secure=services().settings.secure,
+        secure=current_services().settings.secure,
         httponly=True,
         samesite="Lax",
     )

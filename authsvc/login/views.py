@@ -13,7 +13,7 @@ from authsvc.i18n.formatting import waiting
 from authsvc.i18n.translate import gettext as _
 from authsvc.i18n.translate import translate_sentence
 from authsvc.login.login_post import attempt_from_environ, complete_sign_in, tried
-from authsvc.services import services
+from authsvc.services import current_services
 from authsvc.signin.outcomes import (
     METRIC_LABELS,
     Attempt,
@@ -71,21 +71,21 @@ def sign_in_form() -> ResponseReturnValue:
 
 def sign_in() -> ResponseReturnValue:
     """What an attempt came to that opened no session, see `authsvc.login.login_post`."""
-    found = tried(request.environ)
-    return _answer(found.result, found.attempt, found.target)
+    attempt_made = tried(request.environ)
+    return _answer(attempt_made.result, attempt_made.attempt, attempt_made.target)
 
 
 def sign_out() -> ResponseReturnValue:
     """End this session, here and for every app that was opened with it."""
     person = current_user()
     if person is not None:
-        held = services()
-        with held.database.write() as s:
-            sessions.end(s, person.session_id, held.now())
+        services = current_services()
+        with services.database.write() as s:
+            sessions.end(s, person.session_id, services.now())
             audit.append(
                 s,
                 "sign-out",
-                now=held.now(),
+                now=services.now(),
                 outcome="ok",
                 actor=person.email,
                 user_id=person.user_id,
@@ -112,7 +112,7 @@ def change_password() -> ResponseReturnValue:
     faults = new_password_faults(attempt.password, new, form.get("new_password_again", ""))
     if faults:
         return _password_page(target, attempt.name, faults=faults, status=400)
-    outcome = services().sign_in.change_directory_password(attempt, new)
+    outcome = current_services().sign_in.change_directory_password(attempt, new)
     if isinstance(outcome, MustChange) and outcome.rejected:
         return _password_page(target, attempt.name, faults=_rejected(outcome.rejected), status=400)
     if isinstance(outcome, Authenticated) and outcome.method == "local":
@@ -122,17 +122,19 @@ def change_password() -> ResponseReturnValue:
         # What browsers were known by ended with the old password.
         outcome = replace(outcome, user=outcome.user._replace(browser_key=None))
     metrics.signins.labels(METRIC_LABELS[type(outcome)]).inc()
-    return _answer(complete_sign_in(services(), attempt, outcome), attempt, target, changing=True)
+    return _answer(
+        complete_sign_in(current_services(), attempt, outcome), attempt, target, changing=True
+    )
 
 
 def _replace_local(right: Authenticated, new: str) -> dict[str, str]:
     """Replace a Kerauno password, which ends the user's other sessions; gives what is wrong."""
-    held = services()
+    services = current_services()
     try:
-        with held.database.write() as s:
-            users.set_password(s, right.user.user_id, new, held.now())
+        with services.database.write() as s:
+            users.set_password(s, right.user.user_id, new, services.now())
     except InvalidValue as error:
-        held.records.give_back(right.slot)
+        services.records.give_back(right.slot)
         return {"new_password": translate_sentence(str(error), error.remedy)}
     return {}
 
@@ -180,7 +182,7 @@ def _form_page(
     target: str, username: str = "", *, notice: Notice | None = None, status: int = 200
 ) -> Response:
     csp_form_action_for(target)
-    bare_names = services().directories.bare_names()
+    bare_names = current_services().directories.bare_names()
     page = _render_form(target, username[:320], notice, bare_names)
     return Response(page, status, content_type="text/html; charset=utf-8")
 

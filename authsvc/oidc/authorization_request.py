@@ -220,8 +220,8 @@ def _check_response(params: Mapping[str, str], reply_to: ReplyTo) -> None:
 
 def _scopes(params: Mapping[str, str], client: ClientInfo) -> tuple[str, ...]:
     """What is asked and known; unknown words are passed over (OpenID Connect Core 3.1.2.1)."""
-    asked = dict.fromkeys(params.get("scope", "").split(" "))
-    scopes = tuple(scope for scope in asked if scope in client.scopes)
+    requested = dict.fromkeys(params.get("scope", "").split(" "))
+    scopes = tuple(scope for scope in requested if scope in client.scopes)
     if not scopes:
         raise InvalidScopeError()
     return scopes

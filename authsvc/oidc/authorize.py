@@ -26,7 +26,7 @@ from authsvc.oidc.authorization_request import AuthorizationRequest, Faulty, Unt
 from authsvc.oidc.endpoints import AUTHORIZE_PATH
 from authsvc.oidc.keyring import NotOurs
 from authsvc.oidc.pending_request import Arrived
-from authsvc.oidc.provider import Provider, provider
+from authsvc.oidc.provider import Provider, current_provider
 from authsvc.oidc.response_modes import reply, reply_error
 from authsvc.oidc.scope_labels import wishes
 from authsvc.web.errors import error_page
@@ -67,74 +67,78 @@ def setup_authorize(app: Flask) -> None:
 
 def authorize() -> ResponseReturnValue:
     """Lead the person to sign in or agree where that is needed, then back to the app."""
-    here = provider()
+    provider = current_provider()
     try:
         arrived = pending_request.arrive(
-            here, request.form if request.method == "POST" else request.args
+            provider, request.form if request.method == "POST" else request.args
         )
     except Untrusted as error:
         return error_page(400, _("This sign-in link does not work"), str(error))
     except Faulty as faulty:
-        return reply_error(faulty.reply_to, faulty.error, here.issuer)
+        return reply_error(faulty.reply_to, faulty.error, provider.issuer)
     try:
         if request.method == "POST":  # of another site: the session's cookie did not come along
-            return redirect(pending_request.address(here, arrived), 303)
-        return _go_on(here, arrived, current_user())
+            return redirect(pending_request.address(provider, arrived), 303)
+        return _go_on(provider, arrived, current_user())
     except Throttled:
-        return reply_error(arrived.request.reply_to, UnavailableError(), here.issuer)
+        return reply_error(arrived.request.reply_to, UnavailableError(), provider.issuer)
 
 
-def _go_on(here: Provider, arrived: Arrived, person: CurrentUser | None) -> ResponseReturnValue:
-    step = _next_step(here, arrived, person)
+def _go_on(provider: Provider, arrived: Arrived, person: CurrentUser | None) -> ResponseReturnValue:
+    step = _next_step(provider, arrived, person)
     if isinstance(step, OAuth2Error):
-        return _refuse(here, arrived, step)
+        return _refuse(provider, arrived, step)
     if person is None or step is Step.SIGN_IN:
-        return _to_sign_in(here, arrived, person)
+        return _to_sign_in(provider, arrived, person)
     if step is Step.AGREE:
-        return _consent_page(here, arrived, person)
-    with here.database.fast_write() as h:
-        code = _new_code(h, here, arrived, person)
-    return _back(here, arrived, code)
+        return _consent_page(provider, arrived, person)
+    with provider.database.fast_write() as h:
+        code = _new_code(h, provider, arrived, person)
+    return _back(provider, arrived, code)
 
 
 @require_user
 def consent() -> ResponseReturnValue:
     """The person's word on what the app asked for, in the session that was asked."""
-    here, person = provider(), require_current_user()
+    provider, person = current_provider(), require_current_user()
     try:
-        arrived = pending_request.answered(here, request.form.get("request_uri", ""), person)
+        arrived = pending_request.answered(provider, request.form.get("request_uri", ""), person)
     except (Untrusted, Faulty):
         return _too_late()
     allowed = request.form.get("decision") == "allow"
-    step = _next_step(here, arrived, person) if allowed else AccessDeniedError()
+    step = _next_step(provider, arrived, person) if allowed else AccessDeniedError()
     if isinstance(step, OAuth2Error):
-        return _refuse(here, arrived, step, person)
+        return _refuse(provider, arrived, step, person)
     if step is Step.SIGN_IN:
-        with here.database.fast_write() as h:
+        with provider.database.fast_write() as h:
             pending_request.use_up(h, arrived)
-        return _to_sign_in(here, replace(arrived, handle="", kept=None), person)
-    asked = arrived.request
-    with here.database.write() as s:
-        consents.grant(s, person.user_id, asked.client.id, asked.scopes, here.now())
-    with here.database.fast_write() as h:
-        code = _new_code(h, here, arrived, person)
+        return _to_sign_in(provider, replace(arrived, handle="", kept=None), person)
+    authorization = arrived.request
+    with provider.database.write() as s:
+        consents.grant(
+            s, person.user_id, authorization.client.id, authorization.scopes, provider.now()
+        )
+    with provider.database.fast_write() as h:
+        code = _new_code(h, provider, arrived, person)
         if code:
-            _note(h, here, asked, person, "granted")
-    return _back(here, arrived, code)
+            _note(h, provider, authorization, person, "granted")
+    return _back(provider, arrived, code)
 
 
-def _next_step(here: Provider, arrived: Arrived, person: CurrentUser | None) -> Step | OAuth2Error:
+def _next_step(
+    provider: Provider, arrived: Arrived, person: CurrentUser | None
+) -> Step | OAuth2Error:
     """Return what is due, or why the app gets no code (OpenID Connect Core 3.1.2.1, 3.1.2.6)."""
-    asked = arrived.request
-    silent = "none" in asked.prompt
+    authorization = arrived.request
+    silent = "none" in authorization.prompt
     if person is None:
         return LoginRequiredError() if silent else Step.SIGN_IN
     fresh = _is_fresh(arrived, person)
-    if not fresh and _needs_fresh(here, asked, person):
+    if not fresh and _needs_fresh(provider, authorization, person):
         return LoginRequiredError() if silent else Step.SIGN_IN
-    if asked.id_token_hint and not _is_of(here, asked.id_token_hint, person):
+    if authorization.id_token_hint and not _is_of(provider, authorization.id_token_hint, person):
         return LoginRequiredError() if fresh or silent else Step.SIGN_IN
-    if _must_ask(here, asked, person):
+    if _must_ask(provider, authorization, person):
         return ConsentRequiredError() if silent else Step.AGREE
     return Step.CODE
 
@@ -151,104 +155,108 @@ def _is_fresh(arrived: Arrived, person: CurrentUser) -> bool:
     )
 
 
-def _needs_fresh(here: Provider, asked: AuthorizationRequest, person: CurrentUser) -> bool:
+def _needs_fresh(
+    provider: Provider, authorization: AuthorizationRequest, person: CurrentUser
+) -> bool:
     """Tell whether the app asks for more than an older session proves."""
-    if asked.prompt & _FRESH:
+    if authorization.prompt & _FRESH:
         return True
-    return asked.max_age is not None and (
-        here.now() - person.created_at > timedelta(seconds=asked.max_age)
+    return authorization.max_age is not None and (
+        provider.now() - person.created_at > timedelta(seconds=authorization.max_age)
     )
 
 
-def _is_of(here: Provider, hint: str, person: CurrentUser) -> bool:
+def _is_of(provider: Provider, hint: str, person: CurrentUser) -> bool:
     try:
-        return here.keyring.verify(hint).get("sub") == person.subject
+        return provider.keyring.verify(hint).get("sub") == person.subject
     except NotOurs:
         return False
 
 
-def _must_ask(here: Provider, asked: AuthorizationRequest, person: CurrentUser) -> bool:
-    if "consent" in asked.prompt:
+def _must_ask(provider: Provider, authorization: AuthorizationRequest, person: CurrentUser) -> bool:
+    if "consent" in authorization.prompt:
         return True
-    if asked.client.first_party:
+    if authorization.client.first_party:
         return False
-    with here.database.fast() as h:
-        return not consents.covers(h, person.user_id, asked.client.id, asked.scopes)
+    with provider.database.fast() as h:
+        return not consents.covers(h, person.user_id, authorization.client.id, authorization.scopes)
 
 
 def _to_sign_in(
-    here: Provider, arrived: Arrived, person: CurrentUser | None
+    provider: Provider, arrived: Arrived, person: CurrentUser | None
 ) -> ResponseReturnValue:
     """To the sign-in page, and back here."""
-    asked = arrived.request
-    again = person is not None or bool(asked.prompt & _FRESH)
-    query = {"next": pending_request.address(here, arrived, stamped=again)}
-    if asked.login_hint:
-        query["username"] = asked.login_hint[:320]
+    authorization = arrived.request
+    again = person is not None or bool(authorization.prompt & _FRESH)
+    query = {"next": pending_request.address(provider, arrived, stamped=again)}
+    if authorization.login_hint:
+        query["username"] = authorization.login_hint[:320]
     if again:  # by the form: a ticket or a session would prove nothing fresh
         query["again"] = "1"
     return redirect(f"/login?{urlencode(query)}", 303 if request.method == "POST" else 302)
 
 
-def _consent_page(here: Provider, arrived: Arrived, person: CurrentUser) -> ResponseReturnValue:
-    asked = arrived.request
-    redirect_uri = asked.reply_to.redirect_uri
-    with here.database.fast_write() as h:
+def _consent_page(provider: Provider, arrived: Arrived, person: CurrentUser) -> ResponseReturnValue:
+    authorization = arrived.request
+    redirect_uri = authorization.reply_to.redirect_uri
+    with provider.database.fast_write() as h:
         handle = authorization_requests.show(
             h,
-            here.now(),
-            client_id=asked.client.id,
+            provider.now(),
+            client_id=authorization.client.id,
             params=arrived.params,
-            asked_at=arrived.since or here.now(),
+            asked_at=arrived.since or provider.now(),
             session_handle=person.handle,
             parent=arrived.kept.id if arrived.kept else None,
         )
-    csp_form_action(*asked.client.origins)
+    csp_form_action(*authorization.client.origins)
     return render_template(
         "oidc/consent.html",
-        app_name=asked.client.name,
+        app_name=authorization.client.name,
         host=urlsplit(redirect_uri).hostname or redirect_uri,
-        wishes=wishes(asked.scopes),
+        wishes=wishes(authorization.scopes),
         request_uri=handle,
         action=CONSENT_PATH,
     )
 
 
-def _new_code(h: PreparedConnection, here: Provider, arrived: Arrived, person: CurrentUser) -> str:
+def _new_code(
+    h: PreparedConnection, provider: Provider, arrived: Arrived, person: CurrentUser
+) -> str:
     """Return the code; empty where the request was answered in the meantime."""
     if not pending_request.use_up(h, arrived):
         return ""
-    asked = arrived.request
+    authorization = arrived.request
     return tokens.new_code(
         h,
-        here.now(),
-        client_id=asked.client.id,
+        provider.now(),
+        client_id=authorization.client.id,
         user_id=person.user_id,
-        redirect_uri=asked.reply_to.redirect_uri,
-        scope=asked.scope,
-        nonce=asked.nonce,
-        code_challenge=asked.code_challenge,
+        redirect_uri=authorization.reply_to.redirect_uri,
+        scope=authorization.scope,
+        nonce=authorization.nonce,
+        code_challenge=authorization.code_challenge,
         sign_in=SignIn(person.created_at, person.method, person.handle),
     )
 
 
-def _back(here: Provider, arrived: Arrived, code: str) -> ResponseReturnValue:
+def _back(provider: Provider, arrived: Arrived, code: str) -> ResponseReturnValue:
     if not code:
         return _too_late()
-    return reply(arrived.request.reply_to, [("code", code)], here.issuer)
+    return reply(arrived.request.reply_to, [("code", code)], provider.issuer)
 
 
 def _refuse(
-    here: Provider, arrived: Arrived, error: OAuth2Error, person: CurrentUser | None = None
+    provider: Provider, arrived: Arrived, error: OAuth2Error, person: CurrentUser | None = None
 ) -> ResponseReturnValue:
     """Tell the app; with a person, that they did not agree is noted."""
     if arrived.kept is not None:
-        with here.database.fast_write() as h:
+        with provider.database.fast_write() as h:
             if not pending_request.use_up(h, arrived):
                 return _too_late()
             if person is not None and isinstance(error, AccessDeniedError):
-                _note(h, here, arrived.request, person, "denied")
-    return reply_error(arrived.request.reply_to, error, here.issuer)
+                _note(h, provider, arrived.request, person, "denied")
+    return reply_error(arrived.request.reply_to, error, provider.issuer)
 
 
 def _too_late() -> ResponseReturnValue:
@@ -261,20 +269,24 @@ def _too_late() -> ResponseReturnValue:
 
 def _note(
     h: PreparedConnection,
-    here: Provider,
-    asked: AuthorizationRequest,
+    provider: Provider,
+    authorization: AuthorizationRequest,
     person: CurrentUser,
     outcome: str,
 ) -> None:
     audit.append(
         h,
         "app-consent",
-        now=here.now(),
+        now=provider.now(),
         outcome=outcome,
         actor=person.username,
         user_id=person.user_id,
         address=request.remote_addr or "",
-        detail={"app": asked.client.name, "client": asked.client.id, "scope": asked.scope},
+        detail={
+            "app": authorization.client.name,
+            "client": authorization.client.id,
+            "scope": authorization.scope,
+        },
     )
 
 
@@ -283,14 +295,14 @@ def _targets(next_url: str) -> Iterable[str]:
     parts = urlsplit(next_url)
     if parts.path != AUTHORIZE_PATH:
         return ()
-    here = provider()
+    provider = current_provider()
     query = dict(parse_qsl(parts.query))
     handle = query.get("request_uri", "")
     if handle:
-        with here.database.fast() as h:
-            kept = authorization_requests.recall(h, here.now(), handle)
+        with provider.database.fast() as h:
+            kept = authorization_requests.recall(h, provider.now(), handle)
         query = kept.params | {"client_id": kept.client_id} if kept else {}
-    client = here.client(query.get("client_id", "")[:64])
+    client = provider.client(query.get("client_id", "")[:64])
     if client is None or not client.answers_at(query.get("redirect_uri", "")):
         return ()
     return client.origins

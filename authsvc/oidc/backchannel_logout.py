@@ -47,12 +47,12 @@ class Courier:
 
     def deliver(self) -> int:
         """Deliver what is due now; gives how many apps were tried."""
-        here = self._provider
-        with here.database.fast() as h:
-            if not logout_queue.waiting(h, here.now()):
+        provider = self._provider
+        with provider.database.fast() as h:
+            if not logout_queue.waiting(h, provider.now()):
                 return 0
-        with here.database.write() as s:
-            claimed = logout_queue.claim(s, here.now())
+        with provider.database.write() as s:
+            claimed = logout_queue.claim(s, provider.now())
         if claimed:
             with ThreadPoolExecutor(min(_AT_ONCE, len(claimed))) as pool:
                 list(pool.map(self._tell, claimed))
@@ -76,13 +76,13 @@ class Courier:
 
     def _token(self, delivery: Delivery) -> str | None:
         """The logout token (section 2.4); None when the app went in the meantime."""
-        here = self._provider
-        client = here.client(delivery.client_id)
+        provider = self._provider
+        client = provider.client(delivery.client_id)
         if client is None:
             return None
-        now = here.now()
+        now = provider.now()
         claims: dict[str, Any] = {
-            "iss": here.issuer,
+            "iss": provider.issuer,
             "sub": delivery.subject,
             "aud": delivery.client_id,
             "iat": int(now.timestamp()),
@@ -92,13 +92,13 @@ class Courier:
         }
         if delivery.sid:
             claims["sid"] = delivery.sid
-        return here.keyring.sign(client.id_token_alg, claims, "logout+jwt")
+        return provider.keyring.sign(client.id_token_alg, claims, "logout+jwt")
 
     def _settle(self, delivery: Delivery, error: str) -> None:
         """Note how it went: the first failure, the success or the end; not each try between."""
-        here = self._provider
-        now = here.now()
-        with here.database.write() as s:
+        provider = self._provider
+        now = provider.now()
+        with provider.database.write() as s:
             if not error:
                 logout_queue.delivered(s, [delivery.id])
                 outcome = "delivered"

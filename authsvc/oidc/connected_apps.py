@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
 from authsvc.i18n.translate import N_
-from authsvc.oidc.provider import provider
+from authsvc.oidc.provider import current_provider
 from authsvc.oidc.scope_labels import known
 from authsvc.web.layout import NavItem, add_to_first_group
 from authsvc.web.session import require_current_user, require_user
@@ -29,7 +29,7 @@ def setup_apps(app: Flask) -> None:
 @require_user
 def apps() -> ResponseReturnValue:
     """Every app that holds something of the person."""
-    with provider().database.read() as s:
+    with current_provider().database.read() as s:
         connected = consents.connected(s, require_current_user().user_id)
     return render_template(
         "oidc/apps.html", known=known, apps=connected, done="disconnected" in request.args
@@ -39,9 +39,9 @@ def apps() -> ResponseReturnValue:
 @require_user
 def disconnect(client_id: str) -> ResponseReturnValue:
     """Take consent back; tokens end and the app is told."""
-    here, person = provider(), require_current_user()
-    now = here.now()
-    with here.database.write() as s:
+    provider, person = current_provider(), require_current_user()
+    now = provider.now()
+    with provider.database.write() as s:
         if not consents.withdraw(s, person.user_id, client_id, now):
             raise NotFound
         audit.append(

@@ -18,7 +18,7 @@ from werkzeug.exceptions import NotFound
 
 from authsvc.i18n.translate import gettext as _
 from authsvc.oidc.endpoints import DEVICE_PATH, QR_PATH
-from authsvc.oidc.provider import Provider, provider
+from authsvc.oidc.provider import Provider, current_provider
 from authsvc.oidc.scope_labels import wishes
 from authsvc.web.session import CurrentUser, require_current_user, require_user
 from kerauno import audit
@@ -64,15 +64,15 @@ def typed() -> ResponseReturnValue:
 @require_user
 def confirm() -> ResponseReturnValue:
     """The person's word."""
-    here, person = provider(), require_current_user()
+    provider, person = current_provider(), require_current_user()
     code = request.form.get("user_code", "")
     approve = request.form.get("decision") == "connect"
-    asking = _find(here, person, code)
+    asking = _find(provider, person, code)
     if asking is None:
         return _form(code, wrong=True)
-    now = here.now()
+    now = provider.now()
     sign_in = SignIn(person.created_at, person.method, None)
-    with here.database.write() as s:
+    with provider.database.write() as s:
         answered = devices.answer(
             s, now, code, user_id=person.user_id, sign_in=sign_in, approve=approve
         )
@@ -93,7 +93,7 @@ def qr_code() -> ResponseReturnValue:
     scale = request.args.get("scale", 6, type=int)
     if len(code) != devices.CODE_LENGTH or kind not in _PICTURES or not 1 <= scale <= 20:
         raise NotFound
-    target = provider().url(f"{DEVICE_PATH}?user_code={code[:4]}-{code[4:]}")
+    target = current_provider().url(f"{DEVICE_PATH}?user_code={code[:4]}-{code[4:]}")
     out = io.BytesIO()
     segno.make_qr(target, error="m").save(out, kind=kind, scale=scale, border=4)
     headers = {"Cross-Origin-Resource-Policy": "cross-origin"}
@@ -101,7 +101,7 @@ def qr_code() -> ResponseReturnValue:
 
 
 def _look_up(code: str) -> ResponseReturnValue:
-    asking = _find(provider(), require_current_user(), code)
+    asking = _find(current_provider(), require_current_user(), code)
     if asking is None:
         return _form(code, wrong=True)
     plain = devices.normal_code(code)
@@ -114,15 +114,15 @@ def _look_up(code: str) -> ResponseReturnValue:
     )
 
 
-def _find(here: Provider, person: CurrentUser, code: str) -> Asking | None:
+def _find(provider: Provider, person: CurrentUser, code: str) -> Asking | None:
     """What waits behind the code. Every look costs an attempt that only a right one gives back.
 
     Raises Throttled.
     """
-    now, address = here.now(), request.remote_addr or ""
+    now, address = provider.now(), request.remote_addr or ""
     try:
         slot = throttle.reserve(
-            here.database,
+            provider.database,
             f"device:{person.user_id}",
             f"device-{throttle.address_key(address)}",
             _PER_PERSON,
@@ -131,10 +131,10 @@ def _find(here: Provider, person: CurrentUser, code: str) -> Asking | None:
         )
     except Throttled as full:
         refusal = ThrottledKey(_EVENT, person.email, address, person.user_id)
-        with here.database.fast_write() as h:
+        with provider.database.fast_write() as h:
             full.code = throttle_list.note(h, full, refusal, now)
         raise
-    with here.database.write() as s:
+    with provider.database.write() as s:
         asking = devices.find(s, now, code)
         if asking is None:
             throttle.fail(s, slot, now)

@@ -18,7 +18,7 @@ from authlib.oauth2.rfc6749.errors import (
 from flask import Flask, Response, request
 
 from authsvc.oidc import authorization_request, claims, client_auth
-from authsvc.oidc.provider import Provider, provider
+from authsvc.oidc.provider import Provider, current_provider
 from authsvc.oidc.token_endpoint import TOKEN_PATH, TokenServer
 from authsvc.web import authorization_header
 from authsvc.web.security import csrf_exempt
@@ -178,12 +178,12 @@ def metadata(of: Provider) -> dict[str, Any]:
 
 def discovery() -> Response:
     """The provider's metadata."""
-    return _json(metadata(provider()), headers=_CACHED)
+    return _json(metadata(current_provider()), headers=_CACHED)
 
 
 def keys() -> Response:
     """The public keys (RFC 7517 5)."""
-    return _json({"keys": provider().keyring.published()}, headers=_CACHED)
+    return _json({"keys": current_provider().keyring.published()}, headers=_CACHED)
 
 
 def userinfo() -> Response:
@@ -191,12 +191,12 @@ def userinfo() -> Response:
     token = _bearer()
     if isinstance(token, Response):
         return token
-    here = provider()
-    with here.database.fast() as h:
-        found = tokens.holder_of(h, here.now(), token)
-    if found is None:
+    provider = current_provider()
+    with provider.database.fast() as h:
+        grant = tokens.holder_of(h, provider.now(), token)
+    if grant is None:
         return _bearer_error(401, "invalid_token", "The access token has expired or was ended.")
-    holder, scope = found
+    holder, scope = grant
     scopes = scope.split()
     if "openid" not in scopes:
         return _bearer_error(403, "insufficient_scope", "It needs the scope openid.", "openid")
@@ -221,17 +221,17 @@ def _bearer() -> str | Response:
 def _bearer_error(status: int, error: str = "", text: str = "", scope: str = "") -> Response:
     """RFC 6750 3: without a token no error is named."""
     parts = {"error": error, "error_description": text, "scope": scope}
-    said = "".join(f', {name}="{value}"' for name, value in parts.items() if value)
+    parameters = "".join(f', {name}="{value}"' for name, value in parts.items() if value)
     body = {name: value for name, value in parts.items() if value and name != "scope"}
-    headers = _NOT_CACHED | {"WWW-Authenticate": f'Bearer realm="Kerauno"{said}'}
+    headers = _NOT_CACHED | {"WWW-Authenticate": f'Bearer realm="Kerauno"{parameters}'}
     return _json(body, status, headers)
 
 
 def _proven(path: str) -> ClientInfo:
     """The app that sent this request. Raises OAuth2Error."""
-    here = provider()
-    audiences = (here.issuer, here.url(path), here.url(TOKEN_PATH))
-    return client_auth.authenticate(here, audiences)
+    provider = current_provider()
+    audiences = (provider.issuer, provider.url(path), provider.url(TOKEN_PATH))
+    return client_auth.authenticate(provider, audiences)
 
 
 @_refusing
@@ -247,23 +247,23 @@ def introspect() -> Response:
     token = request.form.get("token")
     if not token:
         raise InvalidRequestError("The parameter token is missing.")
-    here = provider()
-    with here.database.fast() as h:
-        found = tokens.describe(h, here.now(), token)
-    if found is None or not (client.first_party or found.client_id == client.id):
+    provider = current_provider()
+    with provider.database.fast() as h:
+        description = tokens.describe(h, provider.now(), token)
+    if description is None or not (client.first_party or description.client_id == client.id):
         return _json({"active": False})
     body = {
         "active": True,
-        "client_id": found.client_id,
-        "scope": found.scope,
-        "token_type": "Bearer" if found.kind == "access_token" else "refresh_token",
-        "iat": int(found.issued_at.timestamp()),
-        "exp": int(found.expires_at.timestamp()),
-        "sub": found.subject or found.client_id,
-        "iss": here.issuer,
-        "aud": found.client_id,
+        "client_id": description.client_id,
+        "scope": description.scope,
+        "token_type": "Bearer" if description.kind == "access_token" else "refresh_token",
+        "iat": int(description.issued_at.timestamp()),
+        "exp": int(description.expires_at.timestamp()),
+        "sub": description.subject or description.client_id,
+        "iss": provider.issuer,
+        "aud": description.client_id,
     }
-    return _json(body | ({"username": found.username} if found.username else {}))
+    return _json(body | ({"username": description.username} if description.username else {}))
 
 
 @_refusing
@@ -273,7 +273,7 @@ def revoke() -> Response:
     token = request.form.get("token")
     if not token:
         raise InvalidRequestError("The parameter token is missing.")
-    with provider().database.fast_write() as h:
+    with current_provider().database.fast_write() as h:
         tokens.revoke(h, token, client_id=client.id)
     return Response(status=200, headers=_NOT_CACHED)
 
@@ -293,11 +293,11 @@ def push() -> Response:
         authorization_request.check(params, doubled, client, redirect_uri)
     except authorization_request.Faulty as faulty:
         raise faulty.error from None
-    here = provider()
+    provider = current_provider()
     owner = "" if client.confidential else network(request.remote_addr or "")
-    with here.database.fast_write() as h:
+    with provider.database.fast_write() as h:
         handle = authorization_requests.push(
-            h, here.now(), client_id=client.id, params=params, owner=owner
+            h, provider.now(), client_id=client.id, params=params, owner=owner
         )
     return _json({"request_uri": handle, "expires_in": authorization_requests.PUSHED_SECONDS}, 201)
 
@@ -308,22 +308,22 @@ def device_start() -> Response:
     client = _proven(DEVICE_START_PATH)
     if DEVICE not in client.grant_types:
         raise UnauthorizedClientError("This app may not sign in devices.")
-    asked = dict.fromkeys(request.form.get("scope", "openid").split())
-    scope = " ".join(word for word in asked if word in client.scopes)
+    scopes = dict.fromkeys(request.form.get("scope", "openid").split())
+    scope = " ".join(word for word in scopes if word in client.scopes)
     if not scope:
         raise InvalidScopeError()
-    here = provider()
-    now: datetime = here.now()
+    provider = current_provider()
+    now: datetime = provider.now()
     address = request.remote_addr or ""
-    with here.database.fast_write() as h:
+    with provider.database.fast_write() as h:
         started = devices.start(h, now, client_id=client.id, scope=scope, address=address)
-    page = here.url(DEVICE_PATH)
+    page = provider.url(DEVICE_PATH)
     body = {
         "device_code": started.device_code,
         "user_code": started.user_code,
         "verification_uri": page,
         "verification_uri_complete": f"{page}?user_code={started.user_code}",
-        "qr_code_uri": f"{here.url(QR_PATH)}?user_code={started.user_code}",  # ours, for displays
+        "qr_code_uri": f"{provider.url(QR_PATH)}?user_code={started.user_code}",  # for displays
         "expires_in": devices.LIFETIME_SECONDS,
         "interval": devices.INTERVAL_SECONDS,
     }

@@ -47,50 +47,50 @@ class Arrived:
     kept: Kept | None = None
 
 
-def arrive(here: Provider, source: MultiDict[str, str]) -> Arrived:
+def arrive(provider: Provider, source: MultiDict[str, str]) -> Arrived:
     """Return what the app asks, from a query, a form, or as it is kept.
 
     Raises Untrusted, Faulty.
     """
     handles = source.getlist("request_uri")
     if len(handles) == 1 and handles[0].startswith(authorization_requests.PREFIX):
-        kept = _recall(here, handles[0])
+        kept = _recall(provider, handles[0])
         if kept.session_handle is not None or kept.client_id != source.get("client_id"):
             raise _unknown()
-        return _arrived(here, handles[0], kept)
+        return _arrived(provider, handles[0], kept)
     params, doubled = authorization_request.gather(source.getlist)
-    client, redirect_uri = authorization_request.identify(params, doubled, here.client)
+    client, redirect_uri = authorization_request.identify(params, doubled, provider.client)
     sound = authorization_request.check(params, doubled, client, redirect_uri)
-    return Arrived(sound, params, _stamped(here, source.get(STAMP, ""), params))
+    return Arrived(sound, params, _stamped(provider, source.get(STAMP, ""), params))
 
 
-def answered(here: Provider, handle: str, person: CurrentUser) -> Arrived:
+def answered(provider: Provider, handle: str, person: CurrentUser) -> Arrived:
     """Return the request that this person was asked about in this session.
 
     Raises Untrusted, Faulty.
     """
-    kept = _recall(here, handle)
+    kept = _recall(provider, handle)
     if kept.session_handle != person.handle:
         raise _unknown()
-    return _arrived(here, handle, kept)
+    return _arrived(provider, handle, kept)
 
 
-def address(here: Provider, arrived: Arrived, *, stamped: bool = False) -> str:
+def address(provider: Provider, arrived: Arrived, *, stamped: bool = False) -> str:
     """Return the address under which the request goes on. Raises Throttled."""
     client_id, params = arrived.request.client.id, arrived.params
     if arrived.kept is None:
-        stamp = {STAMP: _stamp(here, params)} if stamped else {}
+        stamp = {STAMP: _stamp(provider, params)} if stamped else {}
         target = f"{AUTHORIZE_PATH}?{urlencode(params | stamp)}"
         if len(target) <= _LONGEST_NEXT:
             return target
-    with here.database.fast_write() as h:
+    with provider.database.fast_write() as h:
         if arrived.kept is not None:
             authorization_requests.prolong(h, arrived.kept)
             handle = arrived.handle
         else:
             owner = network(request.remote_addr or "")
             handle = authorization_requests.wait(
-                h, here.now(), client_id=client_id, params=params, owner=owner
+                h, provider.now(), client_id=client_id, params=params, owner=owner
             )
     return f"{AUTHORIZE_PATH}?{urlencode({'client_id': client_id, 'request_uri': handle})}"
 
@@ -105,17 +105,17 @@ def use_up(h: PreparedConnection, arrived: Arrived) -> bool:
     )
 
 
-def _recall(here: Provider, handle: str) -> Kept:
-    with here.database.fast() as h:
-        kept = authorization_requests.recall(h, here.now(), handle)
+def _recall(provider: Provider, handle: str) -> Kept:
+    with provider.database.fast() as h:
+        kept = authorization_requests.recall(h, provider.now(), handle)
     if kept is None:
         raise _unknown()
     return kept
 
 
-def _arrived(here: Provider, handle: str, kept: Kept) -> Arrived:
+def _arrived(provider: Provider, handle: str, kept: Kept) -> Arrived:
     params = kept.params | {"client_id": kept.client_id}
-    client, redirect_uri = authorization_request.identify(params, (), here.client)
+    client, redirect_uri = authorization_request.identify(params, (), provider.client)
     sound = authorization_request.check(params, (), client, redirect_uri)
     return Arrived(sound, params, kept.asked_at, handle, kept)
 
@@ -124,22 +124,22 @@ def _unknown() -> Untrusted:
     return Untrusted(_("The app's request is not known any more. Please start again at the app."))
 
 
-def _stamp(here: Provider, params: dict[str, str]) -> str:
-    return here.sealer.seal(f"{STAMP} {here.now().timestamp()} {_digest(params)}")
+def _stamp(provider: Provider, params: dict[str, str]) -> str:
+    return provider.sealer.seal(f"{STAMP} {provider.now().timestamp()} {_digest(params)}")
 
 
-def _stamped(here: Provider, stamp: str, params: dict[str, str]) -> datetime | None:
+def _stamped(provider: Provider, stamp: str, params: dict[str, str]) -> datetime | None:
     """Return when this very request was stamped; None where it was not, or too long ago."""
     if not stamp:
         return None
     try:
-        word, moment, words = here.sealer.open(stamp).split(" ")
+        word, moment, words = provider.sealer.open(stamp).split(" ")
     except (KeyProblem, ValueError):
         return None
     if word != STAMP or words != _digest(params):
         return None
     since = datetime.fromtimestamp(float(moment), UTC)
-    oldest = here.now() - timedelta(seconds=authorization_requests.WAITING_SECONDS)
+    oldest = provider.now() - timedelta(seconds=authorization_requests.WAITING_SECONDS)
     return since if since > oldest else None
 
 

@@ -45,22 +45,22 @@ class Provider:
         if kept is not None and kept[0] > time.monotonic():
             return kept[1]
         with self.database.read() as s:
-            found = clients.find(s, client_id)
+            client = clients.find(s, client_id)
         with self._lock:
-            if found is None:  # not remembered: a stranger could fill the memory with names
+            if client is None:  # not remembered: a stranger could fill the memory with names
                 self._clients.pop(client_id, None)
             else:
                 if len(self._clients) >= _MOST_KEPT:
                     self._clients.clear()
-                self._clients[client_id] = (time.monotonic() + CLIENTS_KEPT_SECONDS, found)
-        return found
+                self._clients[client_id] = (time.monotonic() + CLIENTS_KEPT_SECONDS, client)
+        return client
 
 
 def install(app: Flask, provider: Provider) -> None:
-    """Make it reachable through `provider()`."""
+    """Make it reachable through `current_provider()`."""
     app.extensions[_EXTENSION] = provider
 
 
-def provider() -> Provider:
+def current_provider() -> Provider:
     """The provider of the app that serves this request."""
     return cast("Provider", current_app.extensions[_EXTENSION])

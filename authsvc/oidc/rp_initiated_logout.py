@@ -19,7 +19,7 @@ from flask.typing import ResponseReturnValue
 from authsvc.i18n.translate import gettext as _
 from authsvc.oidc.endpoints import LOGOUT_PATH
 from authsvc.oidc.keyring import NotOurs
-from authsvc.oidc.provider import Provider, provider
+from authsvc.oidc.provider import Provider, current_provider
 from authsvc.web.errors import error_page
 from authsvc.web.security import csp_form_action, csrf_exempt
 from authsvc.web.session import CurrentUser, clear_session_cookie, current_user
@@ -54,46 +54,46 @@ def setup_logout(app: Flask) -> None:
 
 def logout() -> ResponseReturnValue:
     """Sign out at once, or ask first."""
-    here = provider()
+    provider = current_provider()
     params = _params(request.form if request.method == "POST" else request.args)
     try:
-        asked = read(here, params)
+        logout_request = read(provider, params)
     except Refused as error:
         return error_page(400, _("This sign-in link does not work"), str(error))
     if request.method == "POST":  # sent by another site: the session's cookie came not along
         return redirect(f"{LOGOUT_PATH}?{urlencode(params)}", 303)
     person = current_user()
     if person is None:
-        return _done(asked.target)
-    if asked.subject != person.subject:
-        return _ask(asked, params)
-    _end(here, person, asked)
-    return _done(asked.target)
+        return _done(logout_request.target)
+    if logout_request.subject != person.subject:
+        return _ask(logout_request, params)
+    _end(provider, person, logout_request)
+    return _done(logout_request.target)
 
 
 def confirm() -> ResponseReturnValue:
     """The person agrees to be signed out."""
-    here = provider()
+    provider = current_provider()
     try:
-        asked = read(here, _params(request.form))
+        logout_request = read(provider, _params(request.form))
     except Refused as error:
         return error_page(400, _("This sign-in link does not work"), str(error))
     person = current_user()
     if person is not None:
-        _end(here, person, asked)
-    return _done(asked.target)
+        _end(provider, person, logout_request)
+    return _done(logout_request.target)
 
 
-def read(here: Provider, params: Mapping[str, str]) -> LogoutRequest:
+def read(provider: Provider, params: Mapping[str, str]) -> LogoutRequest:
     """Who asks, about whom, and where to go then. Raises Refused."""
     client_id, subject = params.get("client_id", ""), None
     hint = params.get("id_token_hint")
-    claims = _claims(here, hint) if hint else None
+    claims = _claims(provider, hint) if hint else None
     if claims is not None:
-        if claims.get("iss") != here.issuer or client_id not in ("", claims.get("aud")):
+        if claims.get("iss") != provider.issuer or client_id not in ("", claims.get("aud")):
             raise Refused(_("The app's proof of sign-in is not its own."))
         client_id, subject = str(claims.get("aud", "")), str(claims.get("sub", ""))
-    client = here.client(client_id[:64]) if client_id else None
+    client = provider.client(client_id[:64]) if client_id else None
     target = params.get("post_logout_redirect_uri", "")
     if hint and claims is None and not client_id:
         target = ""  # whose address it is, the token alone could have told
@@ -105,10 +105,10 @@ def read(here: Provider, params: Mapping[str, str]) -> LogoutRequest:
     return LogoutRequest(client, subject, target)
 
 
-def _claims(here: Provider, hint: str) -> dict[str, Any] | None:
+def _claims(provider: Provider, hint: str) -> dict[str, Any] | None:
     """What an ID token says; None where nothing in it may be used (section 5)."""
     try:
-        return here.keyring.verify(hint)
+        return provider.keyring.verify(hint)
     except NotOurs:
         return None
 
@@ -117,31 +117,31 @@ def _params(source: Mapping[str, str]) -> dict[str, str]:
     return {name: source[name] for name in _PARAMETERS if source.get(name)}
 
 
-def _ask(asked: LogoutRequest, params: Mapping[str, str]) -> ResponseReturnValue:
-    kept = {"client_id": asked.client.id} if asked.client else {}
-    if asked.target:
-        csp_form_action(redirect_uris.origin(asked.target))
+def _ask(logout_request: LogoutRequest, params: Mapping[str, str]) -> ResponseReturnValue:
+    kept = {"client_id": logout_request.client.id} if logout_request.client else {}
+    if logout_request.target:
+        csp_form_action(redirect_uris.origin(logout_request.target))
         kept |= {name: params[name] for name in _WAY_BACK if name in params}
     return render_template(
         "oidc/logout.html",
-        app_name=asked.client.name if asked.client else "",
+        app_name=logout_request.client.name if logout_request.client else "",
         action=CONFIRM_PATH,
         params=kept,
     )
 
 
-def _end(here: Provider, person: CurrentUser, asked: LogoutRequest) -> None:
-    with here.database.write() as s:
-        sessions.end(s, person.session_id, here.now())
+def _end(provider: Provider, person: CurrentUser, logout_request: LogoutRequest) -> None:
+    with provider.database.write() as s:
+        sessions.end(s, person.session_id, provider.now())
         audit.append(
             s,
             "sign-out",
-            now=here.now(),
+            now=provider.now(),
             outcome="ok",
             actor=person.email,
             user_id=person.user_id,
             address=request.remote_addr or "",
-            detail={"app": asked.client.name} if asked.client else {},
+            detail={"app": logout_request.client.name} if logout_request.client else {},
         )
 
 

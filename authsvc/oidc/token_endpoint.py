@@ -230,11 +230,11 @@ class CredentialsGrant(_Grant):
 
     def create_token_response(self) -> Any:
         """Give an access token of the app's own."""
-        asked = self.request.form.get("scope", "").split()
+        scopes = self.request.form.get("scope", "").split()
         own = self.app.scopes - set(USER_SCOPES)
-        if not set(asked) <= own:
+        if not set(scopes) <= own:
             raise InvalidScopeError()
-        scope = " ".join(asked or sorted(own))
+        scope = " ".join(scopes or sorted(own))
         now = self.provider.now()
         with self.provider.database.fast_write() as h:
             token = tokens.client_token(h, now, client_id=self.app.id, scope=scope)

@@ -65,17 +65,19 @@ class Background:
         self._stop.set()
 
     def _run(self, task: Task) -> None:
-        said = ""
+        last_error = ""
         pause = min(task.seconds, task.first)
         while not self._stop.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311 - no secret
             pause = task.seconds
             try:
                 task.work()
-                said = ""
+                last_error = ""
             except Exception as error:
-                if str(error) != said:  # twice a second while the database is away helps nobody
+                if (
+                    str(error) != last_error
+                ):  # twice a second while the database is away helps nobody
                     _log.warning("background task failed", task=task.name, error=str(error))
-                said = str(error)
+                last_error = str(error)
 
 
 def setup_background(app: Flask, collaborators: Services) -> Background:

@@ -13,7 +13,7 @@ from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from authsvc import metrics
-from authsvc.services import Services, services
+from authsvc.services import Services, current_services
 from authsvc.web import authorization_header
 from authsvc.web.errors import problem
 from dirclient.model.errors import DirectoryError, Misconfigured
@@ -57,37 +57,37 @@ class _Seen:
         self._written: TTLCache[None, bool] = TTLCache(1, _BELIEVED)
         self._tables_known = False
 
-    def database(self, held: Services) -> None:
+    def database(self, services: Services) -> None:
         """Read, and write every few seconds. Raises DatabaseUnavailable and what is below it.
 
         `authsvc serve` starts without a database that is away: whether its tables are this
         version's is found out here, once.
         """
         if not self._tables_known:
-            migrations.check(held.database)
+            migrations.check(services.database)
             self._tables_known = True
-        with held.database.read() as s:
+        with services.database.read() as s:
             directory_settings.load(s)
         if None not in self._written:
-            write_probe.probe(held.database, held.now())
+            write_probe.probe(services.database, services.now())
             self._written[None] = True
 
-    def directory(self, held: Services) -> str:
+    def directory(self, services: Services) -> str:
         """ok, unreachable, misconfigured, departments-unread or none."""
         with self._lock:
             state = self._state.get(None)
             if state is None:
-                state = self._state[None] = _look(held)
+                state = self._state[None] = _look(services)
             return state
 
 
-def _look(held: Services) -> str:
+def _look(services: Services) -> str:
     try:
-        directory = held.directories.current()
+        directory = services.directories.current()
         if directory is None:
             return "none"
         directory.client.lockout_policy()
-        with held.database.read() as s:
+        with services.database.read() as s:
             unread = directory_settings.state(s, directory.id).unread
     except (Misconfigured, KeyProblem):
         return "misconfigured"
@@ -103,11 +103,11 @@ def _ready(seen: _Seen, token: str) -> ResponseReturnValue:
     Everyone is told the status alone; whoever sends the token of the metrics, why it is so, and
     whether the directory is followed and its servers are in use.
     """
-    held = services()
+    services = current_services()
     try:
-        seen.database(held)
+        seen.database(services)
         database = "ok"
-        directory = seen.directory(held)
+        directory = seen.directory(services)
     except DatabaseUnavailable as error:
         database, directory = _DATABASE_WORDS.get(type(error), "unavailable"), "unknown"
     good = database == "ok"
@@ -116,14 +116,14 @@ def _ready(seen: _Seen, token: str) -> ResponseReturnValue:
     if token and _has_token(token):
         body |= {"database": database, "directory": directory}
         if good:
-            body["directories"] = _directories(held, directory)
+            body["directories"] = _directories(services, directory)
     return jsonify(body), 200 if good else 503
 
 
-def _directories(held: Services, seen: str) -> list[dict[str, object]]:
+def _directories(services: Services, seen: str) -> list[dict[str, object]]:
     """Return for each directory whether it answers and whether its changes are followed."""
-    now = held.now()
-    with held.database.read() as s:
+    now = services.now()
+    with services.database.read() as s:
         directory = directory_settings.load(s)
         if directory is None:
             return []
@@ -134,15 +134,15 @@ def _directories(held: Services, seen: str) -> list[dict[str, object]]:
             "reachable": seen in ("ok", "departments-unread"),
             "following": state.looked_at is not None and not directory_settings.is_deaf(state, now),
             "last_look_seconds": _last_look(state, now),
-            "servers": _servers(held),
+            "servers": _servers(services),
         }
     ]
 
 
-def _servers(held: Services) -> list[dict[str, object]]:
+def _servers(services: Services) -> list[dict[str, object]]:
     """Return each server as this process has found it, and why one is set aside."""
     try:
-        directory = held.directories.current()
+        directory = services.directories.current()
     except (DirectoryError, KeyProblem):
         return []
     states = directory.client.servers if directory else ()
@@ -173,12 +173,12 @@ def _has_token(token: str) -> bool:
 
 def _note_last_look() -> None:
     """Bring the figure of the last look up to date; without a database it stays as it was."""
-    held = services()
-    with suppress(DatabaseUnavailable), held.database.read() as s:
+    services = current_services()
+    with suppress(DatabaseUnavailable), services.database.read() as s:
         directory = directory_settings.load(s)
         if directory is None:
             return
-        seconds = _last_look(directory_settings.state(s, directory.id), held.now())
+        seconds = _last_look(directory_settings.state(s, directory.id), services.now())
         metrics.last_look.set(math.inf if seconds is None else seconds)
 
 

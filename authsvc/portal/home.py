@@ -12,7 +12,7 @@ from werkzeug.exceptions import NotFound
 
 from authsvc.i18n.formatting import ago
 from authsvc.i18n.translate import N_, gettext
-from authsvc.services import services
+from authsvc.services import current_services
 from authsvc.web.session import (
     CurrentUser,
     clear_session_cookie,
@@ -42,7 +42,7 @@ class ShownSession:
     method: str
     created_at: datetime
     seen: str
-    here: bool
+    is_this_browser: bool
 
 
 def setup_views(app: Flask) -> None:
@@ -56,9 +56,9 @@ def setup_views(app: Flask) -> None:
 @require_user
 def home() -> ResponseReturnValue:
     """The person's home: name, extension, departments, own sessions."""
-    person, held = require_current_user(), services()
-    now = held.now()
-    with held.database.read() as s:
+    person, services = require_current_user(), current_services()
+    now = services.now()
+    with services.database.read() as s:
         number = dial_plan.of_user(s, person.user_id)
         open_sessions = sessions.list_for(s, person.user_id, now)
         departments = own_departments.departments_of(s, person.user_id)
@@ -77,8 +77,8 @@ def home() -> ResponseReturnValue:
 @require_user
 def end_session(handle: str) -> ResponseReturnValue:
     """End one of one's own sessions. Somebody else's does not exist."""
-    person, held = require_current_user(), services()
-    with held.database.write() as s:
+    person, services = require_current_user(), current_services()
+    with services.database.write() as s:
         ended = sessions.end_own(s, person.user_id, handle)
         if ended is None:
             raise NotFound
@@ -91,13 +91,13 @@ def end_session(handle: str) -> ResponseReturnValue:
 @require_user
 def end_other_sessions() -> ResponseReturnValue:
     """End all of one's sessions but this one; no other browser is known any more."""
-    person, held = require_current_user(), services()
-    with held.database.write() as s:
+    person, services = require_current_user(), current_services()
+    with services.database.write() as s:
         count = sessions.end_others(s, person.user_id, person.session_id)
         known_browsers.end_all(s, [person.user_id])
         key = known_browsers.key_for(s, person.user_id)
         _note(s, person, "sessions-ended", {"count": count})
-    known = known_browsers.renewed(known_cookie(), person.user_id, key, held.now())
+    known = known_browsers.renewed(known_cookie(), person.user_id, key, services.now())
     return set_known_browser_cookie(redirect("/?done=sessions", 303), known)  # type: ignore[arg-type]
 
 
@@ -105,13 +105,13 @@ def end_other_sessions() -> ResponseReturnValue:
 def phone_book() -> ResponseReturnValue:
     """Everyone with an extension and every ring group, by name; searched by any of their words."""
     query = request.args.get("q", "").replace("\0", "").strip()[:100]
-    with services().database.read() as s:
-        found = accounts.phonebook(s, query, limit=PHONE_BOOK_LINES + 1)
+    with current_services().database.read() as s:
+        entries = accounts.phonebook(s, query, limit=PHONE_BOOK_LINES + 1)
     return render_template(
         "phonebook.html",
         query=query,
-        entries=found[:PHONE_BOOK_LINES],
-        more=len(found) > PHONE_BOOK_LINES,
+        entries=entries[:PHONE_BOOK_LINES],
+        more=len(entries) > PHONE_BOOK_LINES,
     )
 
 
@@ -129,7 +129,7 @@ def _shown(row: WebSession, person: CurrentUser, now: datetime) -> ShownSession:
         method=row.method,
         created_at=row.created_at,
         seen=ago(now - row.seen_at),
-        here=row.handle == person.handle,
+        is_this_browser=row.handle == person.handle,
     )
 
 
@@ -137,7 +137,7 @@ def _note(s: Session, person: CurrentUser, event: str, detail: dict[str, object]
     audit.append(
         s,
         event,
-        now=services().now(),
+        now=current_services().now(),
         outcome="ok",
         actor=person.email,
         user_id=person.user_id,

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
 
 from authsvc.i18n.translate import N_
-from authsvc.services import services
+from authsvc.services import current_services
 from authsvc.web.layout import NavGroup, NavItem, add_navigation
 from authsvc.web.request_bounds import refuse_impossible
 from authsvc.web.session import ADMIN, MANAGER, require_current_user, require_role
@@ -28,7 +28,7 @@ def setup_departments(app: Flask) -> None:
 @require_role(MANAGER, ADMIN)
 def own() -> ResponseReturnValue:
     """The departments that the manager is in, with their ring groups' numbers."""
-    with services().database.read() as s:
+    with current_services().database.read() as s:
         mine = _mine(s)
         rows = [row for row in departments.listing(s) if mine is None or row.id in mine]
     return render_template("departments.html", rows=rows)
@@ -38,7 +38,7 @@ def own() -> ResponseReturnValue:
 def one(department_id: int) -> ResponseReturnValue:
     """The members of one of them. A department that is not the manager's does not exist."""
     refuse_impossible()
-    with services().database.read() as s:
+    with current_services().database.read() as s:
         mine = _mine(s)
         if mine is not None and department_id not in mine:
             raise NotFound

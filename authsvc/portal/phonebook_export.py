@@ -14,7 +14,7 @@ from werkzeug.exceptions import NotFound, Unauthorized
 from authsvc.i18n.translate import PRODUCT
 from authsvc.portal import phonebook_formats
 from authsvc.portal.phonebook_formats import PhonebookEntry
-from authsvc.services import services
+from authsvc.services import current_services
 from authsvc.web import authorization_header
 from authsvc.web.request_bounds import refuse_impossible
 from authsvc.web.session import require_user
@@ -50,7 +50,7 @@ def as_vcards() -> ResponseReturnValue:
 def card(user_id: int) -> ResponseReturnValue:
     """One person's card. Whoever is not in the phone book has none."""
     refuse_impossible()
-    with services().database.read() as s:
+    with current_services().database.read() as s:
         line = accounts.user(s, user_id)
     if line is None or not line.active or line.blocked or not line.extension or line.reserved_until:
         raise NotFound
@@ -73,8 +73,8 @@ def for_phone(token: str = "") -> ResponseReturnValue:
         token
         or (authorization_header.basic(request.headers.get("Authorization", "")) or ("", ""))[1]
     )
-    held = services()
-    with held.database.read() as s:
+    services = current_services()
+    with services.database.read() as s:
         access = phones.by_token(s, given) if given else None
         if access is None:
             # A wrong address is not there; without one, phones that can ask for a password do.
@@ -82,10 +82,10 @@ def for_phone(token: str = "") -> ResponseReturnValue:
                 raise NotFound
             challenge = WWWAuthenticate("basic", {"realm": PRODUCT})
             raise Unauthorized(www_authenticate=challenge)
-        entries = [_entry(one) for one in accounts.phonebook(s)]
-    now = held.now()
+        entries = [_entry(entry) for entry in accounts.phonebook(s)]
+    now = services.now()
     if access.used_at is None or now - access.used_at >= phones.NOTED_EVERY:
-        with held.database.write() as s:
+        with services.database.write() as s:
             phones.note_use(s, access.id, request.remote_addr or "", now)
     return Response(_xml(access.kind, entries, token), content_type="text/xml; charset=utf-8")
 
@@ -95,30 +95,30 @@ def _xml(kind: str, entries: list[PhonebookEntry], token: str) -> bytes:
         return phonebook_formats.as_yealink(entries, PRODUCT)
     if kind == "grandstream":
         return phonebook_formats.as_grandstream(entries)
-    asked = request.args.get("start", "0")
-    start = min(int(asked), len(entries)) if asked.isdecimal() and len(asked) < 8 else 0
+    text = request.args.get("start", "0")
+    start = min(int(text), len(entries)) if text.isdecimal() and len(text) < 8 else 0
     place = f"{token}/phonebook.xml" if token else "directory.xml"
-    base = services().settings.public_url.rstrip("/")
+    base = current_services().settings.public_url.rstrip("/")
     following = f"{base}{PHONES}/{place}?start={start + phonebook_formats.CISCO_PAGE}"
     return phonebook_formats.as_cisco(entries, PRODUCT, start, following)
 
 
 def _found() -> list[PhonebookEntry]:
     query = request.args.get("q", "").replace("\0", "").strip()[:100]
-    with services().database.read() as s:
-        return [_entry(one) for one in accounts.phonebook(s, query)]
+    with current_services().database.read() as s:
+        return [_entry(entry) for entry in accounts.phonebook(s, query)]
 
 
-def _entry(one: accounts.DirectoryEntry) -> PhonebookEntry:
-    group = one.user_id is None
+def _entry(entry: accounts.DirectoryEntry) -> PhonebookEntry:
+    group = entry.user_id is None
     return PhonebookEntry(
-        key=f"department-{one.department_id}" if group else f"user-{one.user_id}",
-        name=one.name,
-        number=one.number,
-        first_name=one.first_name,
-        last_name=one.last_name,
-        email=one.email,
-        departments=one.departments,
+        key=f"department-{entry.department_id}" if group else f"user-{entry.user_id}",
+        name=entry.name,
+        number=entry.number,
+        first_name=entry.first_name,
+        last_name=entry.last_name,
+        email=entry.email,
+        departments=entry.departments,
         group=group,
     )
 

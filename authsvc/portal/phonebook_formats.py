@@ -39,26 +39,26 @@ def as_csv(entries: Iterable[PhonebookEntry]) -> str:
     A cell that a spreadsheet would run as a formula is led by an apostrophe.
     """
     lines = ["\ufeff", csv_line(_COLUMNS)]
-    for one in entries:
-        row = (one.name, one.first_name, one.last_name, one.number, one.email)
-        lines.append(csv_line((*row, ", ".join(one.departments)), telephones=(3,)))
+    for entry in entries:
+        row = (entry.name, entry.first_name, entry.last_name, entry.number, entry.email)
+        lines.append(csv_line((*row, ", ".join(entry.departments)), telephones=(3,)))
     return "".join(lines)
 
 
 def as_vcards(entries: Iterable[PhonebookEntry]) -> str:
     """vCard 4.0 (RFC 6350), one card each; lines folded at 75 octets."""
     lines: list[str] = []
-    for one in entries:
-        kind = "group" if one.group else "individual"
-        lines += ["BEGIN:VCARD", "VERSION:4.0", f"KIND:{kind}", f"UID:kerauno-{one.key}"]
-        lines += [f"FN:{_vcard(one.name)}"]
-        if not one.group:
-            lines.append(f"N:{_vcard(one.last_name)};{_vcard(one.first_name)};;;")
-        lines.append(f"TEL;TYPE=work,voice:{_vcard(one.number)}")
-        if one.email:
-            lines.append(f"EMAIL;TYPE=work:{_vcard(one.email)}")
-        if one.departments:
-            lines.append("ORG:;" + ";".join(_vcard(name) for name in one.departments))
+    for entry in entries:
+        kind = "group" if entry.group else "individual"
+        lines += ["BEGIN:VCARD", "VERSION:4.0", f"KIND:{kind}", f"UID:kerauno-{entry.key}"]
+        lines += [f"FN:{_vcard(entry.name)}"]
+        if not entry.group:
+            lines.append(f"N:{_vcard(entry.last_name)};{_vcard(entry.first_name)};;;")
+        lines.append(f"TEL;TYPE=work,voice:{_vcard(entry.number)}")
+        if entry.email:
+            lines.append(f"EMAIL;TYPE=work:{_vcard(entry.email)}")
+        if entry.departments:
+            lines.append("ORG:;" + ";".join(_vcard(name) for name in entry.departments))
         lines.append("END:VCARD")
     return "".join(_folded(line) + "\r\n" for line in lines)
 
@@ -96,10 +96,10 @@ def as_yealink(entries: Iterable[PhonebookEntry], title: str) -> bytes:
     """`YealinkIPPhoneDirectory`, for a remote phone book URL."""
     root = ET.Element("YealinkIPPhoneDirectory")
     _child(root, "Title", title)
-    for one in entries:
-        entry = _child(root, "DirectoryEntry")
-        _child(entry, "Name", one.name)
-        _child(entry, "Telephone", one.number)
+    for entry in entries:
+        element = _child(root, "DirectoryEntry")
+        _child(element, "Name", entry.name)
+        _child(element, "Telephone", entry.number)
     return _document(root)
 
 
@@ -107,18 +107,18 @@ def as_grandstream(entries: Iterable[PhonebookEntry]) -> bytes:
     """`AddressBook`, which the phone asks for as `phonebook.xml` below the path it was given."""
     root = ET.Element("AddressBook")
     _child(root, "version", "1")
-    for index, one in enumerate(entries, start=1):
+    for index, entry in enumerate(entries, start=1):
         contact = _child(root, "Contact")
         _child(contact, "id", str(index))
-        _child(contact, "FirstName", "" if one.group else one.first_name)
-        _child(contact, "LastName", one.name if one.group else one.last_name)
-        if one.departments:
-            _child(contact, "Department", ", ".join(one.departments))
+        _child(contact, "FirstName", "" if entry.group else entry.first_name)
+        _child(contact, "LastName", entry.name if entry.group else entry.last_name)
+        if entry.departments:
+            _child(contact, "Department", ", ".join(entry.departments))
         phone = _child(contact, "Phone", type="Work")
-        _child(phone, "phonenumber", one.number)
+        _child(phone, "phonenumber", entry.number)
         _child(phone, "accountindex", "1")
-        if one.email:
-            _child(contact, "Mail", one.email, type="Work")
+        if entry.email:
+            _child(contact, "Mail", entry.email, type="Work")
     return _document(root)
 
 
@@ -129,10 +129,10 @@ def as_cisco(entries: Sequence[PhonebookEntry], title: str, start: int, next_url
     root = ET.Element("CiscoIPPhoneDirectory")
     _child(root, "Title", title)
     _child(root, "Prompt", f"{start + 1 if page else 0} to {last} of {len(entries)}")
-    for one in page:
-        entry = _child(root, "DirectoryEntry")
-        _child(entry, "Name", one.name)
-        _child(entry, "Telephone", one.number)
+    for entry in page:
+        element = _child(root, "DirectoryEntry")
+        _child(element, "Name", entry.name)
+        _child(element, "Telephone", entry.number)
     keys = [("Dial", "SoftKey:Dial"), ("Exit", "SoftKey:Exit")]
     if last < len(entries):
         keys.append(("Next", next_url))

@@ -86,17 +86,17 @@ class Directories:
 
     def at(self, saved: tuple[int, int] | None) -> OpenDirectory | None:
         """The directory whose id and version the caller has just read. Costs nothing if kept."""
-        held = self._open
+        current = self._open
         if saved is None:
             return None
-        if held is None or (held.id, held.version) != saved:
-            held = self._renew(saved)
-        return held
+        if current is None or (current.id, current.version) != saved:
+            current = self._renew(saved)
+        return current
 
     def servers_aside(self) -> dict[str, ServerState]:
         """The servers that this process has set aside, by address."""
-        held = self._open
-        states = held.client.servers if held else ()
+        current = self._open
+        states = current.client.servers if current else ()
         return {state.address: state for state in states if not state.up}
 
     def bare_names(self, *, look: bool = True) -> bool:
@@ -112,8 +112,8 @@ class Directories:
                 self.current()
             except Exception as error:
                 _log.warning("directory settings cannot be read", error=str(error))
-        held = self._open
-        return held is None or held.login_without_domain
+        current = self._open
+        return current is None or current.login_without_domain
 
     def names_are_known(self) -> bool:
         """Whether what was known last will do. Once a second it is not: then whoever asked this is
@@ -153,15 +153,15 @@ class Directories:
     def close(self) -> None:
         """End every connection."""
         with self._lock:
-            held, self._open = self._open, None
-        if held is not None:
-            held.client.close()
+            current, self._open = self._open, None
+        if current is not None:
+            current.client.close()
 
     def _renew(self, saved: tuple[int, int]) -> OpenDirectory | None:
         with self._lock:
-            held = self._open
-            if held is not None and (held.id, held.version) == saved:
-                return held
+            current = self._open
+            if current is not None and (current.id, current.version) == saved:
+                return current
             with self._database.read() as s:
                 row = directory_settings.load(s)
             if row is None:
@@ -180,19 +180,19 @@ class Directories:
                 profile,
                 row.updated_at,
             )
-            self._tell_of_servers(fresh, held)
-        if held is not None:
-            self._retire(held.client)
+            self._tell_of_servers(fresh, current)
+        if current is not None:
+            self._retire(current.client)
         return fresh
 
-    def _tell_of_servers(self, fresh: OpenDirectory, held: OpenDirectory | None) -> None:
+    def _tell_of_servers(self, fresh: OpenDirectory, current: OpenDirectory | None) -> None:
         """Keep the figures of the servers in use, from now on those of these settings."""
 
         def tell(state: ServerState) -> None:
             if self._open is fresh:
                 metrics.note_server(state.address, up=state.up)
 
-        for server in held.profile.servers if held else ():
+        for server in current.profile.servers if current else ():
             metrics.forget_server(server)
         for state in fresh.client.servers:
             tell(state)

@@ -126,11 +126,11 @@ def navigation() -> tuple[ShownGroup, ...]:
         (group.title, [item for item in group.items if _may_see(me, item)]) for group in groups
     ]
     matches = [item.href for _, items in allowed for item in items if _leads_to(item.href)]
-    here = max(matches, key=len, default="")
+    place = max(matches, key=len, default="")
     return tuple(
         ShownGroup(
             gettext(title) if title else "",
-            tuple(ShownItem(gettext(i.label), i.href, i.icon, i.href == here) for i in items),
+            tuple(ShownItem(gettext(i.label), i.href, i.icon, i.href == place) for i in items),
         )
         for title, items in allowed
         if items

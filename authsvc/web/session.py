@@ -20,7 +20,7 @@ from flask_login import LoginManager
 from flask_login import current_user as flask_login_user
 from werkzeug.exceptions import Forbidden, Unauthorized
 
-from authsvc.services import lifetime_for, services
+from authsvc.services import current_services, lifetime_for
 from authsvc.signin.store import Admitted
 from authsvc.web.errors import is_api
 from authsvc.web.session_cookie import (
@@ -97,7 +97,7 @@ def current_user() -> CurrentUser | None:
 
 def set_session_cookies(response: Response, made: Admitted) -> Response:
     """Put the session's token, and what the browser is known by, into its keeping."""
-    secure = services().settings.secure
+    secure = current_services().settings.secure
     for name, field in session_cookie_headers(cookie_name(), made, secure=secure):
         response.headers.add(name, field)
     return response
@@ -105,7 +105,9 @@ def set_session_cookies(response: Response, made: Admitted) -> Response:
 
 def set_known_browser_cookie(response: Response, value: str) -> Response:
     """Have the browser keep what it is known by."""
-    field = known_browser_cookie_header(cookie_name(), value, secure=services().settings.secure)
+    field = known_browser_cookie_header(
+        cookie_name(), value, secure=current_services().settings.secure
+    )
     response.headers.add("Set-Cookie", field)
     return response
 
@@ -120,7 +122,7 @@ def clear_session_cookie(response: Response) -> Response:
     response.delete_cookie(
         cookie_name(),
         path="/",
-        secure=services().settings.secure,
+        secure=current_services().settings.secure,
         httponly=True,
         samesite="Lax",
     )
@@ -195,9 +197,9 @@ def _load(incoming: Request) -> _Authenticated | None:
     token = incoming.cookies.get(cookie_name())
     if not token:
         return None
-    held = services()
+    services = current_services()
     try:
-        signed = sessions.check(held.database, token, held.now(), lifetime())
+        signed = sessions.check(services.database, token, services.now(), lifetime())
     except DatabaseUnavailable:
         g.person_unknown = True
         raise

@@ -32,9 +32,9 @@ def browser_name(user_agent: str) -> str:
     """Such as `Firefox 130 on Windows`; empty for one nobody knows."""
     name = ""
     for token, word in _BROWSERS:
-        found = re.search(rf"\b{token}/(\d{{1,4}})", user_agent)
-        if found:
-            name = f"{word} {found.group(1)}"
+        match = re.search(rf"\b{token}/(\d{{1,4}})", user_agent)
+        if match:
+            name = f"{word} {match.group(1)}"
             break
     system = next((word for token, word in _SYSTEMS if token in user_agent), "")
     if name and system:

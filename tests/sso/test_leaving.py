@@ -15,7 +15,7 @@ from joserfc.jwk import KeySet
 from sqlalchemy import func, select
 
 from authsvc.oidc.backchannel_logout import EVENT, Courier, Undelivered
-from authsvc.oidc.provider import provider as installed
+from authsvc.oidc.provider import current_provider as installed
 from kerauno.accounts import users
 from kerauno.accounts.access_revocation import end_access, end_access_before
 from kerauno.oauth import authorization_requests, consents, logout_queue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from authsvc.oidc.provider import provider
+from authsvc.oidc.provider import current_provider
 from kerauno.secrets import signing_keys
 from tests.servers.sso import ISSUER, Person, RegisteredApp, Sso, error_of
 
@@ -97,7 +97,7 @@ def test_the_token_of_a_key_that_has_left_the_key_set_still_signs_out(sso: Sso) 
     with sso.database.write() as s:
         signing_keys.rotate(s, sso.services.sealer, sso.clock(), at_once=True)
     with sso.app.app_context():
-        provider().keyring.forget()
+        current_provider().keyring.forget()
     unnamed = person.browser.get("/oauth/logout", query_string=query)
     assert (unnamed.status_code, re.findall(r'type="hidden"', unnamed.text)) == (200, [])
     named = person.browser.get("/oauth/logout", query_string=query | {"client_id": app.id})

@@ -92,11 +92,11 @@ def judge(database: Database, now: Callable[[], datetime]) -> ConflictCounter:
             rings = dict(s.execute(_RINGS).all())
             held_out = set(s.scalars(select(SyncExclusion.guid)))
         everyone = list(people)
-        found = conflicts_of(everyone, users, rings, held_out, now())
-        counts = Counter(code for codes in found.values() for code in codes)
+        codes = conflicts_of(everyone, users, rings, held_out, now())
+        counts = Counter(code for codes in codes.values() for code in codes)
         linked = {user.guid for user in users}
         left = sum(person.guid in linked and _is_out(person) for person in everyone)
-        free = len(everyone) - len(found) - left
+        free = len(everyone) - len(codes) - left
         return Assessment(len(everyone), free, dict(counts), left)
 
     return assess
@@ -130,30 +130,30 @@ def conflicts_of(
         Kind.EXTENSION: {user.extension: user for user in users if user.extension is not None},
     }
     linked = {user.guid: user for user in users if user.guid is not None}
-    found: dict[Guid, tuple[str, ...]] = {}
-    wanted: dict[Guid, _Claim] = {}
+    codes: dict[Guid, tuple[str, ...]] = {}
+    claims: dict[Guid, _Claim] = {}
     for person in people:
         own = linked.get(person.guid)
         if own is not None and _is_out(person):
             continue
         wish = _wish(person, own, held_out=own is None and person.guid in held_out)
         if isinstance(wish, _Want):
-            wanted[person.guid] = _Claim(wish, own)
+            claims[person.guid] = _Claim(wish, own)
         else:
-            found[person.guid] = tuple(wish)
-    for guid in _matched(wanted, holders):
-        del wanted[guid]
-        found[guid] = ("link_ambiguous",)
+            codes[person.guid] = tuple(wish)
+    for guid in _matched(claims, holders):
+        del claims[guid]
+        codes[guid] = ("link_ambiguous",)
     staying = {person.guid for person in people if not _is_out(person)}
     leavers = {
         user.id: Guid(guid)
         for guid, user in linked.items()
         if user.role != "admin" and guid not in staying
     }
-    settled = allocation.allocate(wanted, holders, ring_numbers, leavers, now)
+    settled = allocation.allocate(claims, holders, ring_numbers, leavers, now)
     for guid, obstacles in settled.refused.items():
-        found[guid] = tuple(_TAKEN[one.kind] for one in obstacles)
-    return found
+        codes[guid] = tuple(_TAKEN[obstacle.kind] for obstacle in obstacles)
+    return codes
 
 
 def _is_out(person: Person) -> bool:
@@ -180,7 +180,7 @@ def _wish(person: Person, own: Account | None, *, held_out: bool) -> _Want | Seq
 
 
 def _matched(
-    wanted: Mapping[Guid, _Claim], holders: Mapping[Kind, Mapping[str, Account]]
+    claims: Mapping[Guid, _Claim], holders: Mapping[Kind, Mapping[str, Account]]
 ) -> list[Guid]:
     """Give new people the unlinked users that are theirs; gives those who claim one together.
 
@@ -188,7 +188,7 @@ def _matched(
     """
     claiming: defaultdict[int, list[Guid]] = defaultdict(list)
     users: dict[int, Account] = {}
-    for guid, claim in wanted.items():
+    for guid, claim in claims.items():
         if claim.own is not None:
             continue
         user = holders[Kind.EMAIL].get(claim.want.email_key)
@@ -201,7 +201,7 @@ def _matched(
             users[user.id] = user
     for user_id, (first, *others) in claiming.items():
         if not others and users[user_id].role != "admin":
-            wanted[first].own = users[user_id]
+            claims[first].own = users[user_id]
     return [guid for guids in claiming.values() if len(guids) > 1 for guid in guids]
 
 

@@ -173,16 +173,16 @@ def _authorities(draft: Draft, octets: bytes | None) -> str:
 def certificates(pem: str, now: datetime) -> tuple[Certificate, ...]:
     """The CA certificates for people; none where the text holds none."""
     try:
-        found = x509.load_pem_x509_certificates(pem.encode("ascii", "replace"))
+        certificates = x509.load_pem_x509_certificates(pem.encode("ascii", "replace"))
     except ValueError:
         return ()
     return tuple(
         Certificate(
-            _subject(one),
-            one.not_valid_after_utc,
-            (one.not_valid_after_utc - now).days < 30,
+            _subject(certificate),
+            certificate.not_valid_after_utc,
+            (certificate.not_valid_after_utc - now).days < 30,
         )
-        for one in found
+        for certificate in certificates
     )
 
 
@@ -311,7 +311,7 @@ class Difference:
 
 def differences(theirs: Draft, mine: Draft) -> tuple[Difference, ...]:
     """Where the form differs from what is stored now, for the second of two administrators."""
-    found = [
+    faults = [
         Difference(
             name, gettext(LABELS[name]), _shown(name, theirs.typed[name]), _shown(name, text)
         )
@@ -319,7 +319,7 @@ def differences(theirs: Draft, mine: Draft) -> tuple[Difference, ...]:
         if _normal(theirs.typed[name]) != _normal(text)
     ]
     if theirs.roles != mine.roles:
-        found.append(
+        faults.append(
             Difference(
                 "role_groups",
                 gettext(LABELS["role_groups"]),
@@ -327,7 +327,7 @@ def differences(theirs: Draft, mine: Draft) -> tuple[Difference, ...]:
                 _groups(mine),
             )
         )
-    return tuple(found)
+    return tuple(faults)
 
 
 def _normal(text: str) -> str:

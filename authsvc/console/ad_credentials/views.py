@@ -20,7 +20,7 @@ from authsvc.console.labels import labels
 from authsvc.console.runs import plans, requests
 from authsvc.i18n.translate import gettext as _
 from authsvc.i18n.translate import stream_in_language
-from authsvc.services import services
+from authsvc.services import current_services
 from authsvc.signin.directory_connection import Client
 from authsvc.web.session import require_current_user
 from dirclient.config.presets import of as preset_of
@@ -60,15 +60,15 @@ def save() -> ResponseReturnValue:
         linked = directory is not None and _anyone_built(s)
     columns = dict(settings.columns)
     if request.form.get("password"):
-        columns["sealed_password"] = services().sealer.seal(request.form["password"])
+        columns["sealed_password"] = current_services().sealer.seal(request.form["password"])
     version = directory.version if directory else 0
     if directory is not None and linked and form.touches_people(directory, settings):
         with base.writing() as s:
             payload = {"settings": columns, "version": version}
-            asked = requests.ask(
+            request_id = requests.ask(
                 s, directory, "plan", payload, by=require_current_user().email, now=base.now()
             )
-        return redirect(f"{HERE}/review/{asked}", 303)
+        return redirect(f"{HERE}/review/{request_id}", 303)
     return _store(draft, columns, version)
 
 
@@ -118,7 +118,7 @@ def test() -> ResponseReturnValue:
 def advanced() -> ResponseReturnValue:
     """What Advanced Search DN adds and removes: both ways, asked of the directory itself."""
     draft = _posted()
-    found: list[tuple[str, list[Step]]] = []
+    results: list[tuple[str, list[Step]]] = []
     for value, label in (
         ("no", _("Advanced Search DN Off")),
         ("yes", _("Advanced Search DN On")),
@@ -126,16 +126,16 @@ def advanced() -> ResponseReturnValue:
         draft.typed["advanced"] = value
         with base.reading() as s:
             settings = _understood(draft, base.directory_or_none(s))
-        wanted = ("people", "departments")
+        names = ("people", "departments")
         steps = [
             step
             for step in (_probe(settings.profile) if settings else ())
-            if step.name in wanted or not step.ok
+            if step.name in names or not step.ok
         ]
-        found.append((label, steps))
+        results.append((label, steps))
     faults = _labelled(draft.faults)
     return base.page(
-        "_advanced.html" if base.part_only() else "advanced.html", found=found, faults=faults
+        "_advanced.html" if base.part_only() else "advanced.html", found=results, faults=faults
     )
 
 
@@ -144,14 +144,14 @@ def suggest() -> ResponseReturnValue:
     """What the directory offers for a half-typed search DN."""
     draft = _posted()
     text = draft.typed.get(request.form.get("field", ""), "")
-    found: tuple[str, ...] = ()
+    suggestions: tuple[str, ...] = ()
     with _asking(draft) as client:
         if client is not None:
             try:
-                found = client.suggest(text, 8)
+                suggestions = client.suggest(text, 8)
             except DirectoryError:
-                found = ()
-    return base.page("_suggestions.html", found=found)
+                suggestions = ()
+    return base.page("_suggestions.html", found=suggestions)
 
 
 @bp.post("/directory/credentials/find")
@@ -161,7 +161,7 @@ def find() -> ResponseReturnValue:
     if field not in ("user_search_dn", "department_search_dn"):
         raise NotFound
     draft = _posted()
-    wanted = {
+    shown = {
         "user_search_dn": ("user_search_dn", "people"),
         "department_search_dn": ("department_search_dn", "departments"),
     }[field]
@@ -170,7 +170,7 @@ def find() -> ResponseReturnValue:
     steps = [
         step
         for step in (_probe(settings.profile) if settings else ())
-        if step.name in wanted or not step.ok
+        if step.name in shown or not step.ok
     ]
     faults = _labelled(draft.faults)
     template = "_found.html" if base.part_only() else "test.html"
@@ -203,7 +203,7 @@ def _password(draft: form.Draft, directory: Directory | None) -> str:
         )
         return ""
     try:
-        return services().sealer.open(directory.sealed_password)
+        return current_services().sealer.open(directory.sealed_password)
     except KeyProblem as problem:
         draft.fault("password", str(problem), _("Type the password again."))
         return ""
@@ -224,7 +224,7 @@ def _asking(draft: form.Draft) -> Iterator[Client | None]:
     if profile is None:
         yield None
         return
-    client = services().directories.connect(profile)
+    client = current_services().directories.connect(profile)
     try:
         yield client
     finally:
@@ -232,10 +232,10 @@ def _asking(draft: form.Draft) -> Iterator[Client | None]:
 
 
 def _probe(profile: Profile) -> Iterator[Step]:
-    held = services()
-    client = held.directories.connect(profile)
+    services = current_services()
+    client = services.directories.connect(profile)
     try:
-        yield from client.probe(judge(held.database, held.now))
+        yield from client.probe(judge(services.database, services.now))
     except Misconfigured as wrong:
         yield Step("settings", False, str(wrong), 0.0, field=wrong.field, remedy=wrong.remedy)
     except Unavailable as away:

@@ -99,27 +99,27 @@ def rows(
             .where(Department.directory_id == directory.id)
         ).all()
     }
-    found = [
+    rows = [
         _row(seen, imported.pop(seen.guid, None), profile)
         for seen in s.scalars(
             select(SeenDepartment).where(SeenDepartment.directory_id == directory.id)
         )
     ]
-    found += [_gone(department, number, n) for department, number, n in imported.values()]
-    wanted = lookup_key(text)
-    found = [one for one in found if wanted in lookup_key(" ".join((*one.path, one.name)))]
-    found.sort(key=lambda one: (lookup_key("\t".join((*one.path, one.name))), one.guid))
+    rows += [_gone(department, number, n) for department, number, n in imported.values()]
+    words = lookup_key(text)
+    rows = [row for row in rows if words in lookup_key(" ".join((*row.path, row.name)))]
+    rows.sort(key=lambda row: (lookup_key("\t".join((*row.path, row.name))), row.guid))
     by_state = {
-        "imported": sum(one.imported for one in found),
-        "available": sum(not one.imported for one in found),
-        "conflict": sum(bool(one.conflicts) for one in found),
+        "imported": sum(row.imported for row in rows),
+        "available": sum(not row.imported for row in rows),
+        "conflict": sum(bool(row.conflicts) for row in rows),
     }
     kept = {
-        "imported": lambda one: one.imported,
-        "available": lambda one: not one.imported,
-        "conflict": lambda one: bool(one.conflicts),
+        "imported": lambda row: row.imported,
+        "available": lambda row: not row.imported,
+        "conflict": lambda row: bool(row.conflicts),
     }.get(state, lambda _: True)
-    return tuple(filter(kept, found)), {"": len(found), **by_state}
+    return tuple(filter(kept, rows)), {"": len(rows), **by_state}
 
 
 def _row(
@@ -192,13 +192,13 @@ def members(
             (SeenPerson.sort_key > key) | and_(SeenPerson.sort_key == key, SeenPerson.guid > after)
         )
     query = query.order_by(SeenPerson.sort_key, SeenPerson.guid).limit(MEMBERS_PAGE + 1)
-    found = s.execute(query).all()
+    members = s.execute(query).all()
     profile = Profile.from_stored(directory.profile, "")
-    shown = found[:MEMBERS_PAGE]
+    shown = members[:MEMBERS_PAGE]
     last = shown[-1][0] if shown else None
     return Page(
         tuple(_member(person, via, profile) for person, via in shown),
-        after=pack([last.sort_key, last.guid]) if last and len(found) > MEMBERS_PAGE else "",
+        after=pack([last.sort_key, last.guid]) if last and len(members) > MEMBERS_PAGE else "",
         total=s.scalar(select(func.count()).select_from(SeenMember).where(*where)),
     )
 

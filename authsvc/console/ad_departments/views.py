@@ -45,8 +45,8 @@ def table() -> ResponseReturnValue:
 def number() -> ResponseReturnValue:
     """What is to be said of a number while it is typed."""
     with base.reading() as s:
-        said = queries.check_number(s, request.args.get("number", "")[:20], base.now())
-    return base.page("_number.html", number_said=said)
+        check = queries.check_number(s, request.args.get("number", "")[:20], base.now())
+    return base.page("_number.html", number_said=check)
 
 
 @bp.get("/directory/departments/<guid>")
@@ -92,15 +92,15 @@ def import_(guid: str) -> ResponseReturnValue:
     number = request.form.get("number", "").strip()[:20]
     with base.writing() as s:
         directory, row = _found(s, guid)
-        said = queries.check_number(s, number, base.now())
-        if row.imported or not said.good:
+        check = queries.check_number(s, number, base.now())
+        if row.imported or not check.good:
             return redirect(f"{HERE}/{guid}/import?number={number}", 303)
         payload = {"guid": guid, "dn": row.dn, "number": number}
-        asked = requests.ask(
+        request_id = requests.ask(
             s, directory, "import", payload, by=require_current_user().email, now=base.now()
         )
         base.note(s, "department-import", outcome="requested", guid=guid, detail={"number": number})
-    return redirect(f"/console/runs/requests/{asked}", 303)
+    return redirect(f"/console/runs/requests/{request_id}", 303)
 
 
 @bp.get("/directory/departments/<guid>/unimport")
@@ -122,11 +122,11 @@ def unimport(guid: str) -> ResponseReturnValue:
         if not row.imported:
             return redirect(f"{HERE}/{guid}", 303)
         payload = {"guid": guid, "dn": row.dn}
-        asked = requests.ask(
+        request_id = requests.ask(
             s, directory, "unimport", payload, by=require_current_user().email, now=base.now()
         )
         base.note(s, "department-unimport", outcome="requested", guid=guid)
-    return redirect(f"/console/runs/requests/{asked}", 303)
+    return redirect(f"/console/runs/requests/{request_id}", 303)
 
 
 @bp.post("/directory/departments/<guid>/number")

@@ -119,17 +119,17 @@ def table(
 ) -> Table:
     """One page of the table, after (or, `backwards`, before) the cursor."""
     sort = sort or Sort()
-    wanted = directory_mirror.Filter(
+    filter_ = directory_mirror.Filter(
         search=text,
         state=state if state in STATES else None,
         conflict=code if code in labels.CONFLICTS else None,
     )
     start = unpack(cursor, (str, str))
     place = directory_mirror.Place(str(start[0]), str(start[1])) if start is not None else None
-    found = directory_mirror.page(
+    page = directory_mirror.page(
         s,
         directory.id,
-        wanted,
+        filter_,
         sort=sort.key,
         descending=sort.down,
         limit=PAGE,
@@ -138,25 +138,25 @@ def table(
     )
     profile = Profile.from_stored(directory.profile, "")
     rows = Page(
-        tuple(_row(person, profile) for person in found.people),
-        before=pack([found.before.value, found.before.guid]) if found.before else "",
-        after=pack([found.after.value, found.after.guid]) if found.after else "",
+        tuple(_row(person, profile) for person in page.people),
+        before=pack([page.before.value, page.before.guid]) if page.before else "",
+        after=pack([page.after.value, page.after.guid]) if page.after else "",
     )
-    by_state = {name: int(found.counts.get(name, 0)) for name in STATES}
+    by_state = {name: int(page.counts.get(name, 0)) for name in STATES}
     return Table(rows, Counts(sum(by_state.values()), by_state))
 
 
 def counts(s: Session, directory_id: int) -> Counts:
     """How many people there are, in all and by state."""
-    found = directory_mirror.counts(s, directory_id, directory_mirror.Filter())
-    by_state = {name: int(found.get(name, 0)) for name in STATES}
+    counts_by_state = directory_mirror.counts(s, directory_id, directory_mirror.Filter())
+    by_state = {name: int(counts_by_state.get(name, 0)) for name in STATES}
     return Counts(sum(by_state.values()), by_state)
 
 
 def conflict_counts(s: Session, directory_id: int) -> dict[str, int]:
     """How many people have each kind of conflict, in the order of the words."""
-    found = directory_mirror.conflict_counts(s, directory_id)
-    return {code: found[code] for code in labels.CONFLICTS if code in found}
+    counts_by_code = directory_mirror.conflict_counts(s, directory_id)
+    return {code: counts_by_code[code] for code in labels.CONFLICTS if code in counts_by_code}
 
 
 def _row(person: SeenPerson, profile: Profile) -> PersonRow:
@@ -181,11 +181,11 @@ def conflicts_of(
     extension = next(iter(profile.attributes.extension), "ipPhone")
     return tuple(
         ConflictView(
-            code=str(one.get("code", "")),
-            sentence=labels.conflict_sentence(one),
-            remedy=labels.remedy_of(one),
+            code=str(conflict.get("code", "")),
+            sentence=labels.conflict_sentence(conflict),
+            remedy=labels.remedy_of(conflict),
             line=powershell.remedy_line(
-                str(one.get("code", "")),
+                str(conflict.get("code", "")),
                 guid,
                 login_attribute=login,
                 extension_attribute=extension,
@@ -194,7 +194,7 @@ def conflicts_of(
             if active_directory
             else "",
         )
-        for one in stored
+        for conflict in stored
     )
 
 
@@ -234,7 +234,7 @@ class PersonDetails:
     places: tuple[Place, ...]
     user: User | None
     link: Link | None
-    held: SyncExclusion | None
+    exclusion: SyncExclusion | None
     proposed: User | None
 
 
@@ -259,7 +259,7 @@ def details(s: Session, directory: Directory, guid: str, now: datetime) -> Perso
         places=_places(s, directory.id, guid),
         user=s.get(User, link.user_id) if link is not None else None,
         link=link,
-        held=s.get(SyncExclusion, (directory.id, guid)),
+        exclusion=s.get(SyncExclusion, (directory.id, guid)),
         proposed=s.get(User, proposal.user_id) if proposal is not None else None,
     )
 
@@ -281,7 +281,7 @@ def _values(person: SeenPerson, profile: Profile) -> tuple[Value, ...]:
         except InvalidValue:
             extension = ""
     account = "sAMAccountName" if active_directory else "uid"
-    found = [
+    rows = [
         Value(gettext("First name"), person.first_name or "", first),
         Value(gettext("Last name"), person.last_name or "", last),
         Value(gettext("Username"), login.partition("@")[0], person.login_attribute),
@@ -295,17 +295,17 @@ def _values(person: SeenPerson, profile: Profile) -> tuple[Value, ...]:
         Value(gettext("AD account"), person.account_name or "", account),
     ]
     if person.principal_name:
-        found.append(Value(gettext("User logon name"), person.principal_name, "userPrincipalName"))
-    return tuple(found)
+        rows.append(Value(gettext("User logon name"), person.principal_name, "userPrincipalName"))
+    return tuple(rows)
 
 
 def _account(person: SeenPerson) -> tuple[str, ...]:
-    found = [labels.label(labels.ACCOUNT_STATES, person.account_state)]
+    states = [labels.label(labels.ACCOUNT_STATES, person.account_state)]
     if person.locked:
-        found.append(gettext("Locked after too many wrong passwords"))
+        states.append(gettext("Locked after too many wrong passwords"))
     if person.must_change_password:
-        found.append(gettext("Must change the password at the next sign-in"))
-    return tuple(found)
+        states.append(gettext("Must change the password at the next sign-in"))
+    return tuple(states)
 
 
 def _places(s: Session, directory_id: int, guid: str) -> tuple[Place, ...]:

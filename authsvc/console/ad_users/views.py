@@ -33,7 +33,7 @@ def table() -> ResponseReturnValue:
             return base.page("people_unset.html")
         backwards = "before" in request.args
         cursor = request.args.get("before" if backwards else "after", "")
-        found = queries.table(
+        table = queries.table(
             s,
             directory,
             text=text,
@@ -45,8 +45,8 @@ def table() -> ResponseReturnValue:
         )
         return base.page(
             "_people.html" if base.part_only() else "people.html",
-            counts=found.counts,
-            rows=found.page,
+            counts=table.counts,
+            rows=table.page,
             kinds=queries.conflict_counts(s, directory.id) if state == "conflict" else {},
             text=text,
             state=state,
@@ -62,10 +62,10 @@ def details(guid: str) -> ResponseReturnValue:
     """View Details: what would be stored, from which attribute, and the account's state."""
     with base.reading() as s:
         directory = base.directory_or_none(s)
-        found = queries.details(s, directory, guid, base.now()) if directory else None
-        if found is None:
+        details = queries.details(s, directory, guid, base.now()) if directory else None
+        if details is None:
             raise NotFound
-        return base.page("person.html", person=found)
+        return base.page("person.html", person=details)
 
 
 @bp.post("/directory/users/synchronize")
@@ -82,11 +82,11 @@ def synchronize() -> ResponseReturnValue:
         if request.form.get("only") == "selected":
             known = {guid for guid in chosen if s.get(SeenPerson, (directory.id, guid))}
             payload["guids"] = sorted(known)
-        asked = requests.ask(
+        request_id = requests.ask(
             s, directory, "plan", payload, by=require_current_user().email, now=base.now()
         )
         base.note(s, "sync-requested", outcome="plan", detail={"people": len(chosen) or "all"})
-    return redirect(f"/console/runs/requests/{asked}", 303)
+    return redirect(f"/console/runs/requests/{request_id}", 303)
 
 
 @bp.post("/directory/users/<guid>/release")

@@ -14,7 +14,7 @@ from authsvc.console import base
 from authsvc.console.apps import setup_guides
 from authsvc.console.labels import labels
 from authsvc.i18n.translate import N_, gettext
-from authsvc.services import services
+from authsvc.services import current_services
 from authsvc.web.json_reader import parse_json
 from kerauno.oauth import clients, consents, logout_queue
 from kerauno.oauth.registration import (
@@ -139,7 +139,7 @@ def withdraw(client_id: str, user_id: int) -> ResponseReturnValue:
 def _one(row: Client, secret: str | None = None) -> ResponseReturnValue:
     with base.reading() as s:
         agreed = _agreed(s, row.id)
-    issuer = services().settings.public_url
+    issuer = current_services().settings.public_url
     return base.page(
         "client.html",
         row=row,

@@ -72,27 +72,27 @@ def tidy_code(text: str) -> str:
     return f"{plain[:4]}-{plain[4:]}" if len(plain) > 4 else plain
 
 
-def _select(wanted: Filter) -> Select[Audit, str | None]:
+def _select(filter_: Filter) -> Select[Audit, str | None]:
     query = select(Audit, User.username).outerjoin(User, User.id == Audit.user_id)
-    if wanted.event:
-        query = query.where(Audit.event == wanted.event)
-    if wanted.outcome:
-        query = query.where(Audit.outcome == wanted.outcome)
-    if wanted.code:
-        query = query.where(Audit.code == tidy_code(wanted.code))
-    if wanted.user_id is not None and wanted.guid:
-        query = query.where(or_(Audit.user_id == wanted.user_id, Audit.guid == wanted.guid))
-    elif wanted.user_id is not None:
-        query = query.where(Audit.user_id == wanted.user_id)
-    elif wanted.guid:
-        query = query.where(Audit.guid == wanted.guid)
-    since, until = day(wanted.since), day(wanted.until)
+    if filter_.event:
+        query = query.where(Audit.event == filter_.event)
+    if filter_.outcome:
+        query = query.where(Audit.outcome == filter_.outcome)
+    if filter_.code:
+        query = query.where(Audit.code == tidy_code(filter_.code))
+    if filter_.user_id is not None and filter_.guid:
+        query = query.where(or_(Audit.user_id == filter_.user_id, Audit.guid == filter_.guid))
+    elif filter_.user_id is not None:
+        query = query.where(Audit.user_id == filter_.user_id)
+    elif filter_.guid:
+        query = query.where(Audit.guid == filter_.guid)
+    since, until = day(filter_.since), day(filter_.until)
     if since is not None:
         query = query.where(Audit.at >= since)
     if until is not None:
         query = query.where(Audit.at < until + timedelta(days=1))
-    if wanted.text:
-        text = wanted.text.strip()
+    if filter_.text:
+        text = filter_.text.strip()
         query = query.where(
             or_(
                 Audit.actor.icontains(text, autoescape=True),
@@ -121,15 +121,15 @@ def _row(event: Audit, username: str | None) -> AuditRow:
     )
 
 
-def page(s: Session, wanted: Filter, *, cursor: str = "", size: int = PAGE) -> Page[AuditRow]:
+def page(s: Session, filter_: Filter, *, cursor: str = "", size: int = PAGE) -> Page[AuditRow]:
     """Newest first."""
-    query = _select(wanted)
+    query = _select(filter_)
     where = unpack(cursor, (int,))
     if where is not None:
         query = query.where(Audit.id < where[0])
-    found = s.execute(query.order_by(Audit.id.desc()).limit(size + 1)).all()
-    rows = tuple(_row(event, username) for event, username in found[:size])
-    return Page(rows, after=pack([rows[-1].id]) if len(found) > size else "")
+    matches = s.execute(query.order_by(Audit.id.desc()).limit(size + 1)).all()
+    rows = tuple(_row(event, username) for event, username in matches[:size])
+    return Page(rows, after=pack([rows[-1].id]) if len(matches) > size else "")
 
 
 def kinds(s: Session) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -142,18 +142,18 @@ def kinds(s: Session) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def by_code(s: Session, code: str) -> AuditRow | None:
     """The newest event with the short code that a person read out, or None."""
     tidy = tidy_code(code)
-    found = page(s, Filter(code=tidy), size=1).rows if tidy else ()
-    return found[0] if found else None
+    rows = page(s, Filter(code=tidy), size=1).rows if tidy else ()
+    return rows[0] if rows else None
 
 
-def export(s: Session, wanted: Filter) -> Iterator[str]:
+def export(s: Session, filter_: Filter) -> Iterator[str]:
     """CSV in pieces, oldest last; a cell a spreadsheet would run is led by an apostrophe."""
     yield "\ufeff" + csv_line(EXPORT_COLUMNS)
     cursor: str = ""
     while True:
-        found = page(s, wanted, cursor=cursor, size=_EXPORT_BATCH)
+        page_of_rows = page(s, filter_, cursor=cursor, size=_EXPORT_BATCH)
         s.expunge_all()
-        for row in found.rows:
+        for row in page_of_rows.rows:
             yield csv_line(
                 (
                     row.at.isoformat(),
@@ -167,6 +167,6 @@ def export(s: Session, wanted: Filter) -> Iterator[str]:
                     json.dumps(row.detail, ensure_ascii=False, sort_keys=True),
                 )
             )
-        if not found.after:
+        if not page_of_rows.after:
             return
-        cursor = found.after
+        cursor = page_of_rows.after

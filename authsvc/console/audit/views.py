@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from authsvc.console import base
 from authsvc.console.audit import queries
-from authsvc.services import services
+from authsvc.services import current_services
 
 bp = base.blueprint("audit")
 
@@ -17,13 +17,13 @@ bp = base.blueprint("audit")
 @bp.get("/audit")
 def table() -> ResponseReturnValue:
     """What happened, newest first."""
-    wanted = _wanted()
+    filter_ = _wanted()
     with base.reading() as s:
         events, outcomes = queries.kinds(s)
-        rows = queries.page(s, wanted, cursor=request.args.get("after", ""))
+        rows = queries.page(s, filter_, cursor=request.args.get("after", ""))
     query = {name: text for name, text in request.args.items() if name != "after" and text}
     return base.page(
-        "audit.html", rows=rows, wanted=wanted, events=events, outcomes=outcomes, query=query
+        "audit.html", rows=rows, wanted=filter_, events=events, outcomes=outcomes, query=query
     )
 
 
@@ -32,19 +32,19 @@ def code() -> ResponseReturnValue:
     """What the code means that a person read out."""
     text = request.args.get("code", "").strip()[:20]
     with base.reading() as s:
-        found = queries.by_code(s, text)
-    return base.page("code.html", text=text, found=found)
+        events = queries.by_code(s, text)
+    return base.page("code.html", text=text, found=events)
 
 
 @bp.get("/audit.csv")
 def export() -> ResponseReturnValue:
     """Everything that the filter lets through, as CSV."""
-    wanted = _wanted()
-    database = services().database
+    filter_ = _wanted()
+    database = current_services().database
 
     def lines() -> Iterator[str]:
         with database.read() as s:
-            yield from queries.export(s, wanted)
+            yield from queries.export(s, filter_)
 
     with base.writing() as s:
         base.note(s, "audit-exported", outcome="ok")
@@ -55,12 +55,12 @@ def export() -> ResponseReturnValue:
 
 
 def _wanted() -> queries.Filter:
-    asked = request.args
+    args = request.args
     return queries.Filter(
-        event=asked.get("event", "")[:48],
-        outcome=asked.get("outcome", "")[:32],
-        text=asked.get("q", "").strip()[:200],
-        code=asked.get("code", "")[:20],
-        since=asked.get("since", "")[:10],
-        until=asked.get("until", "")[:10],
+        event=args.get("event", "")[:48],
+        outcome=args.get("outcome", "")[:32],
+        text=args.get("q", "").strip()[:200],
+        code=args.get("code", "")[:20],
+        since=args.get("since", "")[:10],
+        until=args.get("until", "")[:10],
     )

@@ -229,14 +229,14 @@ def _remarks(s: Session) -> list[Waiting]:
         Waiting(
             _(
                 "The service account: %(remark)s",
-                remark=translate_sentence(str(one.get("said", ""))),
+                remark=translate_sentence(str(remark.get("said", ""))),
             ),
-            translate_sentence(str(one.get("remedy", ""))),
+            translate_sentence(str(remark.get("remedy", ""))),
             "/console/directory/credentials",
             _("Test again"),
         )
-        for one in remarks
-        if isinstance(one, dict) and one.get("step") in ("rights", "bind")
+        for remark in remarks
+        if isinstance(remark, dict) and remark.get("step") in ("rights", "bind")
     ]
 
 
@@ -244,13 +244,15 @@ def _certificates(directory: Directory, now: datetime) -> list[Waiting]:
     pem = str(directory.profile.get("ca_certificates") or "")
     return [
         Waiting(
-            _("CA certificate %(subject)s has expired", subject=one.subject)
-            if one.until <= now
-            else _("CA certificate %(subject)s expires within 30 days", subject=one.subject),
-            _("Valid until %(day)s. Upload its successor.", day=day(one.until)),
+            _("CA certificate %(subject)s has expired", subject=certificate.subject)
+            if certificate.until <= now
+            else _(
+                "CA certificate %(subject)s expires within 30 days", subject=certificate.subject
+            ),
+            _("Valid until %(day)s. Upload its successor.", day=day(certificate.until)),
             "/console/directory/credentials",
             _("Open AD Credentials"),
         )
-        for one in ad_credentials.certificates(pem, now)
-        if one.soon
+        for certificate in ad_credentials.certificates(pem, now)
+        if certificate.soon
     ]

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from authsvc.console import base
 from authsvc.console.dashboard import queries
-from authsvc.services import services
+from authsvc.services import current_services
 from authsvc.signin.store import EVENT
 from dirclient.config.profile import Profile
 from dirclient.probe.server_check import reach
@@ -33,5 +33,5 @@ def servers() -> ResponseReturnValue:
     reached = reach(Profile.from_stored(directory.profile, "")) if directory else ()
     soon = base.now() + timedelta(days=30)
     template = "_servers.html" if base.part_only() else "servers.html"
-    aside = services().directories.servers_aside()
+    aside = current_services().directories.servers_aside()
     return base.page(template, reached=reached, soon=soon, aside=aside)

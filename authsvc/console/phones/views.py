@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from authsvc.console import base as console_base
 from authsvc.i18n.translate import translate_sentence
 from authsvc.portal.phonebook_export import PHONES
-from authsvc.services import services
+from authsvc.services import current_services
 from authsvc.web.session import require_current_user
 from kerauno.accounts import phones
 from kerauno.base.errors import InvalidValue
@@ -38,7 +38,7 @@ def add() -> ResponseReturnValue:
         return _page(
             422, error=translate_sentence(str(refused), refused.remedy), name=name, kind=kind
         )
-    base = services().settings.public_url.rstrip("/")
+    base = current_services().settings.public_url.rstrip("/")
     folder = f"{base}{PHONES}/{token}"
     # A Grandstream phone is given the folder and asks for phonebook.xml itself.
     address = folder if kind == "grandstream" else f"{folder}/phonebook.xml"

@@ -78,9 +78,9 @@ def _step(highest: float) -> float:
 
 def line_chart(title: str, unit: str, labels: Sequence[str], series: Sequence[Series]) -> Chart:
     """Lay out a line chart from zero upwards. Raises ValueError when a series does not fit."""
-    if any(len(one.values) != len(labels) for one in series):
+    if any(len(line.values) != len(labels) for line in series):
         raise ValueError("each series needs one value for each label")
-    highest = max((v for one in series for v in one.values if v is not None), default=0.0)
+    highest = max((v for line in series for v in line.values if v is not None), default=0.0)
     step = _step(highest) if highest > 0 else 1.0
     top_value = step * max(1, math.ceil(highest / step - 1e-9))
     plot_width, plot_height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
@@ -92,28 +92,28 @@ def line_chart(title: str, unit: str, labels: Sequence[str], series: Sequence[Se
     def y_at(value: float) -> float:
         return round(TOP + plot_height * (1 - value / top_value), 1)
 
-    def drawn(one: Series) -> Line:
+    def drawn(line: Series) -> Line:
         dots = tuple(
-            Dot(x_at(i), y_at(v), _dot(labels[i], one.name, figure(v), unit))
-            for i, v in enumerate(one.values)
+            Dot(x_at(i), y_at(v), _dot(labels[i], line.name, figure(v), unit))
+            for i, v in enumerate(line.values)
             if v is not None
         )
-        return Line(one.name, _path(one.values, x_at, y_at), dots)
+        return Line(line.name, _path(line.values, x_at, y_at), dots)
 
     every = max(1, math.ceil(len(labels) / 5))
     return Chart(
         title=title,
         unit=unit,
-        lines=tuple(drawn(one) for one in series),
+        lines=tuple(drawn(line) for line in series),
         x_ticks=tuple(Tick(x_at(i), labels[i]) for i in range(0, len(labels), every)),
         y_ticks=tuple(
             Tick(y_at(step * i), figure(step * i)) for i in range(round(top_value / step) + 1)
         ),
         rows=tuple(
-            (label, tuple(figure(one.values[i]) for one in series))
+            (label, tuple(figure(line.values[i]) for line in series))
             for i, label in enumerate(labels)
         ),
-        empty=not any(v is not None for one in series for v in one.values),
+        empty=not any(v is not None for line in series for v in line.values),
     )
 
 

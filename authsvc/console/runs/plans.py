@@ -89,8 +89,8 @@ class PlanView:
     @property
     def listed(self) -> frozenset[str]:
         """The identities of all people and departments that a page lists, each with a tick."""
-        people = (one.guid for group in self.groups for one in group.first)
-        return frozenset([*people, *(one.guid for one in self.departments)])
+        people = (person.guid for group in self.groups for person in group.first)
+        return frozenset([*people, *(department.guid for department in self.departments)])
 
     @property
     def deactivations(self) -> int:
@@ -140,13 +140,15 @@ def view(run_id: int, plan: Mapping[str, Any]) -> PlanView:
 
 def _first(actions: list[Mapping[str, Any]]) -> tuple[PlannedAction, ...]:
     """The first of the actions by name; all of them are a page too many."""
-    found = sorted(map(_action, actions), key=lambda one: (lookup_key(one.name), one.guid))
-    return tuple(found[:SHOWN])
+    sorted_actions = sorted(
+        map(_action, actions), key=lambda action: (lookup_key(action.name), action.guid)
+    )
+    return tuple(sorted_actions[:SHOWN])
 
 
 def _list(plan: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
-    found = plan.get(name)
-    return found if isinstance(found, list) else []
+    value = plan.get(name)
+    return value if isinstance(value, list) else []
 
 
 def _action(action: Mapping[str, Any]) -> PlannedAction:

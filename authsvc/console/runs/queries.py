@@ -160,10 +160,10 @@ def changes(s: Session, run_id: int, *, cursor: str = "") -> Page[ChangeRow]:
     where = unpack(cursor, (int,))
     if where is not None:
         query = query.where(RunChange.id > where[0])
-    found = s.scalars(query.order_by(RunChange.id).limit(CHANGES_PAGE + 1)).all()
-    rows = tuple(_change(change) for change in found[:CHANGES_PAGE])
+    changes = s.scalars(query.order_by(RunChange.id).limit(CHANGES_PAGE + 1)).all()
+    rows = tuple(_change(change) for change in changes[:CHANGES_PAGE])
     total = s.scalar(select(func.count()).where(RunChange.run_id == run_id))
-    more = len(found) > CHANGES_PAGE
+    more = len(changes) > CHANGES_PAGE
     return Page(rows, after=pack([rows[-1].id]) if more else "", total=total)
 
 
@@ -202,10 +202,10 @@ def spoken(value: object) -> str:
     if isinstance(value, bool):
         return gettext("yes") if value else gettext("no")
     if isinstance(value, list):
-        return ", ".join(spoken(one) for one in value)
+        return ", ".join(spoken(item) for item in value)
     if isinstance(value, dict):
         return ", ".join(
-            f"{labels.label(labels.FIELDS, name)} {spoken(one)}" for name, one in value.items()
+            f"{labels.label(labels.FIELDS, name)} {spoken(item)}" for name, item in value.items()
         )
     return str(value)
 

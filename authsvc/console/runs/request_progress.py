@@ -34,11 +34,11 @@ def apply(request_id: int) -> ResponseReturnValue:
         if plan is None or directory is None or request.form.get("digest") != plan.digest:
             return redirect(f"/console/runs/requests/{request_id}", 303)
         payload = {"run": plan.run_id, "digest": plan.digest}
-        asked = requests.ask(
+        new_id = requests.ask(
             s, directory, "confirm", payload, by=require_current_user().email, now=base.now()
         )
         base.note(s, "sync-requested", outcome="apply", detail={"run": plan.run_id})
-    return redirect(f"/console/runs/requests/{asked}", 303)
+    return redirect(f"/console/runs/requests/{new_id}", 303)
 
 
 def back(followed: requests.Followed) -> str:

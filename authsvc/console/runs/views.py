@@ -57,11 +57,11 @@ def run_now() -> ResponseReturnValue:
         directory = base.directory_or_none(s)
         if directory is None:
             raise NotFound
-        asked = requests.ask(
+        request_id = requests.ask(
             s, directory, "keep", {}, by=require_current_user().email, now=base.now()
         )
         base.note(s, "sync-requested", outcome="requested")
-    return redirect(f"/console/runs/requests/{asked}", 303)
+    return redirect(f"/console/runs/requests/{request_id}", 303)
 
 
 @bp.get("/runs/<int:run_id>")
@@ -76,10 +76,12 @@ def confirm(run_id: int) -> ResponseReturnValue:
     """Apply a held plan, or who is ticked of it: with the word typed, and only the plan shown."""
     ticked = frozenset(request.form.getlist("ticked")) if "choice" in request.form else None
     wrong_word = request.form.get("typed", "").strip().upper() != CONFIRM_WORD
-    nobody = ticked is not None and not ticked
+    none_ticked = ticked is not None and not ticked
     with base.reading() as s:
-        if wrong_word or nobody:
-            return _page(s, run_id, 422, wrong_word=wrong_word, nobody=nobody, ticked=ticked)
+        if wrong_word or none_ticked:
+            return _page(
+                s, run_id, 422, wrong_word=wrong_word, none_ticked=none_ticked, ticked=ticked
+            )
         plan = plans.of_run(s, run_id)
     payload: dict[str, object] = {"run": run_id, "digest": request.form.get("digest", "")}
     if ticked is not None and plan is not None and (keep := sorted(plan.listed - ticked)):
@@ -123,7 +125,7 @@ def _page(
     status: int = 200,
     *,
     wrong_word: bool = False,
-    nobody: bool = False,
+    none_ticked: bool = False,
     ticked: frozenset[str] | None = None,
 ) -> ResponseReturnValue:
     run = _found(s, run_id)
@@ -135,7 +137,7 @@ def _page(
         changes=queries.changes(s, run_id, cursor=request.args.get("after", "")),
         word=CONFIRM_WORD,
         wrong_word=wrong_word,
-        nobody=nobody,
+        nobody=none_ticked,
         ticked=ticked,
     )
 
@@ -146,8 +148,8 @@ def _ask(run_id: int, kind: str, payload: dict[str, object], event: str) -> Resp
         directory = base.directory_or_none(s)
         if directory is None:
             raise NotFound
-        asked = requests.ask(
+        request_id = requests.ask(
             s, directory, kind, payload, by=require_current_user().email, now=base.now()
         )
         base.note(s, event, outcome="requested", detail={"run": run_id})
-    return redirect(f"/console/runs/requests/{asked}", 303)
+    return redirect(f"/console/runs/requests/{request_id}", 303)

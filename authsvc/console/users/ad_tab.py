@@ -57,8 +57,8 @@ def _ask(user_id: int, kind: str) -> ResponseReturnValue:
         payload: dict[str, object] = {"user_id": user_id, "email": user.line.email}
         if request.form.get("guid"):
             payload["guid"] = request.form["guid"][:36]
-        asked = requests.ask(
+        request_id = requests.ask(
             s, directory, kind, payload, by=require_current_user().email, now=base.now()
         )
         base.note(s, kind, outcome="requested", user_id=user_id)
-    return redirect(f"/console/runs/requests/{asked}", 303)
+    return redirect(f"/console/runs/requests/{request_id}", 303)

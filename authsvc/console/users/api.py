@@ -25,11 +25,11 @@ def all_users() -> ResponseReturnValue:
     if cursor and unpack(cursor, (str, str, int)) is None:
         return problem(400, "This cursor is not one of ours.")
     with base.reading() as s:
-        found = queries.page(s, text=request.args.get("q", ""), cursor=cursor)
+        page = queries.page(s, text=request.args.get("q", ""), cursor=cursor)
     return jsonify(
-        users=[accounts.as_data(line) for line in found.rows],
-        total=found.total,
-        next=found.after or None,
+        users=[accounts.as_data(line) for line in page.rows],
+        total=page.total,
+        next=page.after or None,
     )
 
 
@@ -69,9 +69,12 @@ def members(department_id: int) -> ResponseReturnValue:
     """Who is in a department; `static` members are the directory's."""
     with base.reading() as s:
         departments.get(s, department_id)
-        found = departments.members(s, department_id)
+        members = departments.members(s, department_id)
     return jsonify(
-        [{"id": one.user_id, "username": one.username, "static": one.static} for one in found]
+        [
+            {"id": member.user_id, "username": member.username, "static": member.static}
+            for member in members
+        ]
     )
 
 

@@ -43,7 +43,7 @@ def page(
         last, first, user_id = start
         assert isinstance(user_id, int)
         place = accounts.UserPlace(str(last), str(first), user_id)
-    found = accounts.users(
+    users = accounts.users(
         s,
         accounts.UserFilter(text, state if state in accounts.STATES else None),
         limit=PAGE,
@@ -54,7 +54,7 @@ def page(
     def packed(at: accounts.UserPlace | None) -> str:
         return pack([at.last, at.first, at.id]) if at else ""
 
-    return Page(found.users, packed(found.before), packed(found.after), found.total)
+    return Page(users.users, packed(users.before), packed(users.after), users.total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Candidate:
     name: str
     login: str
     dn: str
-    held: SyncExclusion | None
+    exclusion: SyncExclusion | None
     proposed: bool
     linked_to: int | None
     conflicts: tuple[ConflictView, ...]
@@ -114,7 +114,7 @@ def candidates(s: Session, directory: Directory, user: UserView) -> tuple[Candid
         )
     )
     words = lookup_key(user.line.email)
-    found = s.scalars(
+    rows = s.scalars(
         select(SeenPerson)
         .where(
             SeenPerson.directory_id == directory.id,
@@ -125,17 +125,17 @@ def candidates(s: Session, directory: Directory, user: UserView) -> tuple[Candid
     profile = Profile.from_stored(directory.profile, "")
     return tuple(
         Candidate(
-            guid=one.guid,
-            name=name_of(one),
-            login=one.login or "",
-            dn=one.dn,
-            held=s.get(SyncExclusion, (directory.id, one.guid)),
-            proposed=one.guid in proposed,
-            linked_to=one.user_id,
-            conflicts=conflicts_of(one.conflicts, one.guid, profile),
+            guid=department.guid,
+            name=name_of(department),
+            login=department.login or "",
+            dn=department.dn,
+            exclusion=s.get(SyncExclusion, (directory.id, department.guid)),
+            proposed=department.guid in proposed,
+            linked_to=department.user_id,
+            conflicts=conflicts_of(department.conflicts, department.guid, profile),
         )
-        for one in found
-        if lookup_key(one.login or "") == words or one.guid in proposed
+        for department in rows
+        if lookup_key(department.login or "") == words or department.guid in proposed
     )
 
 
@@ -178,12 +178,12 @@ class Reservation:
 
 def reservations(s: Session) -> tuple[Reservation, ...]:
     """Numbers kept for leavers, the ones that free up first first."""
-    found: list[Reservation] = []
+    reservations: list[Reservation] = []
     for number, user in dial_plan.reservations(s):
         assert number.reserved_until is not None
         name = f"{user.first_name} {user.last_name}".strip()
-        found.append(Reservation(number.number, user.id, name, number.reserved_until))
-    return tuple(found)
+        reservations.append(Reservation(number.number, user.id, name, number.reserved_until))
+    return tuple(reservations)
 
 
 def is_last_admin(s: Session, user_id: int) -> bool:

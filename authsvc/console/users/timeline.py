@@ -75,13 +75,13 @@ def moments(s: Session, subject: Subject, *, text: str = "", cursor: str = "") -
         key=lambda pair: pair[0].at,
         reverse=True,
     )
-    wanted = text.strip().casefold()
-    kept = ((m, key) for m, key in both if not wanted or wanted in _searchable(m))
-    found = list(islice(kept, PAGE + 1))
-    if len(found) <= PAGE:
-        return Page(tuple(moment for moment, _ in found))
+    words = text.strip().casefold()
+    kept = ((m, key) for m, key in both if not words or words in _searchable(m))
+    entries = list(islice(kept, PAGE + 1))
+    if len(entries) <= PAGE:
+        return Page(tuple(moment for moment, _ in entries))
     last_audit, last_change = audit_below, change_below
-    for _, (source, row_id) in found[:PAGE]:
+    for _, (source, row_id) in entries[:PAGE]:
         if source == "audit":
             last_audit = row_id
         else:
@@ -92,22 +92,22 @@ def moments(s: Session, subject: Subject, *, text: str = "", cursor: str = "") -
             int(last_change) if isinstance(last_change, int) else LARGEST_ID,
         ]
     )
-    return Page(tuple(moment for moment, _ in found[:PAGE]), after=after)
+    return Page(tuple(moment for moment, _ in entries[:PAGE]), after=after)
 
 
 Keyed = tuple[Moment, tuple[str, int]]
 
 
 def _audited(s: Session, subject: Subject, below: object) -> Iterator[Keyed]:
-    wanted = audit.Filter(user_id=subject.user_id, guid=subject.guid or "")
+    filter_ = audit.Filter(user_id=subject.user_id, guid=subject.guid or "")
     cursor = pack([below]) if isinstance(below, int) else ""
     while True:
-        found = audit.page(s, wanted, cursor=cursor, size=PAGE + 1)
-        for row in found.rows:
+        page_of_rows = audit.page(s, filter_, cursor=cursor, size=PAGE + 1)
+        for row in page_of_rows.rows:
             yield Moment(row.at, audit=row), ("audit", row.id)
-        if not found.after:
+        if not page_of_rows.after:
             return
-        cursor = found.after
+        cursor = page_of_rows.after
 
 
 def _changed(s: Session, subject: Subject, below: object) -> Iterator[Keyed]:
@@ -120,8 +120,8 @@ def _changed(s: Session, subject: Subject, below: object) -> Iterator[Keyed]:
         query = select(RunChange, Run).join(Run, Run.id == RunChange.run_id).where(or_(*whose))
         if isinstance(below, int):
             query = query.where(RunChange.id < below)
-        found = s.execute(query.order_by(RunChange.id.desc()).limit(PAGE + 1)).all()
-        for change, run in found:
+        rows = s.execute(query.order_by(RunChange.id.desc()).limit(PAGE + 1)).all()
+        for change, run in rows:
             yield (
                 Moment(
                     at=run.finished or run.started,
@@ -133,9 +133,9 @@ def _changed(s: Session, subject: Subject, below: object) -> Iterator[Keyed]:
                 ),
                 ("change", change.id),
             )
-        if len(found) <= PAGE:
+        if len(rows) <= PAGE:
             return
-        below = found[-1][0].id
+        below = rows[-1][0].id
 
 
 def _searchable(moment: Moment) -> str:

@@ -16,20 +16,6 @@ PACKAGES = ("authsvc", "syncsvc", "provisioning", "kerauno", "dirclient")
 BANNED = frozenset(["one", "found", "here", "held", "asked", "wanted", "whom", "nobody", "said"])
 """Variables are named for their type: `person`, `lease`, `connection`; loop variables too."""
 
-PENDING = (
-    "authsvc/api/", "authsvc/cli/", "authsvc/console/", "authsvc/forward_auth/",
-    "authsvc/http_server/", "authsvc/i18n/", "authsvc/login/", "authsvc/oidc/", "authsvc/ops/",
-    "authsvc/portal/", "authsvc/signin/", "authsvc/web/", "authsvc/app.py",
-    "syncsvc/applying/", "syncsvc/runs/", "syncsvc/service/", "syncsvc/cli.py", "provisioning/",
-    "kerauno/accounts/", "kerauno/base/", "kerauno/oauth/",
-    "kerauno/outgoing/", "kerauno/signin/", "kerauno/sync/",
-
-    "dirclient/connection/", "dirclient/fake/", "dirclient/mapping/",
-    "dirclient/model/", "dirclient/operations/", "dirclient/probe/", "dirclient/snapshot/",
-    "dirclient/wire/",
-)  # fmt: skip
-"""Rooms that still have such names. A room leaves this list when its last one is gone."""
-
 SHARED_MODULES = frozenset({"__init__", "__main__", "views", "queries", "setup", "base", "errors"})
 """File names that every room of a package may have."""
 
@@ -74,17 +60,9 @@ def test_variables_are_named_for_their_type(package: str) -> None:
     found_in = [
         f"{path.relative_to(PROJECT)}:{name}"
         for path in sources(package)
-        if not path.relative_to(PROJECT).as_posix().startswith(PENDING)
         for name in banned_names(path.read_text())
     ]
     assert found_in == []
-
-
-@pytest.mark.parametrize("room", PENDING)
-def test_a_room_without_such_names_is_pending_no_more(room: str) -> None:
-    target = PROJECT / room
-    paths = sorted(target.rglob("*.py")) if target.is_dir() else [target]
-    assert any(True for path in paths for _ in banned_names(path.read_text()))
 
 
 @pytest.mark.parametrize(
