@@ -1,1 +1,1 @@
-"""What the product costs and how fast it is, each figure beside a raw limit of the same run."""
+"""Measure speed and cost of the product, each figure beside a raw limit of the same run."""

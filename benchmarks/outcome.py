@@ -10,7 +10,7 @@ from benchmarks.load import Figures
 
 
 class Failed(Exception):
-    """What was to be measured did not happen. `str()` says what happened instead."""
+    """The measured event did not happen. `str()` says what happened instead."""
 
 
 def require(condition: bool, what: str) -> None:

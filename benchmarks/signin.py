@@ -96,7 +96,7 @@ def prepared(folder: Path, profile: dict[str, Any], people: int) -> Installation
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one request asks of others."""
+    """The requests to others that one request costs."""
 
     operations: int  # of LDAP
     statements: int  # of SQL
@@ -110,7 +110,8 @@ class Cost:
 
 
 def costs(installation: Installation, people: Sequence[tuple[str, str]]) -> dict[str, Cost]:
-    """What a sign-in, a wrong password and a session check cost, in a process of the same kind.
+    """Return what a sign-in, a wrong password and a session check cost, in a process of the same
+    kind.
 
     The first person's sign-in is not counted: it connects, and reads what is kept for minutes.
     """

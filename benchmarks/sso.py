@@ -120,7 +120,7 @@ class App:
         return body
 
     def userinfo(self, access_token: str) -> bool:
-        """What the token tells."""
+        """Return what the token tells."""
         answer = self.connection().get(
             "/oauth/userinfo", f"Authorization: Bearer {access_token}\r\n"
         )

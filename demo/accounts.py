@@ -23,14 +23,14 @@ _WRONG = "52e"
 
 
 class Accounts:
-    """Who may bind, and what a password may become."""
+    """Accounts that may bind, and the rules for their passwords."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._passwords: dict[uuid.UUID, str] = {}
 
     def is_administrator(self, entry: Entry | None) -> bool:
-        """Whether the bound account may change the directory."""
+        """Return whether the bound account may change the directory."""
         return entry is not None and fold(entry.first("sAMAccountName")) == ADMINISTRATOR
 
     def bind(self, name: str, password: str) -> Entry | None:

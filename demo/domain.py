@@ -46,7 +46,8 @@ class Domain:
                 self._set_primary_group(person)
 
     def _add_frame(self) -> None:
-        """What every domain has: policy, containers, the server's own place, the first accounts."""
+        """Add the parts that every domain has: policy, containers, the server's own place, the
+        first accounts."""
         base, tree = company.BASE, self.tree
         tree.add(base, ("top", "domain", "domainDNS"), rid=0)
         domain = tree.find(tree.base)

@@ -80,7 +80,7 @@ def text_of(name: Name) -> str:
 
 
 def key(name: Name) -> Key:
-    """What equal names have in common: case and composition do not count."""
+    """Return what equal names have in common: case and composition do not count."""
     return tuple((kind.lower(), fold(value)) for kind, value in name)
 
 

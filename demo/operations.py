@@ -1,4 +1,4 @@
-"""What the demo directory does for each request: searches, binds and changes."""
+"""Requests to the demo directory: searches, binds and changes."""
 
 from __future__ import annotations
 

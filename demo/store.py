@@ -57,7 +57,7 @@ class Entry:
 
     @property
     def key(self) -> Key:
-        """What the name is looked up by."""
+        """Return what the name is looked up by."""
         return names.key(self.name)
 
     @property
@@ -75,7 +75,7 @@ class Entry:
         return int(self.first(attribute) or 0)
 
     def is_a(self, object_class: str) -> bool:
-        """Whether it has this object class."""
+        """Return whether it has this object class."""
         return any(
             one.lower() == object_class.encode().lower() for one in self.values["objectclass"]
         )

@@ -1,4 +1,4 @@
-"""What a reader sees of an entry: stored values, and those AD constructs when asked."""
+"""The view of an entry: stored values, and those that AD constructs when asked."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def computed_control(tree: Tree, entry: Entry, now: datetime) -> int:
 
 
 def locked(tree: Tree, entry: Entry, now: datetime) -> bool:
-    """Whether too many wrong passwords were given within the lockout duration."""
+    """Return whether too many wrong passwords were given within the lockout duration."""
     since = entry.number("lockoutTime")
     duration = -tree.find(tree.base).number("lockoutDuration")
     return bool(since) and filetime(now) < since + duration
 
 
 def password_expired(tree: Tree, entry: Entry, now: datetime) -> bool:
-    """Whether the password is older than the domain allows, or must be changed anyway."""
+    """Return whether the password is older than the domain allows, or must be changed anyway."""
     if entry.number("userAccountControl") & DONT_EXPIRE_PASSWORD:
         return False
     longest = -tree.find(tree.base).number("maxPwdAge")

@@ -1,4 +1,5 @@
-"""What happened, when, by whom, to whom. Append only; never a password, a token or a cookie.
+"""Audit events: what happened, when, by whom, to whom. Append only; never a password, a token or a
+cookie.
 
 A refusal carries a short code such as `K7F3-2Q`, which a person can read out over the phone and
 an administrator can look up.

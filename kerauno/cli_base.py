@@ -1,4 +1,4 @@
-"""What the commands have in common: their settings, how they fail, how they print.
+"""The base of all commands: settings, failures, printing.
 
 Exit codes: 0 done · 1 failed, nothing changed · 2 usage · 3 held for an administrator.
 `--json` prints one document on standard output and nothing else, also where the command fails;
@@ -43,7 +43,7 @@ class Failed(click.ClickException):
 
 
 class Tools:
-    """What a command works with, made when first asked for."""
+    """The tools of a command, made on first use."""
 
     @cached_property
     def settings(self) -> Settings:
@@ -94,7 +94,7 @@ class Commands(click.Group):
 
 
 def in_words(error: Exception) -> str:
-    """What went wrong; where the fault knows its field and its remedy, with both."""
+    """Return what went wrong; where the fault knows its field and its remedy, with both."""
     field, remedy = getattr(error, "field", ""), getattr(error, "remedy", "")
     return f"{field}: {error} {remedy}" if field and remedy else str(error)
 

@@ -1,4 +1,4 @@
-"""Whether the database takes writes: one that is full, or a standby, still answers questions."""
+"""Check that the database takes writes: one that is full, or a standby, still answers questions."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from provisioning.records import DepartmentRecord, UserRecord
 
 
 class ActionKind(enum.StrEnum):
-    """What is done to one user."""
+    """The kind of a change of one user."""
 
     CREATE = "create"
     LINK = "link"
@@ -198,7 +198,7 @@ class DepartmentAction:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would do. Equal snapshots, records and rules give equal plans.
+    """The changes that a run would make. Equal snapshots, records and rules give equal plans.
 
     `standing` says of every recognized person how they stand once the plan is applied
     (one of `kerauno.sync.directory_mirror.STATES`) and with which conflicts; it becomes the mirror.
@@ -217,7 +217,7 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to do to any user or department."""
+        """Return whether there is nothing to do to any user or department."""
         return not (self.actions or self.departments)
 
     def counts(self) -> dict[ActionKind, int]:

@@ -60,7 +60,7 @@ class Request(Protocol):
 
     @property
     def want(self) -> Values:
-        """What is wanted."""
+        """Return what is wanted."""
 
     @property
     def own(self) -> Holder | None:
@@ -68,7 +68,8 @@ class Request(Protocol):
 
     @property
     def acts(self) -> bool:
-        """Whether it is carried out now. One that is not counts all the same, but frees nothing."""
+        """Return whether it is carried out now. One that is not counts all the same, but frees
+        nothing."""
 
 
 G = TypeVar("G", bound=str)
@@ -78,7 +79,7 @@ H = TypeVar("H", bound=Holder)
 
 @dataclass(frozen=True, slots=True)
 class Blocker(Generic[C, H]):
-    """Who stands in the way of a value: a user, another claim, or whom a number is reserved for."""
+    """The holder that blocks a value: a user, another claim, or whom a number is reserved for."""
 
     kind: Kind
     holder: H | C | str
@@ -172,7 +173,7 @@ class _Allocator(Generic[G, C, H]):
                 yield from claimants.get(own_value, ())
 
     def _obstacle(self, guid: G, kind: Kind) -> H | C | str | None:
-        """Who stands in the way of this value; None when the claim may have it."""
+        """Return who stands in the way of this value; None when the claim may have it."""
         claim, value_of = self.claims[guid], self.values[kind]
         value = value_of(claim.want)
         if value is None or (claim.own is not None and value_of(claim.own) == value):
@@ -188,7 +189,7 @@ class _Allocator(Generic[G, C, H]):
         return self.claims[rest[0]] if rest else None
 
     def _leaves(self, holder: H, kind: Kind, value: str) -> bool:
-        """Whether this user gives the value up now, or kept it only for a time now over."""
+        """Return whether this user gives the value up now, or kept it only for a time now over."""
         if kind is not Kind.EXTENSION and holder.id in self.leavers:
             return True
         over = (

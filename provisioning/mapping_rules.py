@@ -66,7 +66,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What Kerauno would store for a person.
+    """The values that Kerauno would store for a person.
 
     Of a person synced for sign-in alone only `username` and `email` count; names and extension
     are then None.
@@ -228,7 +228,7 @@ def _extension(person: Person) -> str | Conflict:
 
 
 def _is_name(text: str | None) -> bool:
-    """Whether anything of it can be seen."""
+    """Return whether anything of it can be seen."""
     return bool(text) and any(c.isprintable() and not c.isspace() for c in text or "")
 
 

@@ -33,7 +33,7 @@ SHOWN = 100
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What an administrator chose of a held plan: `only` these, or all but `keep`.
+    """The part of a held plan that an administrator chose: `only` these, or all but `keep`.
 
     Each is named by GUID, email or username; a department by GUID, DN or name.
     """

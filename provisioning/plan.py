@@ -1,4 +1,4 @@
-"""What a run would do: snapshot × records × rules → plan. Pure, and the same for every caller.
+"""The plan of a run: snapshot × records × rules → plan. Pure, and the same for every caller.
 
 Every recognized person ends as exactly one of: an action, a conflict, unchanged. Linked people
 whom AD no longer has, or no longer lets in, become leavers; that conclusion is allowed because the
@@ -45,7 +45,7 @@ LEAVING: Standing = ("leaving", ())
 
 
 class Mode(enum.StrEnum):
-    """What a run may do.
+    """The rights of a run.
 
     KEEP: what is linked stays true. BUILD: users and departments are made as well. IMPORT: one
     department by hand, with those of its members who are not users yet, and nothing else.
@@ -58,7 +58,7 @@ class Mode(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What an administrator decided. `only` limits a run to these people; None: everyone.
+    """The rules that an administrator set. `only` limits a run to these people; None: everyone.
 
     `numbers` is the range for departments that import themselves, first and last inclusive.
     `role_groups` maps the identity of a directory group to a role. `imports` goes with IMPORT.
@@ -77,12 +77,13 @@ class Rules:
 
     @property
     def whole(self) -> bool:
-        """Whether the run is about everyone, so that it may conclude who is no longer there."""
+        """Return whether the run is about everyone, so that it may conclude who is no longer
+        there."""
         return self.mode is not Mode.IMPORT and self.only is None and not self.adding_only
 
     @property
     def adding_only(self) -> bool:
-        """Whether the run may add new people and nothing else."""
+        """Return whether the run may add new people and nothing else."""
         return self.known is not None
 
 
@@ -339,7 +340,7 @@ class _Planner:
         return plan
 
     def _joins_alone(self) -> DepartmentPlan:
-        """Who comes enters their departments; nobody else's membership is touched."""
+        """Return who comes enters their departments; nobody else's membership is touched."""
         whole = plan_department_updates(self.snapshot, self.records, self.actions)
         return DepartmentPlan(joins=whole.joins)
 
@@ -372,7 +373,7 @@ class _Planner:
         )
 
     def _holds_ended(self) -> tuple[str, ...]:
-        """Who was held out and has left the scope since: coming back, they count as new."""
+        """Return who was held out and has left the scope since: coming back, they count as new."""
         if not self.rules.whole or self.snapshot.unread is not None:
             return ()
         seen = self.snapshot
@@ -386,7 +387,7 @@ class _Planner:
 
 
 def _same(user: UserRecord, want: Want) -> bool:
-    """Whether the record already is as wanted; by far the most frequent question here."""
+    """Return whether the record already is as wanted; by far the most frequent question here."""
     return (
         user.username == want.username
         and user.email == want.email

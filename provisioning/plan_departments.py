@@ -24,7 +24,8 @@ class Import:
 
 @dataclass(slots=True)
 class DepartmentPlan:
-    """What happens to departments. `joins` and `leaves` travel with the people themselves."""
+    """The planned changes of departments. `joins` and `leaves` travel with the people
+    themselves."""
 
     actions: list[DepartmentAction] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
@@ -34,7 +35,7 @@ class DepartmentPlan:
 
 
 class People:
-    """Who will be an active user once the people's part of the plan is done."""
+    """People who will be active users when their part of the plan is done."""
 
     def __init__(self, records: Records, actions: Mapping[Guid, PersonAction]) -> None:
         self.leaving = {

@@ -11,7 +11,7 @@ RANK = {"user": 0, "manager": 1, "admin": 2}
 
 
 class Roles:
-    """What role each person should have, given the groups mapped to roles.
+    """The role of each person, by the groups that are mapped to roles.
 
     A mapped group that the snapshot does not show grants nothing and takes nothing: not seeing
     a group is not the same as nobody being in it.
@@ -47,7 +47,8 @@ class Roles:
         return best if RANK[best] >= RANK[current] or may_take else current
 
     def _an_admin_stays(self, snapshot: Snapshot, records: Records) -> bool:
-        """Whether anyone would still be an administrator: the last one is never taken away."""
+        """Return whether anyone would still be an administrator: the last one is never taken
+        away."""
         return any(
             self._admin_after(user, snapshot) for user in records.users.values() if user.active
         )

@@ -20,7 +20,8 @@ CONFIRM = "Confirm on the user's page with Sync with AD, or run: syncsvc user sy
 
 @dataclass(slots=True)
 class Claim:
-    """What one person wants. `own` is the user it is for: linked, matched by email, or new.
+    """The values that one person claims. `own` is the user it is for: linked, matched by email, or
+    new.
 
     `acts` says whether this run would do it; a claim that is not acted on counts all the same,
     but frees nothing.

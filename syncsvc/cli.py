@@ -44,7 +44,7 @@ class Commands(RecordCommands):
 
 
 class SyncTools(Tools):
-    """What a command of this service works with, made when first asked for."""
+    """The tools of a command of this service, made on first use."""
 
     @cached_property
     def engine(self) -> Engine:

@@ -1,4 +1,4 @@
-"""What the sign-in pages say, in English, as people read it."""
+"""The texts of the sign-in pages, in English, as people read them."""
 
 SKIP = "Skip to the page"
 MENU = "Menu"

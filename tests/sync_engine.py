@@ -91,7 +91,7 @@ class Sync:
             return users.create(s, new, self.clock()).id
 
     def department_dn(self, name: str) -> str:
-        """Where the directory department of this name is."""
+        """Return where the directory department of this name is."""
         return next(d.dn for d in self.fake.read().departments.values() if d.name == name)
 
     def people(self, count: int, first: int = 1) -> list[Person]:

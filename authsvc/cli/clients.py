@@ -225,7 +225,7 @@ def rotate_keys(tools: Tools, at_once: bool) -> None:
 
 
 def _grants(public: bool, answered: bool) -> tuple[str, ...]:
-    """What an app may use when nothing else is said: all that makes sense for its kind."""
+    """Return what an app may use when nothing else is said: all that makes sense for its kind."""
     return tuple(
         grant
         for grant in GRANTS

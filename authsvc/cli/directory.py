@@ -101,7 +101,7 @@ def set_(tools: Tools, /, password_stdin: bool, **given: Any) -> None:
 @json_option
 @pass_tools
 def show(tools: Tools, as_json: bool) -> None:
-    """What is set; never the password."""
+    """Show the settings, without the password."""
     with tools.database.read() as s:
         saved = directory_settings.load(s)
     if saved is None:
@@ -162,7 +162,7 @@ def as_document(step: Step) -> dict[str, Any]:
 
 
 def _profile_values(given: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
-    """What was given of the profile's fields."""
+    """Return what was given of the profile's fields."""
     values = {name: given[name] for name in _AS_GIVEN if given[name] is not None}
     if given["server"] is not None:
         values["servers"] = [
@@ -186,7 +186,7 @@ def _profile_values(given: Mapping[str, Any], faults: list[Fault]) -> dict[str, 
 
 
 def _settings(given: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
-    """What was given of the settings beside the profile."""
+    """Return what was given of the settings beside the profile."""
     changes: dict[str, Any] = {
         name: given[name] == "yes"
         for name in ("auto_sync", "login_without_domain")

@@ -103,7 +103,7 @@ def _check_tables(database: Database) -> None:
 
 
 def _root() -> Path:
-    """Where wsgi.py and config/ are: the project, else the working directory."""
+    """Return where wsgi.py and config/ are: the project, else the working directory."""
     for place in (_PROJECT, Path.cwd()):
         if (place / "wsgi.py").exists() and (place / "config" / "gunicorn.conf.py").exists():
             return place

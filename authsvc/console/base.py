@@ -94,5 +94,5 @@ def page(template: str, status: int = 200, **values: Any) -> tuple[str, int]:
 
 
 def part_only() -> bool:
-    """Whether a script asks for a part of the page, to put it into the page that is open."""
+    """Return whether a script asks for a part of the page, to put it into the page that is open."""
     return "HX-Request" in request.headers or request.values.get("part") == "1"

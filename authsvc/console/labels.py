@@ -1,4 +1,4 @@
-"""What pages say about codes. Page texts stand in the templates; what depends on a code, here.
+"""Labels for codes. Templates hold the texts of pages; texts that depend on a code are here.
 
 The tables hold messages of the catalogue; `label` and `labels` give them in the reader's language.
 """
@@ -391,7 +391,7 @@ def conflict_sentence(conflict: Mapping[str, Any]) -> str:
 
 
 def sentence_takes_by(conflict: Mapping[str, Any]) -> bool:
-    """Whether the other party of this conflict is a holder (used *by* them)."""
+    """Return whether the other party of this conflict is a holder (used *by* them)."""
     return str(conflict.get("code", "")).endswith("_taken")
 
 

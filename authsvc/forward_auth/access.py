@@ -1,4 +1,4 @@
-"""Whether a browser may see what it asked a reverse proxy for: who it is, and the host's rule.
+"""Access to a protected site: the person behind the browser, and the rule of the host.
 
 The proxy names the host that it matched in X-Forwarded-Host. Browsers bring the host's own cookie;
 the session's cookie serves on the sign-in service's own host, and where no host is named. A host
@@ -132,7 +132,8 @@ def host_cookie_for(cookie: str) -> str:
 
 
 def is_page(environ: WSGIEnvironment) -> bool:
-    """Whether a person is looking at this, rather than a script or a form that would be lost."""
+    """Return whether a person is looking at this, rather than a script or a form that would be
+    lost."""
     method = environ.get("HTTP_X_FORWARDED_METHOD", "GET")
     return method in ("GET", "HEAD") and "text/html" in environ.get("HTTP_ACCEPT", "")
 

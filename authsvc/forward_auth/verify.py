@@ -73,7 +73,7 @@ class Front:
         return self._behind(environ, start_response)
 
     def is_at_hand(self, environ: WSGIEnvironment) -> bool:
-        """Whether nothing has to be asked for the answer: that the service is there.
+        """Return whether nothing has to be asked for the answer: that the service is there.
 
         Whoever restarts what is not there must not do so because a directory is slow.
         """
@@ -101,7 +101,7 @@ class Front:
 
 
 def identity_headers(signed: Signed, departments: Iterable[str]) -> list[tuple[str, str]]:
-    """Who is signed in, as header fields for the app behind the proxy."""
+    """Return who is signed in, as header fields for the app behind the proxy."""
     return [
         ("Remote-User", field(signed.username)),
         ("Remote-Email", field(signed.email)),

@@ -19,7 +19,7 @@ _SEND_WITHIN = 20_000  # milliseconds for a client to take in some of what it is
 
 
 class State(enum.Enum):
-    """What a connection is at. The loop alone sets it, but for a thread that has answered."""
+    """The state of a connection. Only the loop sets it, or a thread that has answered."""
 
     RECEIVING = enum.auto()
     """Its next request is on its way."""
@@ -55,7 +55,8 @@ class Connection:
         self.drained = 0  # octets dropped since the last answer
 
     def receive(self) -> bytes | None:
-        """What has arrived; nothing when the client has hung up; None when there is no news."""
+        """Return what has arrived; nothing when the client has hung up; None when there is no
+        news."""
         try:
             return self.sock.recv(_CHUNK, socket.MSG_DONTWAIT)
         except BlockingIOError:

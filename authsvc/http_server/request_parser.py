@@ -84,7 +84,7 @@ class Request:
 
 
 class Arrival:
-    """What has arrived on a connection: whole requests in order, and the beginning of one more.
+    """Octets that arrived on a connection: whole requests in order, and the beginning of one more.
 
     `on_…` are the parser's to call. It holds this object, and this object holds it: `close` it.
     """
@@ -113,13 +113,14 @@ class Arrival:
             octets = self._feed(octets)
 
     def awaited(self) -> bool:
-        """Whether the client waits to be told to go on (`Expect: 100-continue`). True only once."""
+        """Return whether the client waits to be told to go on (`Expect: 100-continue`). True only
+        once."""
         awaited = self._awaited
         self._awaited = False
         return awaited
 
     def has_more(self) -> bool:
-        """Whether more than what was handed on has arrived."""
+        """Return whether more than what was handed on has arrived."""
         return bool(self.whole) or self.begun or self.refused is not None
 
     def close(self) -> None:
@@ -261,7 +262,7 @@ def _key(name: bytes) -> str | None:
 
 @lru_cache(512)
 def _is_host(host: str) -> bool:
-    """Whether this can be a host and a port (RFC 3986 3.2), or is empty."""
+    """Return whether this can be a host and a port (RFC 3986 3.2), or is empty."""
     return _HOST.fullmatch(host) is not None
 
 

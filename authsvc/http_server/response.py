@@ -1,4 +1,4 @@
-"""What a WSGI application answers to one request, as octets for its client (PEP 3333, RFC 9112).
+"""Write a WSGI application's answer to one request as octets (PEP 3333, RFC 9112).
 
 Nearly every answer has a known length and leaves in one piece. One of unknown length leaves in
 chunks, or ends with the connection where the client does not know them.

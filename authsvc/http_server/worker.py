@@ -140,7 +140,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
                 return
 
     def _do(self, step: Callable[[Any], None], connection: Any) -> None:
-        """What goes wrong with one connection is no other's concern."""
+        """Run one step; an error closes only the connection it concerns."""
         try:
             step(connection)
         except Exception:
@@ -245,7 +245,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
         self._drop(conn)
 
     def has_most(self) -> bool:
-        """Whether another worker has clearly fewer connections than this one."""
+        """Return whether another worker has clearly fewer connections than this one."""
         self._tell()
         return self.shares.some_have_less(len(self.connections) - 1)
 

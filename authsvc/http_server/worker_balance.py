@@ -48,5 +48,5 @@ class Shares:
             self._slots[slot] = number
 
     def some_have_less(self, number: int) -> bool:
-        """Whether a worker has fewer connections than that."""
+        """Return whether a worker has fewer connections than that."""
         return any(_FREE < count < number for count in self._slots)

@@ -111,7 +111,7 @@ def _joined(parts: dict[str, str]) -> tuple[str, str]:
 
 
 def _stands_for(translation: str, message: str) -> bool:
-    """Whether the translation can be used as the message is, values and tags alike."""
+    """Return whether the translation can be used as the message is, values and tags alike."""
     known = [_parts(form) for form in message.rpartition(_CONTEXT)[2].split(_FORM)]
     forms = [_parts(form) for form in translation.split(_FORM)]
     if len(known) == 1:

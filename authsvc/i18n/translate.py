@@ -56,7 +56,7 @@ class Language:
 
     @property
     def direction(self) -> str:
-        """Whether it is written `ltr` or `rtl`."""
+        """Return whether it is written `ltr` or `rtl`."""
         return "rtl" if self.code.partition("-")[0] in _FROM_RIGHT_TO_LEFT else "ltr"
 
     def written(self, figures: str) -> str:
@@ -268,7 +268,7 @@ def _language(path: Path) -> Language:
 
 
 def _pattern(message: str) -> re.Pattern[str]:
-    """What finds the values in a sentence that was made from this message."""
+    """Return what finds the values in a sentence that was made from this message."""
     parts, known = [], set()
     for index, part in enumerate(_VALUE.split(message)):
         if not index % 2:

@@ -59,7 +59,7 @@ class CachedLoginPage:
         return (page,)
 
     def is_at_hand(self, environ: WSGIEnvironment) -> bool:
-        """Whether this request is answered here, and nothing has to be asked for that."""
+        """Return whether this request is answered here, and nothing has to be asked for that."""
         if not (self._is_plain(environ) and self._rendered and self._directories.names_are_known()):
             return False
         environ[_AT_HAND] = True

@@ -99,7 +99,7 @@ class LoginEndpoint:
 
 
 def tried(environ: dict[str, Any]) -> Tried:
-    """What the attempt of this request came to, for the view. Raises what it raised."""
+    """Return what the attempt of this request came to, for the view. Raises what it raised."""
     result: Tried | Exception = environ[_TRIED]
     if isinstance(result, Exception):
         raise result
@@ -109,7 +109,7 @@ def tried(environ: dict[str, Any]) -> Tried:
 def attempt_from_environ(
     environ: WSGIEnvironment, cookie: str, name: str, password: str
 ) -> Attempt:
-    """What this request tries; `cookie` is the session cookie's name, empty to read none."""
+    """Return what this request tries; `cookie` is the session cookie's name, empty to read none."""
     session_token = known = ""
     if cookie and "HTTP_COOKIE" in environ:
         cookies = Request(environ, populate_request=False).cookies

@@ -45,7 +45,7 @@ class NotAccepted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Whom a ticket proves, and the service's own proof for the browser (may be empty)."""
+    """The name that a ticket proves, and the service's own proof for the browser (may be empty)."""
 
     account: str  # sAMAccountName
     realm: str
@@ -56,7 +56,7 @@ class Acceptor(Protocol):
     """Reads tickets."""
 
     def accept(self, token: bytes) -> Accepted:
-        """Whom the token proves. Raises NotAccepted."""
+        """Return whom the token proves. Raises NotAccepted."""
 
 
 class KerberosAcceptor:
@@ -115,7 +115,7 @@ class Silent:
         self._acceptor = acceptor
 
     def is_worth_asking(self) -> bool:
-        """Whether this request for the form comes from a browser that may have a ticket.
+        """Return whether this request for the form comes from a browser that may have a ticket.
 
         Not again within ten minutes, and never from one who signed out or wants to sign in anew.
         """

@@ -39,7 +39,7 @@ _RETRY_SECONDS = 10  # when no directory can be asked
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What a form's page says above the form. `kind` as in the `alert` macro."""
+    """A message above a form. `kind` as in the `alert` macro."""
 
     kind: str
     title: str
@@ -70,7 +70,7 @@ def sign_in_form() -> ResponseReturnValue:
 
 
 def sign_in() -> ResponseReturnValue:
-    """What an attempt came to that opened no session, see `authsvc.login.login_post`."""
+    """Return what an attempt came to that opened no session, see `authsvc.login.login_post`."""
     attempt_made = tried(request.environ)
     return _answer(attempt_made.result, attempt_made.attempt, attempt_made.target)
 
@@ -140,7 +140,7 @@ def _replace_local(right: Authenticated, new: str) -> dict[str, str]:
 
 
 def new_password_faults(old: str, new: str, again: str) -> dict[str, str]:
-    """What is wrong with a new password before anybody is asked, by field."""
+    """Return what is wrong with a new password before anybody is asked, by field."""
     if not new.strip():
         return {"new_password": _("Type a new password.")}
     if new != again:

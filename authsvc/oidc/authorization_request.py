@@ -66,7 +66,7 @@ class Untrusted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ReplyTo:
-    """Where and how an app is answered. `mode` is one of RESPONSE_MODES."""
+    """The address and the way to answer an app. `mode` is one of RESPONSE_MODES."""
 
     client: ClientInfo
     redirect_uri: str
@@ -219,7 +219,8 @@ def _check_response(params: Mapping[str, str], reply_to: ReplyTo) -> None:
 
 
 def _scopes(params: Mapping[str, str], client: ClientInfo) -> tuple[str, ...]:
-    """What is asked and known; unknown words are passed over (OpenID Connect Core 3.1.2.1)."""
+    """Return what is asked and known; unknown words are passed over (OpenID Connect Core
+    3.1.2.1)."""
     requested = dict.fromkeys(params.get("scope", "").split(" "))
     scopes = tuple(scope for scope in requested if scope in client.scopes)
     if not scopes:

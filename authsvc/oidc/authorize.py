@@ -43,7 +43,7 @@ _FRESH = frozenset({"login", "select_account"})
 
 
 class Step(enum.Enum):
-    """What a request needs before its code."""
+    """A step that a request needs before its code."""
 
     SIGN_IN = enum.auto()
     AGREE = enum.auto()
@@ -291,7 +291,7 @@ def _note(
 
 
 def _targets(next_url: str) -> Iterable[str]:
-    """Where a sign-in that goes on here ends: the app's registered origins, and no other."""
+    """Return where a sign-in that goes on here ends: the app's registered origins, and no other."""
     parts = urlsplit(next_url)
     if parts.path != AUTHORIZE_PATH:
         return ()

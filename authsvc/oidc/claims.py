@@ -1,4 +1,4 @@
-"""What scopes tell of a person, and what an ID token says. Pure.
+"""Claims about a person by scope, and the claims of an ID token. Pure.
 
 OpenID Connect Core 2, 5.1 and 5.4; `groups` is what other providers call the same. Names are as
 they may be shown; a department's is its label, which no other's looks like.

@@ -110,7 +110,7 @@ def _by_assertion(
 
 
 def _claimed_client(assertion: str) -> str:
-    """Who the assertion says it is from; believed only after its signature was checked."""
+    """Return who the assertion says it is from; believed only after its signature was checked."""
     try:
         return str(read_unverified(assertion)["sub"])
     except (ValueError, KeyError):

@@ -115,7 +115,8 @@ def _look_up(code: str) -> ResponseReturnValue:
 
 
 def _find(provider: Provider, person: CurrentUser, code: str) -> Asking | None:
-    """What waits behind the code. Every look costs an attempt that only a right one gives back.
+    """Return what waits behind the code. Every look costs an attempt that only a right one gives
+    back.
 
     Raises Throttled.
     """

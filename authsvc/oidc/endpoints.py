@@ -134,7 +134,8 @@ def _too_much(error: Throttled) -> Response:
 
 
 def metadata(of: Provider) -> dict[str, Any]:
-    """What the provider offers (OpenID Connect Discovery 3, RFC 8414 2, RFC 9126 5, RFC 9207 3)."""
+    """Return what the provider offers (OpenID Connect Discovery 3, RFC 8414 2, RFC 9126 5, RFC 9207
+    3)."""
     methods = list(client_auth.METHODS)
     return {
         "issuer": of.issuer,
@@ -187,7 +188,7 @@ def keys() -> Response:
 
 
 def userinfo() -> Response:
-    """What the access token's scopes tell of its person (OpenID Connect Core 5.3)."""
+    """Return what the access token's scopes tell of its person (OpenID Connect Core 5.3)."""
     token = _bearer()
     if isinstance(token, Response):
         return token
@@ -236,7 +237,8 @@ def _proven(path: str) -> ClientInfo:
 
 @_refusing
 def introspect() -> Response:
-    """Whether a token is good, for what and whom (RFC 7662). For apps that can keep a secret.
+    """Return whether a token is good, for what and whom (RFC 7662). For apps that can keep a
+    secret.
 
     The company's own apps may ask about any token, others about their own alone; everything else
     is simply not active.

@@ -1,4 +1,4 @@
-"""What the provider's views share: the apps, the keys, the clock, and who may ask."""
+"""The parts that the provider's views share: apps, keys, clock, and the app that asks."""
 
 from __future__ import annotations
 

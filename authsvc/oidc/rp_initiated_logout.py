@@ -85,7 +85,7 @@ def confirm() -> ResponseReturnValue:
 
 
 def read(provider: Provider, params: Mapping[str, str]) -> LogoutRequest:
-    """Who asks, about whom, and where to go then. Raises Refused."""
+    """Return who asks, about whom, and where to go then. Raises Refused."""
     client_id, subject = params.get("client_id", ""), None
     hint = params.get("id_token_hint")
     claims = _claims(provider, hint) if hint else None
@@ -106,7 +106,7 @@ def read(provider: Provider, params: Mapping[str, str]) -> LogoutRequest:
 
 
 def _claims(provider: Provider, hint: str) -> dict[str, Any] | None:
-    """What an ID token says; None where nothing in it may be used (section 5)."""
+    """Return what an ID token says; None where nothing in it may be used (section 5)."""
     try:
         return provider.keyring.verify(hint)
     except NotOurs:

@@ -1,4 +1,4 @@
-"""What an app may come to know of a person, in words."""
+"""Labels of scopes: the things that an app learns about a person."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _IN_SHORT: Mapping[str, str] = {
 
 
 def wishes(scopes: Iterable[str]) -> list[str]:
-    """What an app asks to know besides who the person is, a line for each scope."""
+    """Return what an app asks to know besides who the person is, a line for each scope."""
     return [
         gettext(WISHES[scope]) if scope in WISHES else scope
         for scope in scopes
@@ -31,6 +31,6 @@ def wishes(scopes: Iterable[str]) -> list[str]:
 
 
 def known(scopes: Iterable[str]) -> str:
-    """What an app knows of the person, in a few words."""
+    """Return what an app knows of the person, in a few words."""
     words = [gettext(_IN_SHORT[scope]) for scope in scopes if scope in _IN_SHORT]
     return ", ".join(words) or gettext("who you are")

@@ -103,7 +103,7 @@ class TokenServer(AuthorizationServer):
 
 
 class _Grant(BaseGrant, TokenEndpointMixin):
-    """What every grant does: prove the app, see whether it may, answer with tokens."""
+    """The steps of every grant: prove the app, see whether it may, answer with tokens."""
 
     server: TokenServer
     app: ClientInfo  # once proven

@@ -49,7 +49,7 @@ def setup_health(app: Flask, settings: Settings) -> None:
 
 
 class _Seen:
-    """What was seen last: watchers ask often, and each look at the directory costs a search."""
+    """The last answers: watchers ask often, and each look at the directory costs a search."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -35,13 +35,13 @@ def setup_phonebook(app: Flask) -> None:
 
 @require_user
 def as_csv() -> ResponseReturnValue:
-    """What the search finds, as a table for spreadsheets."""
+    """Return what the search finds, as a table for spreadsheets."""
     return _download(phonebook_formats.as_csv(_found()), "text/csv; charset=utf-8", "phonebook.csv")
 
 
 @require_user
 def as_vcards() -> ResponseReturnValue:
-    """What the search finds, for address books."""
+    """Return what the search finds, for address books."""
     cards = phonebook_formats.as_vcards(_found())
     return _download(cards, "text/vcard; charset=utf-8", "phonebook.vcf")
 

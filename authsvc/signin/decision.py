@@ -1,4 +1,4 @@
-"""Whether somebody may sign in: a pure decision over ports.
+"""The sign-in decision. Pure, over ports.
 
     which user → throttle → directory or local → admission → outcome
 
@@ -103,7 +103,7 @@ class SignIn:
         self._pace = pace
 
     def decide(self, attempt: Attempt) -> Outcome:
-        """Who this is, or why they are not let in. Raises DatabaseUnavailable.
+        """Return who this is, or why they are not let in. Raises DatabaseUnavailable.
 
         `Authenticated` leaves its slot open: who acts on it settles it, in the same transaction.
         """
@@ -423,7 +423,8 @@ _REASONS: dict[type[errors.Refused], Reason] = {
 
 
 def _may_link(user: SignInUser, person: Person) -> bool:
-    """Whether a proven password of this person may open this user: the same email, nobody else's.
+    """Return whether a proven password of this person may open this user: the same email, nobody
+    else's.
 
     A user with a Kerauno password keeps that, and one linked to someone else keeps the link.
     """

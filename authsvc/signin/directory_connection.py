@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Client(Authenticator, Finder, Policies, Prober, Resolver, Servers, Protocol):
-    """What the web process asks of a directory."""
+    """The questions that the web process asks of a directory."""
 
     def close(self) -> None:
         """End its connections."""
@@ -100,7 +100,7 @@ class Directories:
         return {state.address: state for state in states if not state.up}
 
     def bare_names(self, *, look: bool = True) -> bool:
-        """Whether the sign-in page may ask for a username; asked at most once a second.
+        """Return whether the sign-in page may ask for a username; asked at most once a second.
 
         Only words depend on it, so that a moment's delay or a database that is away harms nobody.
         Without `look` nobody is asked, and what was known last serves.
@@ -116,8 +116,8 @@ class Directories:
         return current is None or current.login_without_domain
 
     def names_are_known(self) -> bool:
-        """Whether what was known last will do. Once a second it is not: then whoever asked this is
-        to have `bare_names` look. Nobody else waits for that, however long it takes.
+        """Return whether what was known last will do. Once a second it is not: then whoever asked
+        this is to have `bare_names` look. Nobody else waits for that, however long it takes.
         """
         now = self._clock()
         if now - max(self._looked, self._sent_to_look) < _LOOK_EVERY:

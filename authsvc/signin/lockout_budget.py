@@ -47,7 +47,7 @@ class _Known:
     budget: Budget
 
     def holds(self, saved: tuple[int, int], now: datetime) -> bool:
-        """Whether it may still be gone by."""
+        """Return whether it may still be gone by."""
         return self.saved == saved and elapsed(self.read_at, now) < BELIEVED
 
 

@@ -1,4 +1,4 @@
-"""What a sign-in can come to, as data."""
+"""The outcomes of a sign-in, as data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kerauno.signin.user_lookup import SignInUser
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What somebody sent. Secrets are in no `repr`, so that no log or trace can hold them."""
+    """The data of one attempt. Secrets are in no `repr`, so that no log or trace can hold them."""
 
     name: str
     password: str = field(repr=False)
@@ -52,7 +52,7 @@ class Reason(enum.StrEnum):
 
 
 class Verdict(enum.Enum):
-    """What an attempt counts as for the throttle."""
+    """The verdict on a password, as the throttle counts it."""
 
     CORRECT = "correct"  # the password was right, which forgives wrong ones before it
     CORRECT_BUT_REFUSED = "correct but refused"  # it opened nothing: AD forgives nothing for that

@@ -1,4 +1,4 @@
-"""What the decision about a sign-in asks of others: the directory, the budgets, the records."""
+"""Ports of the sign-in decision: the directory, the budgets, the records."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Budgets(Protocol):
 
 
 class Records(Protocol):
-    """What the decision asks of Kerauno's records. Each method is one transaction at most."""
+    """Port to Kerauno's records. Each method is one transaction at most."""
 
     def find(self, login: Login) -> SignInUser | None:
         """The one user that the name means."""
@@ -43,10 +43,10 @@ class Records(Protocol):
         """The user linked to this person."""
 
     def held_out(self, directory_id: int, guid: Guid) -> bool:
-        """Whether an administrator keeps this person from being linked."""
+        """Return whether an administrator keeps this person from being linked."""
 
     def is_known(self, attempt: Attempt, user: SignInUser) -> bool:
-        """Whether this user has signed in before in the browser of this attempt."""
+        """Return whether this user has signed in before in the browser of this attempt."""
 
     def take(
         self, account: str, person: str, address: str, budget: Budget, *, known: bool
@@ -57,7 +57,7 @@ class Records(Protocol):
         """Nothing was asked: the attempt does not count."""
 
     def is_unsettled(self, person: str) -> bool:
-        """Whether only the directory knows how some attempts of this person ended."""
+        """Return whether only the directory knows how some attempts of this person ended."""
 
     def settle(self, person: str, wrong: int) -> None:
         """The directory has counted so many wrong passwords."""

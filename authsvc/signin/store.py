@@ -1,4 +1,4 @@
-"""What sign-in asks of Kerauno's records and writes there: `authsvc.signin.ports.Records`."""
+"""The store of the sign-in decision: implements `authsvc.signin.ports.Records`."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def setup_errors(app: Flask) -> None:
 
 
 def is_api() -> bool:
-    """Whether this request is a program's: the API, or a client that asks for JSON alone."""
+    """Return whether this request is a program's: the API, or a client that asks for JSON alone."""
     if request.path.startswith("/api/"):
         return True
     accepted = request.accept_mimetypes

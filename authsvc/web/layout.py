@@ -1,4 +1,5 @@
-"""What every page is made with: templates, addresses of static files, and the navigation."""
+"""The parts that every page is made with: templates, addresses of static files, and the
+navigation."""
 
 from __future__ import annotations
 
@@ -91,7 +92,7 @@ class Exact(str):
 
 
 def shown_in_page(value: object) -> object:
-    """What a template writes: text with its invisible and turning signs marked.
+    """Return what a template writes: text with its invisible and turning signs marked.
 
     Markup is what templates made themselves, of text that went through here.
     """
@@ -119,7 +120,8 @@ def add_to_first_group(app: Flask, item: NavItem) -> None:
 
 
 def navigation() -> tuple[ShownGroup, ...]:
-    """What the person of this request may open; the longest matching address is the current."""
+    """Return what the person of this request may open; the longest matching address is the
+    current."""
     groups: list[NavGroup] = current_app.extensions["kerauno.navigation"]
     me = current_user_or_none()
     allowed = [

@@ -77,7 +77,8 @@ class Proxies:
             environ["wsgi.url_scheme"] = scheme.lower()
 
     def _reported(self, field: str | None) -> str | None:
-        """What the outermost of the believed proxies wrote; None where fewer have written."""
+        """Return what the outermost of the believed proxies wrote; None where fewer have
+        written."""
         if not field:
             return None
         entries = last_entries(field[-_BELIEVED:], self._count)

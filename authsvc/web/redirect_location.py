@@ -1,4 +1,4 @@
-"""Where an answer leads on to, to the byte: apps and sites compare the addresses that come back.
+"""Redirect addresses, to the byte: apps and sites compare the addresses that come back.
 
 Werkzeug takes every address apart and puts it together again, which drops slashes
 (`app.immich:///callback`) and empty queries and escapes what was not escaped.

@@ -92,7 +92,7 @@ class SecureHeaders:
 
 
 def is_cross_site(environ: WSGIEnvironment, public_url: str) -> bool:
-    """Whether a browser says that another site caused this request."""
+    """Return whether a browser says that another site caused this request."""
     site = environ.get("HTTP_SEC_FETCH_SITE")
     if site is not None:
         return site not in ("same-origin", "none")

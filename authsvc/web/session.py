@@ -1,4 +1,4 @@
-"""Who is signed in: the one place that knows flask-login and the session cookie.
+"""The signed-in person: the only place that knows flask-login and the session cookie.
 
 The cookie holds a random id and nothing else; what it means is read from the `session` table on
 every request, so that an ended session or a changed role counts from the next request on.
@@ -91,7 +91,7 @@ def cookie_name() -> str:
 
 
 def current_user() -> CurrentUser | None:
-    """Who is signed in; None for nobody. One statement for each request that asks."""
+    """Return who is signed in; None for nobody. One statement for each request that asks."""
     return flask_login_user.me if flask_login_user.is_authenticated else None
 
 
@@ -113,7 +113,7 @@ def set_known_browser_cookie(response: Response, value: str) -> Response:
 
 
 def known_cookie() -> str:
-    """What the browser of this request is known by."""
+    """Return what the browser of this request is known by."""
     return request.cookies.get(known_browser_cookie_name(cookie_name()), "")
 
 

@@ -1,4 +1,4 @@
-"""What a browser calls itself, in words that a person recognizes."""
+"""The name of a browser, from its User-Agent, in words that a person recognizes."""
 
 from __future__ import annotations
 

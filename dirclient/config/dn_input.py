@@ -48,7 +48,8 @@ class NameInput:
 
 
 def parse_dn_input(text: str) -> DnInput | PathInput | NameInput:
-    """What the text means. Raises `InvalidDn` where it is like a DN and is none, or is empty."""
+    """Return what the text means. Raises `InvalidDn` where it is like a DN and is none, or is
+    empty."""
     if len(text) > LONGEST or "\0" in text:
         raise dn_syntax.InvalidDn("this is too long, or holds signs that cannot be part of a name")
     text = _trimmed(text.translate(_TYPOGRAPHIC))

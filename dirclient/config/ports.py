@@ -29,7 +29,7 @@ from dirclient.model.directory_objects import (
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whom to bind as: by `guid` where the directory accepts that (AD), else by `dn`."""
+    """The identity to bind as: `guid` if the directory accepts that (AD), else `dn`."""
 
     guid: Guid
     dn: str
@@ -72,7 +72,7 @@ class Finder(Protocol):
         """The person with this identity, wherever moved, if still in scope. Raises `NotFound`."""
 
     def is_domain(self, name: str) -> bool:
-        """Whether `name` is this domain's, as in COMPANY\\john.doe: its NetBIOS or DNS name.
+        """Return whether `name` is this domain's, as in COMPANY\\john.doe: its NetBIOS or DNS name.
 
         Known for minutes after it was asked once. Where domains have no names, none is.
         """
@@ -134,7 +134,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChangeSignal:
-    """What one cheap look said: has anything changed since the cursor, and on which server."""
+    """The answer to one cheap poll: has anything changed since the cursor, and on which server?"""
 
     changed: bool
     server_id: str
@@ -165,7 +165,8 @@ class Locator(Protocol):
     """Tells what became of people who are no longer in a snapshot."""
 
     def locate(self, guids: Collection[Guid]) -> Mapping[Guid, Whereabouts]:
-        """Who is still in the domain and who is not; who is left out, of them nothing is known.
+        """Return who is still in the domain and who is not; who is left out, of them nothing is
+        known.
 
         Costs one request for each hundred of them, and one more the first time.
         """

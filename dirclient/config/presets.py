@@ -1,4 +1,4 @@
-"""What differs between kinds of directory: attribute names, identity, bind name, object filters."""
+"""Differences between kinds of directory: attribute names, identity, bind name, object filters."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class Preset:
 
     @property
     def is_ad(self) -> bool:
-        """Whether AD's own rules and controls (in-chain, tokenGroups, tombstones) can be used."""
+        """Return whether AD's own rules and controls (in-chain, tokenGroups, tombstones) can be
+        used."""
         return self.name is PresetName.ACTIVE_DIRECTORY
 
     def guid(self, entry: Entry) -> Guid | None:

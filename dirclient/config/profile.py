@@ -46,7 +46,7 @@ class Encryption(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with one field, and what to do about it, in sentences."""
+    """A fault of one field and its remedy, in sentences."""
 
     field: str
     message: str
@@ -164,7 +164,7 @@ class Profile(BaseModel):
         return profile, profile.faults()
 
     def stored(self) -> dict[str, Any]:
-        """What to store: everything but the password."""
+        """Return what to store: everything but the password."""
         return self.model_dump(mode="json")
 
     def faults(self) -> list[Fault]:
@@ -318,7 +318,7 @@ class Profile(BaseModel):
 
 
 def _is_host(text: str) -> bool:
-    """Whether it can be the name or the address of a host."""
+    """Return whether it can be the name or the address of a host."""
     try:
         ipaddress.ip_address(text.strip("[]"))
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a server's certificate says, for people: whom it names, who signed it, until when."""
+"""A server's certificate in words: its names, its issuer, its end."""
 
 from __future__ import annotations
 

@@ -55,7 +55,8 @@ def open_connection(profile: Profile, server: str, context: ssl.SSLContext | Non
 
 
 def _meaning(fault: Exception, server: str, profile: Profile) -> Misconfigured | Unavailable | None:
-    """What a fault while opening means for an administrator; None where it says so itself."""
+    """Return what a fault while opening means for an administrator; None where it says so
+    itself."""
     if isinstance(fault, (OSError, ValueError)):
         return tls.fault(fault, server, profile)
     if isinstance(fault.__cause__, Malformed):
@@ -104,7 +105,8 @@ Address = tuple[socket.AddressFamily, tuple[str | int, ...]]
 
 
 def addresses(host: str, port: int, seconds: float) -> list[Address]:
-    """Where the host is. The system's resolver knows no time limit, so it works in a thread."""
+    """Return where the host is. The system's resolver knows no time limit, so it works in a
+    thread."""
     addresses: list[Address] = []
     fault: list[Exception] = []
 

@@ -40,7 +40,7 @@ _CHUNK = 65536  # octets asked of the socket at once
 
 @dataclass(slots=True)
 class SearchResult:
-    """What one search request brought, whatever its result code says."""
+    """The result of one search request, whatever its result code says."""
 
     entries: list[Entry] = field(default_factory=list)
     code: int = 0
@@ -60,7 +60,7 @@ class _Operation:
 
     @property
     def in_flight(self) -> bool:
-        """Whether one has begun and not ended."""
+        """Return whether one has begun and not ended."""
         return self._busy.locked()
 
     def __enter__(self) -> int:
@@ -131,7 +131,7 @@ class Connection:
 
     @property
     def busy(self) -> bool:
-        """Whether an operation is in flight: its answer has not been read to its end."""
+        """Return whether an operation is in flight: its answer has not been read to its end."""
         return self._operation.in_flight
 
     # -- operations
@@ -274,7 +274,8 @@ class Connection:
         return (self._sock.version() or "") if isinstance(self._sock, ssl.SSLSocket) else ""
 
     def alive(self) -> bool:
-        """Whether nothing has arrived unasked: neither the end nor a notice of disconnection.
+        """Return whether nothing has arrived unasked: neither the end nor a notice of
+        disconnection.
 
         Costs one poll. After a TLS 1.3 handshake tickets may wait to be read: they are no news.
         """

@@ -56,7 +56,7 @@ class Unsuited(Misconfigured):
 
 
 def outage(error: BaseException | None) -> Unavailable | Unsuited | None:
-    """What a server did, where that is behind an error: a half read may have ended by it."""
+    """Return what a server did, where that is behind an error: a half read may have ended by it."""
     while error is not None:
         if isinstance(error, (NotSent, TimedOut, Torn, Declined, Unsuited)):
             return error
@@ -65,7 +65,7 @@ def outage(error: BaseException | None) -> Unavailable | Unsuited | None:
 
 
 def is_late(why: DirectoryError) -> bool:
-    """Whether it means that no answer came in time."""
+    """Return whether it means that no answer came in time."""
     return isinstance(why, TimedOut) or isinstance(why.__cause__, TimeoutError)
 
 

@@ -277,7 +277,8 @@ class Pool:
                     raise Unavailable(f"All {size} connections to the directory are busy.")
 
     def _has_room(self, side: Side) -> bool:
-        """Whether one more connection may be opened; what a slow server keeps does not count."""
+        """Return whether one more connection may be opened; what a slow server keeps does not
+        count."""
         return side.lent - len(self._slow(side)) < self.profile.pool_size
 
     def _mind_closed(self) -> None:

@@ -1,4 +1,4 @@
-"""Who has which connection of a pool, and who waits for one."""
+"""Connections of a pool that are lent, and threads that wait for one."""
 
 from __future__ import annotations
 

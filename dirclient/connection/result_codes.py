@@ -1,4 +1,4 @@
-"""What a result code means: AD's bind sub-codes and the codes of LDAP itself, as the error tree.
+"""Meaning of result codes: AD's bind sub-codes and the codes of LDAP, as the error tree.
 
 AD answers every failed bind with 49 and says why as `data XXX` in the message
 (MS-ADTS 5.1.1.1.1); the rest of that message differs between versions and is never looked at.
@@ -150,7 +150,7 @@ def unwritten(server: str, code: int, message: str) -> Declined | None:
 
 
 def lost_bind(code: int, message: str) -> bool:
-    """Whether an answer says that nobody has signed in on its connection."""
+    """Return whether an answer says that nobody has signed in on its connection."""
     return code == OPERATIONS_ERROR and _error_number(message) in _LOST_BINDS
 
 

@@ -19,7 +19,7 @@ class Turns:
         self.declined: dict[int, DirectoryError] = {}
 
     def go_on(self, connection: Connection, why: DirectoryError, *, repeatable: bool) -> bool:
-        """Whether it may be put once more: on another connection, or to another server."""
+        """Return whether it may be put once more: on another connection, or to another server."""
         rank, cause = connection.rank, outage(why)
         if cause is None or isinstance(cause, (TimedOut, Unsuited)):
             return False
@@ -48,5 +48,5 @@ class Turns:
 
 
 def _is_an_answer(cause: DirectoryError) -> bool:
-    """Whether the server said no; else a fresh connection may be all that it takes."""
+    """Return whether the server said no; else a fresh connection may be all that it takes."""
     return isinstance(cause, Declined) and not isinstance(cause, BindLost)

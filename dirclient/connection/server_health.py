@@ -31,7 +31,7 @@ RETRY_WHEN_FAILED = 0.5
 
 
 class Operation(enum.StrEnum):
-    """What a server was asked for."""
+    """The kind of a request to a server."""
 
     CONNECT = "connect"
     BIND = "bind"
@@ -78,7 +78,7 @@ class Health:
         self._stop = threading.Event()
 
     def order(self) -> list[int]:
-        """Whom to try: the healthy as the profile has them, then the others.
+        """Return whom to try: the healthy as the profile has them, then the others.
 
         Of these not whom it would take long to try again so soon.
         """
@@ -91,7 +91,7 @@ class Health:
         ]
 
     def is_best(self, rank: int, slow: Collection[int] = ()) -> bool:
-        """Whether no better server is in health, but for those that are slow."""
+        """Return whether no better server is in health, but for those that are slow."""
         better = enumerate(self.servers[:rank])
         return not rank or all(server.failed or other in slow for other, server in better)
 
@@ -151,7 +151,8 @@ class Health:
         return tuple(f"{server.address}: {server.why}" for server in self.servers if server.why)
 
     def verdict(self) -> DirectoryError:
-        """What to raise when no server could be used: rather a fault to mend than an outage."""
+        """Return what to raise when no server could be used: rather a fault to mend than an
+        outage."""
         for server in self.servers:
             if isinstance(server.why, Misconfigured):
                 fault = server.why

@@ -118,7 +118,7 @@ class Opening:
     def judge(
         self, connection: Connection, operation: Operation, fault: BaseException | None
     ) -> None:
-        """What the end of a loan says about the server.
+        """Note what the end of a loan says about the server.
 
         One that let a borrower wait in vain is set aside, unless the borrower had spent the time
         elsewhere; one that is unwell by its own word, or broke off when a password was sent, too.
@@ -143,5 +143,5 @@ class Opening:
             self.health.set_aside(rank, cause, operation)
 
     def _is_enough(self, seconds: float) -> bool:
-        """Whether a server that had so long is to blame for not having answered."""
+        """Return whether a server that had so long is to blame for not having answered."""
         return seconds >= 0.9 * min(self._profile.connect_timeout, self._profile.sign_in_timeout)

@@ -28,7 +28,7 @@ OTHER_PAUSE = 4.0
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """What was said, when, and until when not to ask again."""
+    """A refusal: its words, its time, and the time until which not to ask again."""
 
     no: Refused
     at: float
@@ -106,7 +106,7 @@ class ServiceAccount:
 
 
 def service_refusal(no: Refused) -> Misconfigured:
-    """What an administrator reads when the service account itself is refused."""
+    """Return what an administrator reads when the service account itself is refused."""
     if isinstance(no, BadCredentials):
         return Misconfigured(
             "The directory refused the service account: the name or the password is wrong.",

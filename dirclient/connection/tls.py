@@ -38,7 +38,7 @@ _X509_TIME = {9: "is not valid yet", 10: "has expired"}
 
 
 def fault(why: Exception, server: str, profile: Profile) -> Misconfigured | Unavailable:
-    """What a failed handshake means and what to do about it."""
+    """Return what a failed handshake means and what to do about it."""
     if isinstance(why, ssl.SSLCertVerificationError):
         if why.verify_code in _X509_NAME:
             return Misconfigured(

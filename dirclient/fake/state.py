@@ -223,7 +223,7 @@ class FakeStore:
             self._tick()
 
     def restore_database(self) -> None:
-        """What follows a restore of the server: another invocationId, after the old one."""
+        """Act as a restored server does: with another invocationId, after the old one."""
         with self._lock:
             self.vector[self.server_id] = self.usn
             self.server_id = str(uuid.uuid4())

@@ -1,4 +1,4 @@
-"""Who belongs to a group or an OU: nested groups, cycles, primary groups, whole subtrees. Pure.
+"""Members of groups and OUs: nested groups, cycles, primary groups, whole subtrees. Pure.
 
 Membership is computed here, from each group's own list of direct members, because no server
 does: AD leaves the primary group out of `member` (MS-ADTS 3.1.1.4.5.11), its in-chain rule costs
@@ -179,7 +179,7 @@ class MemberPart:
 
 
 def member_part(entry: Entry, attribute: str, expected: int = 0) -> MemberPart:
-    """What an entry holds of a member attribute, and whether the server cut it.
+    """Return what an entry holds of a member attribute, and whether the server cut it.
 
     Windows gives at most 1,500 values at once, as `member;range=0-1499`, and an empty `member`
     beside it (MS-ADTS 3.1.1.3.1.3.3). `expected` is where this part must begin. Raises

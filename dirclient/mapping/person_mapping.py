@@ -51,7 +51,7 @@ class PersonReader:
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """What a search must ask for so that `person` sees everything."""
+        """Return what a search must ask for so that `person` sees everything."""
         return (*self.bulk_attributes, *self.preset.exact_state)
 
     @property
@@ -200,7 +200,7 @@ def ldap_state(entry: Entry, now: datetime) -> tuple[AccountState, bool, bool]:
 
 
 def person_filter(profile: Profile) -> Filter:
-    """Who counts as a person in this profile.
+    """Return who counts as a person in this profile.
 
     Every person account; with Advanced Search DN only enabled ones that have an email, narrowed
     by the administrator's own filter. Raises `InvalidFilter` for a filter that is none.

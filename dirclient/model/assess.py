@@ -1,4 +1,4 @@
-"""What can be said about people before anybody is built: who lacks what, as far as AD alone tells.
+"""Conflicts of people as far as AD alone tells, before anybody is built.
 
 A first opinion for the connection test; who knows more, such as Kerauno's own users and numbers,
 hands the test another `ConflictCounter`.
@@ -104,7 +104,7 @@ def own_faults(person: Person, *, number: Callable[[str], str] | None = None) ->
 
 
 def _is_name(text: str | None) -> bool:
-    """Whether anything of it can be seen."""
+    """Return whether anything of it can be seen."""
     return any(sign.isprintable() and not sign.isspace() for sign in text or "")
 
 
@@ -122,7 +122,7 @@ def number_in(text: str) -> str:
 
 
 def _claims(person: Person) -> list[tuple[str, str]]:
-    """What only one user may have, by the code of the conflict about it."""
+    """Return what only one user may have, by the code of the conflict about it."""
     login = unicodedata.normalize("NFC", (person.login or "").casefold())
     return [
         ("extension_taken", number_in(person.extension or "")),

@@ -1,4 +1,4 @@
-"""What the directory client says: value types and frozen records, free of LDAP and of SQL."""
+"""The values of the directory client: frozen records, free of LDAP and of SQL."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ NO_PASSWORD_SET = datetime(1601, 1, 1, tzinfo=UTC)
 
 
 class AccountState(enum.StrEnum):
-    """Whether AD would let the account sign in, as far as attributes tell. ACTIVE: it would."""
+    """The state of an account, as far as attributes tell. ACTIVE: AD would let it sign in."""
 
     ACTIVE = "active"
     DISABLED = "disabled"
@@ -82,7 +82,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """What became of an account that is not found any more.
+    """The place of an account that is not found any more.
 
     `deleted`: the domain has no such identity, or only its tombstone; `changed` is then when that
     was made. Of an account that is there, `expires` is when it ends or has ended, and `state` what
@@ -96,7 +96,7 @@ class Whereabouts:
 
 
 class DepartmentKind(enum.StrEnum):
-    """What a directory department is."""
+    """The kind of a directory department."""
 
     GROUP = "group"
     OU = "ou"
@@ -207,7 +207,7 @@ class Snapshot:
 
     @property
     def marks(self) -> tuple[Cursor, ...]:
-        """What another server must have reached to know all of this
+        """Return what another server must have reached to know all of this
         (`dirclient.operations.replication_state`).
 
         Nobody follows a read-only domain controller: what it showed
@@ -231,7 +231,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """Whether a server of a profile is in use, as this process has found.
+    """The state of a server of a profile, as this process knows it.
 
     While it is set aside: the `operation` that failed (connect, bind or search) and the `reason`,
     `since` when, and when it will be asked again at the latest.

@@ -1,4 +1,4 @@
-"""What can go wrong with a directory, as one small tree.
+"""Errors of a directory, as one small tree.
 
     DirectoryError
     ├── Misconfigured        an administrator must act; names the field and the remedy

@@ -55,7 +55,7 @@ def _plain(name: str) -> bool:
 
 
 def fold(text: str) -> str:
-    """What two spellings of one name have in common: NFC, stripped, without case."""
+    """Return what two spellings of one name have in common: NFC, stripped, without case."""
     if text.isascii():
         return text.strip().lower()
     folded = unicodedata.normalize("NFC", text).strip().casefold()
@@ -63,7 +63,7 @@ def fold(text: str) -> str:
 
 
 def matching(people: Sequence[Person], login: Login) -> list[Person]:
-    """Who of these signs in by this name. Several: it is ambiguous.
+    """Return who of these signs in by this name. Several: it is ambiguous.
 
     An email is the login value itself. A bare name is the part of it before the `@`, or where
     nobody's is, the account name. A down-level name is the account name; its domain is the

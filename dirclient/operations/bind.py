@@ -17,7 +17,7 @@ LONGEST_PASSWORD = 1024
 
 
 def is_blank_password(password: str) -> bool:
-    """Whether a bind with this could succeed without proving anything, or can prove nothing.
+    """Return whether a bind with this could succeed without proving anything, or can prove nothing.
 
     Empty and blank ones may be taken for an unauthenticated bind (RFC 4513 5.1.2), one with a NUL
     may be cut there, and what is longer than any directory keeps or is no text is nobody's.

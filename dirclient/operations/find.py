@@ -39,7 +39,7 @@ _ANSWERS = _NO_PLACE | {result_codes.SIZE_LIMIT, result_codes.INSUFFICIENT_ACCES
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the User Search DN turned out to be, and where that is.
+    """The User Search DN as it was resolved: its kind and its place.
 
     People are searched below `base`: the place itself, or the naming context when the place is a
     group. `netbios` and `dns_domain` are the domain's names, folded, empty where unknown.
@@ -52,7 +52,7 @@ class Scope:
 
     @property
     def is_group(self) -> bool:
-        """Whether membership decides, not the place."""
+        """Return whether membership decides, not the place."""
         return self.place.kind is BaseKind.GROUP
 
 
@@ -148,7 +148,7 @@ class LdapFinder:
     # -- where
 
     def scope(self) -> Scope:
-        """What the User Search DN is. Asked of the directory now and then, not each time."""
+        """Return what the User Search DN is. Asked of the directory now and then, not each time."""
         with self._lock:
             scope = self._scope.get(None)
         if scope is None:
@@ -195,7 +195,8 @@ class LdapFinder:
         return fold(partitions.entries[0].text("nETBIOSName") or "") if partitions.entries else ""
 
     def _is_domain(self, typed: str, scope: Scope) -> bool:
-        """Whether this is the domain's own name; without one to compare (OpenLDAP) none is."""
+        """Return whether this is the domain's own name; without one to compare (OpenLDAP) none
+        is."""
         return fold(typed) in {scope.netbios, scope.dns_domain} - {""}
 
     def _within(self, hits: list[_Hit], scope: Scope) -> list[Person]:
@@ -252,7 +253,7 @@ class _Hit:
 
 
 def _search_fault(profile: Profile, answer: SearchResult) -> Misconfigured | Ambiguous:
-    """What a look-up means that ended with one of these."""
+    """Return what a look-up means that ended with one of these."""
     if answer.code == result_codes.SIZE_LIMIT:
         return Ambiguous(f"More than {_MOST} accounts or groups match.")
     if answer.code in _NO_PLACE:

@@ -1,4 +1,4 @@
-"""What became of people who are no longer found: deleted, or elsewhere in the domain."""
+"""Locate people who are no longer found: deleted, or elsewhere in the domain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the domain says about locking accounts, so that Kerauno's own throttle can stay below it."""
+"""The lockout policy of the domain, so that Kerauno's own throttle can stay below it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class LdapPolicies:
 
 
 def strictest(policies: Iterable[LockoutPolicy]) -> LockoutPolicy:
-    """What keeps below all of them: the lowest threshold, the longest window and duration.
+    """Return what keeps below all of them: the lowest threshold, the longest window and duration.
 
     Named after the policy with the lowest threshold. Of none: one that never locks.
     """

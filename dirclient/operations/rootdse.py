@@ -56,12 +56,12 @@ class RootDse:
 
     @property
     def trackable(self) -> bool:
-        """Whether the server counts its changes."""
+        """Return whether the server counts its changes."""
         return self.usn > 0 or bool(self.csn)
 
     @property
     def cursor(self) -> Cursor:
-        """Where this server's changes stood."""
+        """Return where this server's changes stood."""
         return Cursor(self.server_id, self.usn, self.csn)
 
     def cursor_at(self, now: datetime) -> Cursor:

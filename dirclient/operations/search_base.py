@@ -36,7 +36,7 @@ _SOME = _NOT_THERE | {result_codes.SIZE_LIMIT}
 
 
 class BaseKind(enum.StrEnum):
-    """What a search DN is. It is found out, not asked."""
+    """The kind of a search DN. It is read from the directory, not asked for."""
 
     GROUP = "group"
     OU = "ou"
@@ -71,7 +71,7 @@ _LEAVES = {"person", "user", "inetorgperson", "computer", "contact", "account"}
 
 
 def kind_of(entry: Entry) -> BaseKind | None:
-    """What an entry is; None for people, computers and whatever else nothing lies below."""
+    """Return what an entry is; None for people, computers and whatever else nothing lies below."""
     classes = {name.lower() for name in entry.texts("objectClass")}
     for names, kind in _KINDS:
         if classes & names:
@@ -324,7 +324,7 @@ class DirectoryResolver:
         return [dn for name in close for dn in by_name[name]][:3]
 
     def _moved_to(self, connection: Connection, root: RootDse, dn: str) -> str:
-        """Where what once had this DN is now; empty where that is not known or nowhere."""
+        """Return where what once had this DN is now; empty where that is not known or nowhere."""
         guid = self._known.get(dn_syntax.key(dn))
         if guid is None:
             return ""
@@ -387,7 +387,7 @@ _INTERNAL = (
 
 
 def _is_internal(dn: str) -> bool:
-    """Whether AD keeps its own things there."""
+    """Return whether AD keeps its own things there."""
     key = dn_syntax.key(dn)
     return any(place in key for place in _INTERNAL)
 

@@ -253,7 +253,7 @@ class _Probe(Reaching):
     # -- how it is run
 
     def rights(self) -> Passed | None:
-        """What the service account may not read, and whether it may do too much (AD)."""
+        """Return what the service account may not read, and whether it may do too much (AD)."""
         if not self.is_ad:
             return None
         root = self.root()

@@ -33,7 +33,7 @@ class Reach:
 
     @property
     def ok(self) -> bool:
-        """Whether the server was reached."""
+        """Return whether the server was reached."""
         return not self.problem
 
 

@@ -21,7 +21,7 @@ CERTIFICATE_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What a step that held has to say."""
+    """The result of a step that passed."""
 
     summary: str
     warning: str = ""  # what to do about it; empty: all is well

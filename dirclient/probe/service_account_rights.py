@@ -137,7 +137,7 @@ def powers(connection: Connection, account: Entry) -> tuple[str, ...]:
 
 
 def grant_commands(root: RootDse, account: Entry | None, username: str) -> tuple[str, ...]:
-    """What an administrator runs on a domain controller so that deletions can be seen.
+    """Return what an administrator runs on a domain controller so that deletions can be seen.
 
     List contents and read property on the container of deleted objects, and no more.
     """

@@ -36,7 +36,7 @@ CLOCKS_APART = timedelta(minutes=5)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Since:
-    """What changed after a cursor. `filter` finds it; `made` tells whether an entry is newer."""
+    """The changes after a cursor. `filter` finds it; `made` tells whether an entry is newer."""
 
     filter: Filter
     made: Callable[[Entry], bool]
@@ -145,7 +145,7 @@ class _Following:
                 self.units[guid] = entry.dn
 
     def _base_changed(self) -> bool:
-        """Whether a search DN itself was deleted, renamed or moved."""
+        """Return whether a search DN itself was deleted, renamed or moved."""
         for base in (self.now.users, self.now.departments):
             if base is None:
                 continue

@@ -1,4 +1,4 @@
-"""What every search of a directory needs: filters and attributes of one profile, whole answers.
+"""Searches with the filters and attributes of one profile, and complete answers.
 
 Anything but a clean end raises `Incomplete`; an identity that may not be read does so too where it
 matters whose it is.
@@ -58,12 +58,12 @@ class Searches:
 
     @property
     def controls(self) -> tuple[Control, ...]:
-        """What group searches carry."""
+        """Return what group searches carry."""
         return (EXTENDED_DN,) if self.preset.is_ad else ()
 
     @property
     def within(self) -> tuple[Control, ...]:
-        """What questions about the domain alone carry."""
+        """Return what questions about the domain alone carry."""
         return (DOMAIN_SCOPE,) if self.preset.is_ad else ()
 
     @property
@@ -73,32 +73,33 @@ class Searches:
 
     @property
     def person_attributes(self) -> tuple[str, ...]:
-        """What a person is made of, and the primary group."""
+        """Return what a person is made of, and the primary group."""
         return (*self.reader.bulk_attributes, *(("primarygroupid",) if self.preset.is_ad else ()))
 
     @property
     def group_attributes(self) -> tuple[str, ...]:
-        """What a group or an OU is made of."""
+        """Return what a group or an OU is made of."""
         preset = self.preset
         ad = ("objectsid", "grouptype") if preset.is_ad else ()
         return ("objectclass", preset.identity_attribute, *preset.members, preset.changed, *ad)
 
     def person_filter(self) -> Filter:
-        """Who counts as a person. Raises `Misconfigured` for an administrator's bad filter."""
+        """Return who counts as a person. Raises `Misconfigured` for an administrator's bad
+        filter."""
         try:
             return person_filter(self.profile)
         except InvalidFilter as odd:
             raise _bad_filter("user_filter", odd) from odd
 
     def department_filter(self) -> Filter:
-        """What counts as a directory department. Raises `Misconfigured` likewise."""
+        """Return what counts as a directory department. Raises `Misconfigured` likewise."""
         try:
             return department_filter(self.profile)
         except InvalidFilter as odd:
             raise _bad_filter("department_filter", odd) from odd
 
     def place_filter(self) -> Filter:
-        """What people and groups may lie in."""
+        """Return what people and groups may lie in."""
         others = (
             ("container", "builtinDomain") if self.preset.is_ad else ("organization", "locality")
         )
@@ -201,7 +202,7 @@ class Searches:
         return guid
 
     def unreadable(self, entry: Entry, attribute: str) -> Incomplete:
-        """What to raise where the service account may not read what it must."""
+        """Return what to raise where the service account may not read what it must."""
         return Incomplete(
             f"The service account may not read {attribute} of {plain_dn(entry.dn)}: "
             "give it the right to read all properties of people and groups."

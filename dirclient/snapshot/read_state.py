@@ -1,4 +1,4 @@
-"""What was read of a directory, as the reader and the watcher keep it between changes. Pure.
+"""The state of a directory that reader and watcher keep between changes. Pure.
 
 A `Snapshot` tells who is in which department; a `Picture` also remembers why, so that a change in
 one nested group can be followed without reading the others again.
@@ -66,7 +66,8 @@ class Picture:
         )
 
     def reshaped(self) -> None:
-        """Who is in which department may have changed: work it out again when asked."""
+        """Forget the departments: memberships may have changed. They are worked out again when
+        asked for."""
         self._index = self._departments = None
 
     def regrouped(self) -> None:
@@ -106,7 +107,7 @@ class Picture:
             people.discard(guid)
 
     def due(self, now: datetime) -> bool:
-        """Whether an account's end has come since."""
+        """Return whether an account's end has come since."""
         return any(end <= now for end in self.expires.values())
 
     def expire(self, now: datetime) -> bool:

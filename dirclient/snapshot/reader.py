@@ -216,7 +216,7 @@ class Reading:
             raise _half_read(scan, picture, unseen)
 
     def _hidden(self) -> frozenset[Guid]:
-        """Who is named as a member and lies below the search DNs, but cannot be seen (AD).
+        """Return who is named as a member and lies below the search DNs, but cannot be seen (AD).
 
         A deleted account leaves its groups; one that only became unreadable stays named.
         """
@@ -244,7 +244,7 @@ class Reading:
 
 
 def sees_deletions(connection: Connection, root: RootDse) -> bool:
-    """Whether the service account may look into Deleted Objects (AD)."""
+    """Return whether the service account may look into Deleted Objects (AD)."""
     place = DELETED_OBJECTS.format(domain=root.domain)
     # A directory that only emulates AD may know neither the place nor the control.
     others = result_codes.HIDDEN | {result_codes.INVALID_DN_SYNTAX, result_codes.UNKNOWN_CONTROL}

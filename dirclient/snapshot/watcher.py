@@ -148,7 +148,8 @@ class DirectoryWatcher:
         return self._resolver.exists(connection, root, text, picture.unread.field)
 
     def _follows(self, root: RootDse, cursor: Cursor) -> bool:
-        """Whether the server is the one that the cursor is of, and not as an old backup left it."""
+        """Return whether the server is the one that the cursor is of, and not as an old backup left
+        it."""
         if root.server_id != cursor.server_id:
             return False
         return not self._preset.is_ad or 0 < cursor.usn <= root.usn

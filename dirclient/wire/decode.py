@@ -93,7 +93,7 @@ class Result:
 
 
 class Message(NamedTuple):
-    """Where the parts of one message lie in the buffer it was read from."""
+    """The positions of the parts of one message in the buffer it was read from."""
 
     id: int
     operation: int
@@ -103,7 +103,8 @@ class Message(NamedTuple):
 
 
 def frame_end(data: bytes, at: int) -> int:
-    """Where the message that starts at `at` ends; beyond the data when more must be read first.
+    """Return where the message that starts at `at` ends; beyond the data when more must be read
+    first.
 
     As long as the header itself is incomplete, the answer is the end of what the header needs.
     """

@@ -107,7 +107,8 @@ def write(rdns: tuple[Rdn, ...]) -> str:
 
 
 def key(text: str) -> str:
-    """What two spellings of one DN have in common. Text that is no DN is its own folded self."""
+    """Return what two spellings of one DN have in common. Text that is no DN is its own folded
+    self."""
     if _is_plain(text):
         return _fold(text)
     try:
@@ -118,7 +119,7 @@ def key(text: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether parsing and writing would change nothing: most DNs, and many are compared."""
+    """Return whether parsing and writing would change nothing: most DNs, and many are compared."""
     return not (
         _SPECIAL.search(text)
         or " ," in text
@@ -175,7 +176,8 @@ def path(text: str) -> tuple[str, ...]:
 
 
 def is_under(child_key: str, base_key: str) -> bool:
-    """Whether a DN is the base or below it; both as `key`s. Everything is below the empty DN."""
+    """Return whether a DN is the base or below it; both as `key`s. Everything is below the empty
+    DN."""
     if not base_key or child_key == base_key:
         return True
     cut = len(child_key) - len(base_key) - 1

@@ -16,7 +16,7 @@ from kerauno.tables.core import WebSession
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What ended: how many browser sessions, and how many sign-ins to apps."""
+    """The counts of ended browser sessions and of ended sign-ins to apps."""
 
     sessions: int = 0
     apps: int = 0

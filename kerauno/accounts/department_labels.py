@@ -1,4 +1,4 @@
-"""What tells a department apart where only a name can be given: headers, claims, lists.
+"""Labels that tell departments apart where only a name can be given: headers, claims, lists.
 
 A label is the department's name as it may be shown (`kerauno.base.visible_text`). No two
 departments have labels that a person could take for one: who comes second has the beginning of its

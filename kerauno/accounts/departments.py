@@ -59,7 +59,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Unimported:
-    """What an unimport removed. `only_here`: users whom only this department had brought in."""
+    """The result of an unimport. `only_here`: users whom only this department had brought in."""
 
     department_id: int
     name: str

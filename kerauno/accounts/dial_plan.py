@@ -35,7 +35,7 @@ _REMEDY = "Use 2 to 10 digits, or a phone number with its extension, such as +1 
 
 @dataclass(frozen=True, slots=True)
 class NumberHolder:
-    """Who has a number. Exactly one of the ids is set; `words` is fit for a sentence."""
+    """The holder of a number. Exactly one of the ids is set; `words` is fit for a sentence."""
 
     number: str
     words: str
@@ -80,12 +80,12 @@ def _plain(text: str) -> str:
 
 
 def holder(s: Session, number: str) -> NumberHolder | None:
-    """Who has the number, a leaver's reservation included; None when it was never given."""
+    """Return who has the number, a leaver's reservation included; None when it was never given."""
     return holders(s, [number]).get(number)
 
 
 def holders(s: Session, numbers: Iterable[str]) -> dict[str, NumberHolder]:
-    """Who has each of these numbers; those that nobody has are left out."""
+    """Return who has each of these numbers; those that nobody has are left out."""
     numbers_asked = list(numbers)
     holders: dict[str, NumberHolder] = {}
     for start in range(0, len(numbers_asked), 500):
@@ -111,7 +111,7 @@ def of_user(s: Session, user_id: int) -> Number | None:
 
 
 def is_free(s: Session, number: str, now: datetime, *, user_id: int | None = None) -> bool:
-    """Whether this user (or anyone) could take the number now."""
+    """Return whether this user (or anyone) could take the number now."""
     current = holder(s, number)
     return current is None or _may_replace(current, now, user_id=user_id)
 

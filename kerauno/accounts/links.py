@@ -16,7 +16,8 @@ from kerauno.tables.core import Link, LinkProposal, SyncExclusion, User
 
 @dataclass(frozen=True, slots=True)
 class LinkedAccount:
-    """What a link keeps of a person: enough to find and bind as them after a rename."""
+    """The identity of a person that a link keeps: enough to find and bind as them after a
+    rename."""
 
     directory_id: int
     guid: str

@@ -1,4 +1,4 @@
-"""What the pages of everyone show of departments."""
+"""Departments of one person, as their own pages show them."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ NOTED_EVERY = timedelta(minutes=5)
 
 
 def digest(token: str) -> str:
-    """What is kept of a token."""
+    """Return what is kept of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 

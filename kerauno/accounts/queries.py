@@ -60,7 +60,7 @@ class UserLine:
 
     @property
     def synced(self) -> bool:
-        """Whether the user is linked to a person in the directory."""
+        """Return whether the user is linked to a person in the directory."""
         return self.guid is not None
 
 
@@ -78,7 +78,7 @@ class UserFilter:
 
 @dataclass(frozen=True, slots=True)
 class UserPlace:
-    """Where a page of users ended."""
+    """The end of a page of users."""
 
     last: str
     first: str
@@ -293,7 +293,7 @@ def _matches(word: str) -> ColumnElement[bool]:
 
 
 def _contains(text: ColumnElement[str], word: str) -> ColumnElement[bool]:
-    """Whether the word occurs in lower-case text; SQLite lowers ASCII letters only."""
+    """Return whether the word occurs in lower-case text; SQLite lowers ASCII letters only."""
     spellings = (word,) if word.isascii() else (word, word.title(), word.upper())
     return or_(*(text.contains(spelling, autoescape=True) for spelling in spellings))
 

@@ -30,7 +30,7 @@ FIELDS = frozenset({"username", "email", "first_name", "last_name", "extension"}
 
 @dataclass(frozen=True, slots=True)
 class NewUser:
-    """What it takes to make a user. `username` empty: the part of the email before `@`."""
+    """The values of a new user. `username` empty: the part of the email before `@`."""
 
     email: str
     first_name: str

@@ -1,1 +1,1 @@
-"""What every room needs. Imports nothing else of the product."""
+"""The parts that every room needs. Imports nothing else of the product."""

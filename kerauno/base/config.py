@@ -26,7 +26,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")  # RFC 6750 2.1, and long enoug
 
 
 class Settings(BaseModel):
-    """What a process needs to know before it can ask the database. See `config/kerauno.toml`."""
+    """The settings of a process that it needs before the database. See `config/kerauno.toml`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -112,7 +112,8 @@ class Settings(BaseModel):
 
     @property
     def secure(self) -> bool:
-        """Whether people reach the service by HTTPS: cookies are then never sent without it."""
+        """Return whether people reach the service by HTTPS: cookies are then never sent without
+        it."""
         return self.public_url.startswith("https://")
 
 

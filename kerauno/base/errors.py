@@ -1,4 +1,4 @@
-"""What can go wrong with the records, as one small tree.
+"""Errors of the records, as one small tree.
 
     RecordError                    a rule of the records says no; the sentence is fit for a person
     ├── NotFound                   no such record

@@ -30,7 +30,7 @@ def label_key(label: str) -> str:
 
 
 def search_words(text: str) -> list[str]:
-    """What a person typed into a search box, as the words that must all occur.
+    """Return what a person typed into a search box, as the words that must all occur.
 
     Only the first 200 characters count; what no database can be asked for is left out.
     """

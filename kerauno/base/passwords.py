@@ -45,7 +45,7 @@ def _decoy() -> str:
 
 
 def password_is(password_hash: str | None, password: str) -> bool:
-    """Whether this is the password. Takes as long for a user without one (None)."""
+    """Return whether this is the password. Takes as long for a user without one (None)."""
     try:
         return _hasher.verify(
             password_hash or _decoy(), unicodedata.normalize("NFC", password)

@@ -1,4 +1,4 @@
-"""What a user's fields may hold, and in which form they are stored."""
+"""Validation of a user's fields, and the form in which they are stored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LABELS = {"first_name": "first name", "last_name": "last name"}
 
 
 def is_email(text: str) -> bool:
-    """Whether this can be a username/email: name, one @, a domain with a dot, at most 254.
+    """Return whether this can be a username/email: name, one @, a domain with a dot, at most 254.
 
     Nothing that cannot be seen, blanks included: two names that look alike would be two users, and
     the sign-in page takes no such name.

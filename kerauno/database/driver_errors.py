@@ -1,4 +1,4 @@
-"""What the database drivers raise, and what it means.
+"""Errors of the database drivers, and their meaning.
 
 psycopg is SQLAlchemy's to import, with the first PostgreSQL address: it takes a tenth of a second,
 which no command on SQLite needs to wait.
@@ -28,13 +28,14 @@ _READ_ONLY = (
 
 
 def driver_errors(*also: type[Exception]) -> tuple[type[Exception], ...]:
-    """What the drivers in use raise, and `also`; to be asked when something was raised."""
+    """Return what the drivers in use raise, and `also`; to be asked when something was raised."""
     psycopg = _psycopg()
     return (sqlite3.Error, *also) if psycopg is None else (sqlite3.Error, psycopg.Error, *also)
 
 
 def translate(error: BaseException) -> DatabaseUnavailable | None:
-    """What a driver's error means for the caller, or None where it is about the data itself."""
+    """Return what a driver's error means for the caller, or None where it is about the data
+    itself."""
     if isinstance(error, sqlite3.OperationalError):
         text = str(error)
         if text.startswith(("no such table", "no such column")) or "has no column" in text:
@@ -71,7 +72,7 @@ def translate(error: BaseException) -> DatabaseUnavailable | None:
 
 
 def _before(error: BaseException) -> DatabaseUnavailable | None:
-    """What the error means during whose handling this one was raised."""
+    """Return what the error means during whose handling this one was raised."""
     earlier = error.__context__
     while earlier is not None:
         cause = getattr(earlier, "orig", earlier)

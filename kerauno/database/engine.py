@@ -113,7 +113,7 @@ class Database:
         return self._fast_write()
 
     def fast_work(self, work: Callable[[PreparedConnection], T]) -> T:
-        """What `work` gives in one writing transaction of prepared statements.
+        """Return what `work` gives in one writing transaction of prepared statements.
 
         It is called again where the server ended the transaction in favour of another, of which
         nothing was kept: a deadlock with somebody else's work is no reason to turn people away.

@@ -22,7 +22,7 @@ Convert = Callable[[Any], Any]
 
 
 class Driver(Protocol):
-    """What sqlite3 and psycopg connections have in common and this module uses."""
+    """The methods that sqlite3 and psycopg connections share and this module uses."""
 
     def execute(self, sql: str, parameters: Any = ..., /) -> Any:
         """Run one statement and give a cursor."""

@@ -149,7 +149,7 @@ def begin(connection: Driver, seconds: float) -> None:
 
 
 def waiting(attempt: Callable[[], T], seconds: float) -> T:
-    """What the attempt gives once it gets the write lock, within so many seconds.
+    """Return what the attempt gives once it gets the write lock, within so many seconds.
 
     The connection's own timeout is 0. At sign-in's rate a look each millisecond or so finds the
     lock free nearly at once; for a long writer of another process the looks become rarer.

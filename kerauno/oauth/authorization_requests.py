@@ -1,4 +1,4 @@
-"""What apps asked for and what is kept until it is answered: authorization requests, assertions.
+"""Requests of apps, kept until they are answered: authorization requests, assertions.
 
 Strangers and apps can have requests kept, so these are bounded. Also the sweep that forgets
 whatever has run out.

@@ -41,7 +41,7 @@ class ClientInfo:
 
     @property
     def confidential(self) -> bool:
-        """Whether the app can keep a secret (RFC 6749 2.1)."""
+        """Return whether the app can keep a secret (RFC 6749 2.1)."""
         return self.auth_method != "none"
 
     @property
@@ -51,7 +51,7 @@ class ClientInfo:
         return tuple(sorted({redirect_uris.origin(uri) for uri in uris}))
 
     def answers_at(self, uri: str) -> bool:
-        """Whether the app may be answered at this address: as registered, to the letter.
+        """Return whether the app may be answered at this address: as registered, to the letter.
 
         The port alone of an installed app's address on its own machine is free: the app takes
         what the system gives it at that moment (RFC 8252 7.3, RFC 9700 2.1).
@@ -66,7 +66,8 @@ class ClientInfo:
         )
 
     def secret_is(self, secret: str) -> bool:
-        """Whether this is the app's secret, in time that does not tell how much of it is right."""
+        """Return whether this is the app's secret, in time that does not tell how much of it is
+        right."""
         return self.secret_digest is not None and hmac.compare_digest(
             digest(secret), self.secret_digest
         )

@@ -1,4 +1,4 @@
-"""What people agreed to give to apps, and taking it back."""
+"""Consents of people to apps, and their withdrawal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ConnectedApp:
 
 
 def covers(h: PreparedConnection, user_id: int, client_id: str, scopes: Iterable[str]) -> bool:
-    """Whether the person has already agreed to all of these scopes for this app."""
+    """Return whether the person has already agreed to all of these scopes for this app."""
     row = h.one(_SCOPES, user=user_id, client=client_id)
     return row is not None and set(scopes) <= set(row[0])
 

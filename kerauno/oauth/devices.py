@@ -44,7 +44,7 @@ class Waiting(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What the device is told: its own secret, and the code it shows to the person."""
+    """The answer to the device: its own secret, and the code it shows to the person."""
 
     device_code: str
     user_code: str
@@ -52,7 +52,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What the person is asked: which app, on a device at which address, wants what."""
+    """The question to the person: which app, on a device at which address, wants what."""
 
     client_id: str
     client_name: str
@@ -89,12 +89,12 @@ def start(
 
 
 def normal_code(text: str) -> str:
-    """What was typed as the code would be stored: case, blanks and dashes do not matter."""
+    """Return what was typed as the code would be stored: case, blanks and dashes do not matter."""
     return "".join(char for char in text.upper() if char in _ALPHABET)
 
 
 def find(s: Session, now: datetime, user_code: str) -> Asking | None:
-    """What waits behind a code, or None: wrong, run out, or answered already."""
+    """Return what waits behind a code, or None: wrong, run out, or answered already."""
     row = s.execute(
         select(DeviceGrant.client_id, Client.name, DeviceGrant.scope, DeviceGrant.address)
         .join(Client, Client.id == DeviceGrant.client_id)

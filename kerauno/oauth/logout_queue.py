@@ -41,7 +41,7 @@ class Delivery:
 
 
 def waiting(h: PreparedConnection, now: datetime) -> bool:
-    """Whether anything is due; a cheap look without the write lock."""
+    """Return whether anything is due; a cheap look without the write lock."""
     return h.one(_DUE, now=now, farthest=now + _FARTHEST) is not None
 
 

@@ -1,4 +1,4 @@
-"""What an administrator says of an app that delegates sign-in, and whether it can be accepted.
+"""The registration of an app by an administrator, and its validation.
 
 A registration is checked as a whole and every fault is told at once. Names are those of RFC 7591.
 """
@@ -56,7 +56,7 @@ class RegistrationRefused(RecordError):
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What an administrator says of an app, in the names of RFC 7591."""
+    """The registration of an app, in the names of RFC 7591."""
 
     name: str
     auth_method: str = "client_secret_basic"

@@ -1,4 +1,4 @@
-"""What apps hold of a person ends here: codes, tokens, confirmed devices; and the apps are told.
+"""Revoke codes, tokens and confirmed devices of a person, and tell the apps.
 
 Runs in the transaction that ends the sign-in itself, so that no moment exists in which a person
 is gone and an app still holds a living token. Being told (back-channel logout) cannot be part of

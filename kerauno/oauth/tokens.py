@@ -61,7 +61,7 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """What a successful grant gives: the tokens in the clear, this once, and whom they are of."""
+    """The result of a successful grant: the tokens in the clear, this once, and their person."""
 
     access_token: str
     refresh_token: str | None
@@ -207,7 +207,7 @@ def client_token(h: PreparedConnection, now: datetime, *, client_id: str, scope:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a token is good for, as introspection tells it (RFC 7662 2.2)."""
+    """The description of a token for introspection (RFC 7662 2.2)."""
 
     kind: str  # access_token refresh_token
     client_id: str
@@ -230,7 +230,7 @@ def holder_of(
 
 
 def describe(h: PreparedConnection, now: datetime, token: str) -> Described | None:
-    """What a living token is, of either kind; None for any other text."""
+    """Return what a living token is, of either kind; None for any other text."""
     row = h.one(token_statements.DESCRIBE_ACCESS, token=digest(token), now=now)
     if row is not None:
         return Described("access_token", *row)

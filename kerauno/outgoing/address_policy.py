@@ -45,7 +45,8 @@ class AddressRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What else may be called: private networks, this machine itself, and what without TLS."""
+    """The exceptions that allow other addresses: private networks, this machine, addresses without
+    TLS."""
 
     private: bool = False
     loopback: bool = True

@@ -66,7 +66,7 @@ def current(s: Session, sealer: Sealer, now: datetime) -> dict[str, KeyPair]:
 
 
 def due(s: Session, now: datetime) -> bool:
-    """Whether `maintain` would change anything; a cheap look without the write lock."""
+    """Return whether `maintain` would change anything; a cheap look without the write lock."""
     rows = list(s.scalars(select(SigningKey)))
     if any(row.expires_at is not None and row.expires_at <= now for row in rows):
         return True

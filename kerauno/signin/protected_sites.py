@@ -35,7 +35,7 @@ _DEVIATING = frozenset("ß\u03c2\u200c\u200d")  # two standards write them diffe
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Who may enter a host: members of these departments, or everyone where there are none."""
+    """The rule of a host: members of these departments, or everyone where there are none."""
 
     host: str
     departments: frozenset[int]
@@ -129,7 +129,8 @@ def rules(h: PreparedConnection) -> dict[str, Rule]:
 
 
 def may_enter(h: PreparedConnection, user_id: int, rule: Rule) -> bool:
-    """Whether the user is a member of one of the rule's departments; True where there are none."""
+    """Return whether the user is a member of one of the rule's departments; True where there are
+    none."""
     if not rule.departments:
         return True
     return any(row[0] in rule.departments for row in h.all(_OWN, user=user_id))

@@ -84,7 +84,7 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """Who a valid cookie belongs to."""
+    """The person of a valid cookie."""
 
     session_id: str
     handle: str
@@ -235,7 +235,7 @@ _CHECK_GROUPS = Statement(
 
 
 def check(db: Database, cookie: str, now: datetime, lifetime: Lifetime) -> Signed | None:
-    """Who is signed in with this cookie; None when nobody is.
+    """Return who is signed in with this cookie; None when nobody is.
 
     One indexed statement. Notes at most once a minute that the session is in use, which moves
     its idle end; that note is not worth an error when the database is busy elsewhere.

@@ -354,7 +354,8 @@ _IS_UNSETTLED = Statement(select(Attempt.key).where(_UNSETTLED))
 
 
 def _settled_by_directory() -> Statement:
-    """What is doubtful becomes what the directory counted, within what it can have counted."""
+    """Return what is doubtful becomes what the directory counted, within what it can have
+    counted."""
     wrong = bindparam("wrong", type_=Integer())
     least, most = Attempt.failures - Attempt.doubtful, Attempt.failures + _LEFT
     return Statement(
@@ -453,7 +454,8 @@ def lose(s: Session | PreparedConnection, slot: Reservation, now: datetime) -> N
 
 
 def is_unsettled(s: Session | PreparedConnection, person: str, now: datetime) -> bool:
-    """Whether the directory may know better than we how many wrong passwords a person has."""
+    """Return whether the directory may know better than we how many wrong passwords a person
+    has."""
     in_directory = person.startswith(_IN_DIRECTORY)
     row = (
         from_session(s).one(_IS_UNSETTLED, of=person, long_ago=now - LAPSES_AFTER)

@@ -1,4 +1,4 @@
-"""What the throttle refuses, for administrators: noted, listed, cleared.
+"""Refusals of the throttle, for administrators: noted, listed, cleared.
 
 One audit event stands for all refused attempts of a key within a minute, and counts them: a flood
 of attempts is none of events. Its code is on the page of each of them.
@@ -27,7 +27,7 @@ _LISTED = 500
 
 @dataclass(frozen=True, slots=True)
 class ThrottledKey:
-    """Who was refused, as far as that is known. `label` says it in words."""
+    """A throttled key and its person, as far as known. `label` names it in words."""
 
     event: str
     label: str

@@ -59,7 +59,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a page ended: the sort value and GUID of its last (or first) row."""
+    """The end of a page: the sort value and GUID of its last (or first) row."""
 
     value: str
     guid: str

@@ -1,4 +1,4 @@
-"""What an administrator set about the directory, and what the sync service last knew of it."""
+"""Directory settings, and the state that the sync service last wrote."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def save(
 
 
 def state(s: Session, directory_id: int) -> DirectoryState:
-    """What the sync service last knew; an empty state where it never ran."""
+    """Return what the sync service last knew; an empty state where it never ran."""
     return s.get(DirectoryState, directory_id) or DirectoryState(
         directory_id=directory_id,
         server_id="",

@@ -1,4 +1,4 @@
-"""Who may run a sync now: one holder at a time, on one host or many.
+"""The lease to run a sync: one holder at a time, on one host or many.
 
 A lease is taken for some seconds and renewed while its holder lives. Its token only grows, and
 every writing transaction of a run begins with `fence`: a holder that was paused, cut off or
@@ -115,7 +115,7 @@ def fence(s: Session, lease: Held) -> None:
 
 
 def holder(s: Session, name: str, now: datetime | None = None) -> str | None:
-    """Who has the lease now, or None when it is free."""
+    """Return who has the lease now, or None when it is free."""
     row = s.get(Lease, name)
     if row is None or row.expires_at is None or row.expires_at <= _now(s, now) or _gone(row.holder):
         return None
@@ -174,7 +174,7 @@ def _now(s: Session, now: datetime | None) -> datetime:
 
 
 def _gone(holder_text: str) -> bool:
-    """Whether the holder ran here, among the processes we can see, and does no longer.
+    """Return whether the holder ran here, among the processes we can see, and does no longer.
 
     Whoever of this very process could not give the lease back is gone as well.
     """

@@ -1,4 +1,4 @@
-"""What every table stands on: instants, ordered text, and names for constraints."""
+"""The base of every table: instants, ordered text, and names for constraints."""
 
 from __future__ import annotations
 

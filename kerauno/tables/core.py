@@ -87,7 +87,7 @@ class Directory(Base):
 
 
 class DirectoryState(Base):
-    """What the sync service knows of a directory between runs; never an administrator's word."""
+    """The state of a directory between runs, as the sync service knows it; no settings."""
 
     __tablename__ = "directory_state"
 
@@ -380,7 +380,7 @@ def _only(condition: str) -> dict[str, Any]:
 
 
 class Audit(Base):
-    """What happened, when, by whom, to whom. Append only; never a password or a token.
+    """An event: what happened, when, by whom, to whom. Append only; never a password or a token.
 
     `code` is short enough to be read out over the phone; `detail` is for the administrator.
     """

@@ -71,7 +71,7 @@ class Client(Base):
 
 
 class Consent(Base):
-    """What a person agreed to give an app. Withdrawing it deletes the row and the app's tokens."""
+    """The consent of a person to an app. Withdrawing it deletes the row and the app's tokens."""
 
     __tablename__ = "consent"
 

@@ -82,7 +82,8 @@ class RunRequest(Base):
 
 
 class Lease(Base):
-    """Who may run a sync now. `token` only grows: who lost the lease is fenced off by it."""
+    """The lease of the process that may run a sync. `token` only grows and fences off earlier
+    holders."""
 
     __tablename__ = "lease"
 

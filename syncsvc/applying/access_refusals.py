@@ -37,7 +37,7 @@ class Leaver(NamedTuple):
 
     @classmethod
     def of(cls, person: Person) -> Leaver:
-        """Whom the directory calls disabled or expired."""
+        """Return whom the directory calls disabled or expired."""
         return cls(person.guid, f"account_{person.state}", person.dn)
 
 

@@ -44,7 +44,8 @@ _REFUSED = (RecordError, RowRefused, DBAPIError)
 
 @dataclass(slots=True)
 class Applied:
-    """What was done. `failed` says of each subject that was not changed, why."""
+    """The result of applying a plan. `failed` has the reason for each subject that was not
+    changed."""
 
     people: dict[ActionKind, int] = field(default_factory=lambda: dict.fromkeys(ActionKind, 0))
     imported: int = 0
@@ -53,7 +54,7 @@ class Applied:
 
     @property
     def any(self) -> bool:
-        """Whether any record was changed."""
+        """Return whether any record was changed."""
         return bool(sum(self.people.values()) or self.imported or self.changed_departments)
 
     def count(self, action: PersonAction) -> None:

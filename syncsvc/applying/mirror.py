@@ -74,7 +74,7 @@ def seen_before(s: Session, directory_id: int) -> frozenset[str]:
 
 
 class _People(NamedTuple):
-    """Who is new to the mirror, who differs from it, and who is in it alone."""
+    """People who are new to the mirror, who differ from it, and who are only in it."""
 
     new: list[Person]
     changed: list[Person]

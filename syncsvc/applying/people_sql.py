@@ -49,7 +49,7 @@ _PARKED = "\x7f{}"  # no name or address can contain a control character
 
 @dataclass(slots=True)
 class Target:
-    """Where a plan is written to. `user_ids` collects who became a user in this run."""
+    """The target of a plan. `user_ids` collects the people who became users in this run."""
 
     directory_id: int
     run_id: int

@@ -66,7 +66,7 @@ AUTOMATIC = frozenset({"timer", "change"})
 
 
 class Client(Reader, Watcher, Finder, Locator, Resolver, Protocol):
-    """What the sync service asks of a directory."""
+    """The questions that the sync service asks of a directory."""
 
     @property
     def operations(self) -> int:
@@ -82,7 +82,7 @@ Report = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What is asked for, and by whom. `mode` None: as Auto-Synchronization says.
+    """The options of one run. `mode` None: as Auto-Synchronization says.
 
     `only` limits the run to some people. `wait`: seconds to wait for a run that is under way.
     A watching service hands over its `snapshot`, and `quiet_since`, when it last saw no change.
@@ -126,7 +126,7 @@ class Planned:
 
     @property
     def adding_only(self) -> bool:
-        """Whether the plan adds people and nothing else, for the snapshot may be old."""
+        """Return whether the plan adds people and nothing else, for the snapshot may be old."""
         return self.lag is not None and not self.forced
 
     @property
@@ -236,7 +236,7 @@ class Engine:
         draft: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
     ) -> Planned:
-        """What a run would do now; nothing is written. `draft`: settings to try out.
+        """Return what a run would do now; nothing is written. `draft`: settings to try out.
 
         Raises `Misconfigured` where a search DN of the draft is not there.
         """
@@ -681,7 +681,7 @@ class Engine:
         )
 
     def _note_read(self, s: Session, planned: Planned) -> None:
-        """What the console shows of the directory, where it is not shown already."""
+        """Update the mirror that the console shows, unless it is up to date."""
         snapshot, directory_id = planned.snapshot, planned.configured.id
         state = directory_settings.state(s, directory_id)
         unread = str(snapshot.unread or "")

@@ -1,4 +1,4 @@
-"""What an administrator decides about a run: look at a plan, confirm, discard, undo."""
+"""Decisions of an administrator about a run: look at a plan, confirm, discard, undo."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def plan_for_review(engine: Engine, ask: RunOptions) -> Report:
 
 
 def try_settings(engine: Engine, draft: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run would do if these settings were saved; nothing is written."""
+    """Return what a run would do if these settings were saved; nothing is written."""
     auto = draft.get("auto_sync")
     mode = engine.configured().mode if auto is None else Mode.BUILD if auto else Mode.KEEP
     return engine.preview(mode, draft).plan.stored()

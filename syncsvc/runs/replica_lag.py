@@ -47,7 +47,7 @@ class Lag:
 
     @property
     def words(self) -> str:
-        """What waits and why, for an administrator."""
+        """Return what waits and why, for an administrator."""
         server, since = self.server, f"{self.since:%Y-%m-%d %H:%M}"
         others = ", ".join(name for name in self.others if name and name != server)
         if others:

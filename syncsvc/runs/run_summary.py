@@ -1,4 +1,4 @@
-"""What a run comes to: its counts, its status, its remarks, and what is tidied up with it."""
+"""The summary of a run: counts, status, remarks; and the tidying at its end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from syncsvc.runs.run_context import Running
 
 
 def counts_of(plan: Plan, applied: Applied) -> dict[str, Any]:
-    """What a run did, as it is recorded and shown."""
+    """Return what a run did, as it is recorded and shown."""
     people = applied.people
     return {
         "created": people[ActionKind.CREATE],
@@ -47,7 +47,7 @@ def status_of(plan: Plan, applied: Applied) -> str:
 
 
 def remarks(snapshot: Snapshot, applied: Applied, lag: Lag | None = None) -> str:
-    """What an administrator should know of a run that went through."""
+    """Return what an administrator should know of a run that went through."""
     lines = [] if lag is None else [lag.words]
     if applied.failed:
         first = next(iter(applied.failed.values()))

@@ -1,4 +1,4 @@
-"""What an administrator set about the directory, as one run needs it."""
+"""The directory settings, as one run needs them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Configured:
 
     @property
     def mode(self) -> Mode:
-        """What a run does by itself: keep what is linked true, and build when it is to."""
+        """Return what a run does by itself: keep what is linked true, and build when it is to."""
         return Mode.BUILD if self.auto_sync else Mode.KEEP
 
 

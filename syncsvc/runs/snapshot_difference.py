@@ -1,4 +1,4 @@
-"""Whether two pictures of a directory differ in anything that a plan could come of."""
+"""Compare two snapshots: do they differ in anything that could lead to a plan?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RELEVANT = attrgetter(
 
 
 def differ(before: Snapshot, after: Snapshot) -> bool:
-    """Whether anything but bookkeeping (`changed`, `usn`) is different."""
+    """Return whether anything but bookkeeping (`changed`, `usn`) is different."""
     if before.people.keys() != after.people.keys() or before.hidden != after.hidden:
         return True
     if _departments(before) != _departments(after):

@@ -37,7 +37,8 @@ waits longer; after one that failed it does not, for then the loop itself waits.
 
 @dataclass(slots=True)
 class Watch:
-    """What is known of one directory, and when to look again. Times are `clock`'s seconds."""
+    """The knowledge of one directory, and the time of the next look. Times are `clock`'s
+    seconds."""
 
     client: Client
     clock: Callable[[], float]
@@ -59,7 +60,7 @@ class Watch:
         self.next_sweep = math.inf if snapshot.deletions_visible else self.clock() + SWEEP_EVERY
 
     def due(self) -> bool:
-        """Whether it is time for a look."""
+        """Return whether it is time for a look."""
         return self.clock() >= min(self.next_ring, self.next_sweep)
 
     def look(self) -> Snapshot | None:

@@ -145,7 +145,7 @@ LOOKS: tuple[chromium.Look, ...] = ((1440, "light"), (chromium.NARROW, "dark"))
 
 
 def look_at(site: ConsoleSite, browser: Browser, paths: dict[str, str]) -> list[str]:
-    """What is wrong with these pages, in light on a wide screen and in dark on a phone."""
+    """Return what is wrong with these pages, in light on a wide screen and in dark on a phone."""
     wrong: list[str] = []
     looks = LOOKS
     with site.opened(browser) as page:

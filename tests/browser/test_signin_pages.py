@@ -78,7 +78,7 @@ def view(request: pytest.FixtureRequest, page: Page) -> Iterator[Page]:
 
 
 def faults(page: Page) -> list[str]:
-    """What is wrong with the page at its width, in light and in dark."""
+    """Return what is wrong with the page at its width, in light and in dark."""
     assert page.viewport_size is not None
     width = page.viewport_size["width"]
     return chromium.faults(page, [(width, "light"), (width, "dark")])

@@ -1,4 +1,4 @@
-"""What an administrator may do, as data: each act with the moment its cause is over."""
+"""Acts of an administrator, as data: each with the moment its cause is over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may befall network, server, database, services and clock, as data."""
+"""Faults of network, server, database, services and clock, as data."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ STEPS = {step.name: step for step in (*ACTS, *FAULTS)}
 
 
 class Deaf(Exception):
-    """What had to be was not."""
+    """The service did not follow, or claimed what is not true."""
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Walk:
 
     @property
     def world(self) -> World:
-        """What is walked through."""
+        """Return what is walked through."""
         assert self._world
         return self._world
 
@@ -69,7 +69,7 @@ class Walk:
         return not self.failure
 
     def story(self) -> str:
-        """What happened, and how to see it again."""
+        """Return what happened, and how to see it again."""
         listed = ", ".join(self.walked)
         return (
             f"{self.world.logs()}\nseed {self.seed}, step {len(self.walked)}: {self.failure}\n"

@@ -35,7 +35,7 @@ TOKEN = "t" * 40
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What Kerauno has of a person, or what it should have: these three can be compared."""
+    """The values of a person in Kerauno, or in AD: these three can be compared."""
 
     active: bool
     extension: str
@@ -226,7 +226,7 @@ class World:
             return None
 
     def following(self) -> dict[str, Any]:
-        """What /readyz says with the token: `status`, and of the directory `following`."""
+        """Return what /readyz says with the token: `status`, and of the directory `following`."""
         asked = urllib.request.Request(f"{self.kerauno.url}/readyz")
         asked.add_header("Authorization", f"Bearer {TOKEN}")
         try:

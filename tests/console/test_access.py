@@ -1,4 +1,4 @@
-"""Who may open what: each path of the console with each role, and requests of other sites."""
+"""Access to the console: each path of the console with each role, and requests of other sites."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from tests.servers.console import ConsoleSite, guid
 
 
 class TestOddAddresses:
-    """What a browser never sends, on both kinds of database."""
+    """Requests that a browser never sends, on both kinds of database."""
 
     def test_an_id_that_no_record_can_have_is_not_found(self, any_site: ConsoleSite) -> None:
         any_site.connected()

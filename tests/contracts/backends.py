@@ -64,7 +64,7 @@ class Backend(ABC):
     @property
     @abstractmethod
     def client(self) -> Any:
-        """What is tested."""
+        """Return what is tested."""
 
     @abstractmethod
     def add(self, stem: str, *, in_scope: bool = True, **fields: Any) -> Identity:

@@ -1,4 +1,4 @@
-"""What every `Authenticator` owes."""
+"""The contract of every `Authenticator`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every `Finder` owes."""
+"""The contract of every `Finder`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.servers.slapd import Slapd
 
 
 def found(backend: Backend, typed: str) -> Guid:
-    """Whom this name finds."""
+    """Return whom this name finds."""
     guid: Guid = backend.client.find(parse(typed)).guid
     return guid
 
 
 def nobody(backend: Backend, typed: str) -> bool:
-    """Whether the name finds nobody."""
+    """Return whether the name finds nobody."""
     try:
         backend.client.find(parse(typed))
     except NotFound:
@@ -300,7 +300,7 @@ def test_a_scope_that_does_not_exist_is_a_fault_to_mend(samba: SambaBackend) -> 
 
 @pytest.mark.samba
 def test_a_scope_that_went_is_not_believed_in(samba: SambaBackend) -> None:
-    """What the search DN is, is believed for a while; that it is there, is not."""
+    """The kind of the search DN is believed for a while; its presence is not."""
     dc = samba.dc
     scope = dc.add_ou("Scope", samba.inside)
     john = dc.guid(dc.add_user(samba.unique("john"), scope))

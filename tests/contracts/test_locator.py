@@ -1,4 +1,4 @@
-"""What every `Locator` owes."""
+"""The contract of every `Locator`."""
 
 from __future__ import annotations
 

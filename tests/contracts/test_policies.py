@@ -1,4 +1,4 @@
-"""What every `Policies` owes: the strictest lockout that may hold."""
+"""The contract of every `Policies`: the strictest lockout that may hold."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def domain(samba_fresh: SambaDC) -> SambaDC:
 
 
 def policy(dc: SambaDC, guid: str = "", *, administrator: bool = False) -> LockoutPolicy:
-    """What a client of this domain reads."""
+    """Return what a client of this domain reads."""
     who = {"username": dc.admin_upn, "password": dc.admin_password} if administrator else {}
     client = DirectoryClient(Profile.model_validate(dc.profile(**who)))
     found = client.lockout_policy(Guid(guid) if guid else None)

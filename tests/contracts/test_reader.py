@@ -1,4 +1,4 @@
-"""What the directory client reads of a real Active Directory and a real OpenLDAP."""
+"""Reads of a real Active Directory and of a real OpenLDAP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What every `Reader` and `Watcher` owes: complete pictures, and changes that lead to the same."""
+"""The contract of every `Reader` and `Watcher`: complete snapshots, and changes that lead to
+them."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from tests.contracts.backends import Backend, FakeBackend
 
 
 def current(backend: Backend, before: Snapshot) -> Snapshot:
-    """What following changes leads to, deletions included; a complete read where that must be."""
+    """Return what following changes leads to, deletions included; a complete read where that must
+    be."""
     client = backend.client
     followed = client.catch_up(before)
     if followed is None:
@@ -21,7 +23,7 @@ def current(backend: Backend, before: Snapshot) -> Snapshot:
 
 
 def shown(snapshot: Snapshot) -> tuple[Any, Any]:
-    """What a snapshot tells about the directory."""
+    """Return what a snapshot tells about the directory."""
     return dict(snapshot.people), dict(snapshot.departments)
 
 

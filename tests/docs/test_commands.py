@@ -1,4 +1,4 @@
-"""What the documentation shows is true: its commands exist, its links lead somewhere, and the
+"""The documentation is true: its commands exist, its links lead somewhere, and the
 blocks that say so run as they stand, against a real Active Directory."""
 
 from __future__ import annotations

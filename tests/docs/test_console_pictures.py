@@ -35,5 +35,5 @@ def test_the_guide_names_only_headings_it_has() -> None:
 
 
 def picture(name: str) -> Path:
-    """Where a picture is kept."""
+    """Return where a picture is kept."""
     return PROJECT / "docs/images" / f"{name}.png"

@@ -1,4 +1,4 @@
-"""What docs/how-it-fails.md names is there: files, functions, words of pages and logs, faults."""
+"""Everything that docs/how-it-fails.md names exists: files, functions, words of pages, faults."""
 
 from __future__ import annotations
 

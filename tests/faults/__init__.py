@@ -1,1 +1,1 @@
-"""What each fault of database, processes and clocks costs people, measured on real parts."""
+"""Measure the cost of faults of database, processes and clocks, on real parts."""

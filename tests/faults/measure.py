@@ -63,7 +63,7 @@ class Fault:
 
 @dataclass(slots=True)
 class Cost:
-    """What one fault cost. The first five are to be 0 or empty."""
+    """The cost of one fault. The first five are to be 0 or empty."""
 
     fault: str
     removed: list[str] = field(default_factory=list)
@@ -203,7 +203,7 @@ def _refused(world: World) -> list[str]:
 
 
 def _is_counted(world: World, dn: str) -> bool:
-    """Whether AD has counted a wrong password, or has locked the account."""
+    """Return whether AD has counted a wrong password, or has locked the account."""
     return any(
         world.dc.raw(dn, name) not in ([], [b"0"]) for name in ("badPwdCount", "lockoutTime")
     )

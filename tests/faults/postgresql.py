@@ -1,4 +1,4 @@
-"""What may befall a PostgreSQL server, as data. Each happens to a server of the test's own."""
+"""Faults of a PostgreSQL server, as data. Each happens to a server of the test's own."""
 
 from __future__ import annotations
 

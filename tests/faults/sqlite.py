@@ -1,4 +1,4 @@
-"""What may befall a SQLite file and the processes that write to it, as data."""
+"""Faults of a SQLite file and of the processes that write to it, as data."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def web_service_killed(world: World) -> None:
 
 
 def integrity(world: World) -> list[str]:
-    """What SQLite finds wrong with the file; `["ok"]` where nothing is."""
+    """Return what SQLite finds wrong with the file; `["ok"]` where nothing is."""
     with closing(sqlite3.connect(path_of(world), timeout=30)) as connection:
         faults = [row[0] for row in connection.execute("PRAGMA integrity_check")]
         orphans = connection.execute("PRAGMA foreign_key_check").fetchall()

@@ -73,7 +73,7 @@ def test_a_web_worker_that_is_killed_while_it_writes(world: World, times: int) -
 
 
 def has_begun(world: World, last: int) -> bool:
-    """Whether a run after this one is there, in whatever state."""
+    """Return whether a run after this one is there, in whatever state."""
     with world.database.read() as s:
         return s.scalar(select(Run.id).where(Run.id > last).limit(1)) is not None
 

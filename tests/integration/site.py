@@ -163,7 +163,7 @@ def _services(
 
 
 def notice(response: TestResponse) -> str:
-    """What the alert on a page says, without its reference code."""
+    """Return what the alert on a page says, without its reference code."""
     found = re.search(r'<div class="alert.*?</div>', response.text, re.S)
     words = re.sub(r"<code>.*?</code>", "", found.group(0), flags=re.S) if found else ""
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", words)).split())

@@ -22,7 +22,7 @@ class Answer:
 
     @property
     def seen(self) -> dict[str, Any]:
-        """What reached the app."""
+        """Return what reached the app."""
         read: dict[str, Any] = json.loads(self.body)
         return read
 

@@ -51,14 +51,15 @@ def chromium() -> Iterator[Browser]:
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core finds wrong with the page as it stands: rule, help and elements, one a line."""
+    """Return what axe-core finds wrong with the page as it stands: rule, help and elements, one a
+    line."""
     (script,) = VENDOR.glob("axe-*.min.js")
     page.evaluate(script.read_text())  # through the debugger, which a page's CSP does not govern
     return _found(page)
 
 
 def faults(page: Page, looks: Iterable[Look]) -> list[str]:
-    """What is wrong with the page in each look: axe-core's findings, and scrolling sideways.
+    """Return what is wrong with the page in each look: axe-core's findings, and scrolling sideways.
 
     The page is laid out anew for each look but not loaded again; it is left in the last one.
     """

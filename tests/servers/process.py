@@ -46,7 +46,7 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0) 
 
 
 def listening(address: str, port: int) -> bool:
-    """Whether something accepts TCP connections there."""
+    """Return whether something accepts TCP connections there."""
     try:
         socket.create_connection((address, port), 0.5).close()
     except OSError:

@@ -80,7 +80,7 @@ class Quirk:
         """A client has connected. Raise `Broken` to hang up."""
 
     def instead(self, connection: int, data: bytes, found: Message) -> bytes | None:
-        """What is answered in the server's place, which then hears nothing; None: ask it.
+        """Return what is answered in the server's place, which then hears nothing; None: ask it.
 
         Raise `Broken` to hang up, `Silent` to say nothing.
         """

@@ -50,7 +50,7 @@ class RelyingParty(Protocol):
 
 
 class _Address:
-    """Where a relying party is, known before it starts so that it can be registered."""
+    """The address of a relying party, known before it starts so that it can be registered."""
 
     def __init__(self) -> None:
         self.host = loopback()
@@ -211,7 +211,7 @@ Include {shipped}
 
 
 class _Answer:
-    """What Authlib's client asks of a response."""
+    """The methods of a response that Authlib's client calls."""
 
     def __init__(self, status: int, body: bytes) -> None:
         self.status_code, self._body = status, body

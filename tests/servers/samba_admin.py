@@ -1,4 +1,4 @@
-"""What an administrator does to the tests' domain, over LDAPS."""
+"""Changes to the tests' domain by an administrator, over LDAPS."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Administration:
         return str(uuid.UUID(bytes_le=self.raw(dn, "objectGUID")[0]))
 
     def dn(self, account: str) -> str:
-        """Where the account (or group) with this sAMAccountName is."""
+        """Return where the account (or group) with this sAMAccountName is."""
         found = self.search(f"(sAMAccountName={escape_filter_chars(account)})")
         return str(found[0]["dn"])
 

@@ -183,7 +183,7 @@ class Sso:
         return self.token(app, grant_type="refresh_token", refresh_token=token, **form)
 
     def userinfo(self, access_token: str) -> TestResponse:
-        """What the access token tells."""
+        """Return what the access token tells."""
         headers = {"Authorization": f"Bearer {access_token}"}
         return self.browser().get("/oauth/userinfo", headers=headers)
 

@@ -84,7 +84,7 @@ class Installation:
         return self
 
     def healthy(self) -> bool:
-        """Whether /healthz answers."""
+        """Return whether /healthz answers."""
         try:
             with urllib.request.urlopen(f"{self.url}/healthz", timeout=2) as answer:
                 return bool(answer.status == 200)

@@ -46,7 +46,8 @@ def farewell(code: int = 52) -> bytes:
 
 
 def is_of_a_person(data: bytes, found: Message) -> bool:
-    """Whether a request is a bind by GUID, as people are signed in and the service account not."""
+    """Return whether a request is a bind by GUID, as people are signed in and the service account
+    not."""
     return found.operation == BIND and b"<GUID=" in data
 
 
@@ -259,7 +260,7 @@ class Restored(Fault):
 
 
 class Windows(Quirk):
-    """What Windows does always, and the fault of the day."""
+    """The behaviour of Windows, and the fault of the day."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -293,7 +294,7 @@ class WindowsDC(QuirkyServer):
 
     @property
     def fault(self) -> Fault:
-        """What is wrong with it."""
+        """Return what is wrong with it."""
         return self.windows.fault
 
     @fault.setter

@@ -81,7 +81,7 @@ def forgets_what_is_old(world: World) -> list[str]:
 
 
 def _is_forgotten(world: World, name: str, before: int) -> bool:
-    """Whether next to nothing is left; what the start itself wrote is new."""
+    """Return whether next to nothing is left; what the start itself wrote is new."""
     return count_rows(world)[name] <= min(10, before)
 
 

@@ -29,7 +29,7 @@ class Line:
     error: float
 
     def is_flat(self, allowed: float) -> bool:
-        """Whether it rises by no more than is allowed, as far as can be told."""
+        """Return whether it rises by no more than is allowed, as far as can be told."""
         return self.rise - SURE * self.error <= allowed
 
 

@@ -104,7 +104,7 @@ class Browser:
         self.cookie = "; ".join(cookie.split(";")[0] for cookie in cookies)
 
     def verify(self) -> None:
-        """What a reverse proxy asks for each request."""
+        """Ask what a reverse proxy asks for each request."""
         status, _, _ = ask(self._kerauno, "GET", "/auth/verify", Cookie=self.cookie)
         assert status == 200, status
 

@@ -1,4 +1,4 @@
-"""What happens before the code: signing in, signing in again, and agreeing."""
+"""The steps before the code: signing in, signing in again, and agreeing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NATIVE = "com.goodcompany.desk:/callback"
 
 
 def _next(response: TestResponse) -> tuple[str, dict[str, str]]:
-    """Where sign-in leads on to, and the other words of the sign-in page's address."""
+    """Return where sign-in leads on to, and the other words of the sign-in page's address."""
     assert response.status_code == 302
     parts = urlsplit(response.headers["Location"])
     assert parts.path == "/login"

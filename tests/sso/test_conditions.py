@@ -37,7 +37,7 @@ def _agree(person: Person, page: TestResponse) -> TestResponse:
 
 
 def _next(response: TestResponse) -> str:
-    """Where sign-in, which is to be by the form, leads on to."""
+    """Return where sign-in, which is to be by the form, leads on to."""
     assert response.status_code in (302, 303)
     parts = urlsplit(response.headers["Location"])
     query = parse_qs(parts.query)

@@ -1,4 +1,4 @@
-"""What each step costs the database: statements, and how many of them write."""
+"""The cost of each step for the database: statements, and how many of them write."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ POLICY = "form-action 'self' https://wiki.goodcompany.local"
 
 
 def _fields(page: TestResponse, at: str = REDIRECT) -> dict[str, str]:
-    """What the page's one form sends to the app."""
+    """Return what the page's one form sends to the app."""
     assert (page.status_code, page.mimetype) == (200, "text/html"), page.text
     assert page.headers["Cache-Control"] == "no-store"
     assert page.headers["Referrer-Policy"] == "strict-origin"

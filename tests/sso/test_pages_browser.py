@@ -145,7 +145,7 @@ def test_consent_by_keyboard_leads_to_the_app(served: Served, page: Page) -> Non
 
 
 def _answer_of(page: Page) -> tuple[str, str, dict[str, str], str]:
-    """What the app was sent: method, path, fields, and the Origin."""
+    """Return what the app was sent: method, path, fields, and the Origin."""
     sent = json.loads(page.inner_text("body"))
     headers = {name.lower(): value for name, value in sent["headers"]}
     fields = dict(parse_qsl(sent["body"], strict_parsing=True))

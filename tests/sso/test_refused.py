@@ -1,4 +1,4 @@
-"""What must be refused, each with the error that its specification names."""
+"""Requests that must be refused, each with the error that its specification names."""
 
 from __future__ import annotations
 

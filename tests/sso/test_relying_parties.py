@@ -72,7 +72,7 @@ class House:
 
 
 def _begin(app: RelyingParty) -> str:
-    """Where sign-in begins: Apache begins it on any page, the others at /login."""
+    """Return where sign-in begins: Apache begins it on any page, the others at /login."""
     return app.page if isinstance(app, ApacheParty) else app.page.replace("/me", "/login")
 
 

@@ -107,7 +107,7 @@ class Reading:
         return not self._known.issuperset(_words(_READ_OUT.sub("", _MARK.sub("", text))))
 
     def allow(self, *texts: str) -> None:
-        """What this test makes the pages show, and is neither a message nor in the records."""
+        """Allow texts of this test that are neither a message nor in the records."""
         self._known.update(word for text in texts for word in _words(text))
 
 
@@ -170,7 +170,7 @@ class _Reader(HTMLParser):
 
 
 def _is_example(tag: str, name: str, text: str) -> bool:
-    """What a placeholder shows may be an example of a code, a host or a DN."""
+    """Return what a placeholder shows may be an example of a code, a host or a DN."""
     return name == "placeholder" and not re.search(r"[a-z] [a-z]", text) and _OPEN not in text
 
 

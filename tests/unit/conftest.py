@@ -1,4 +1,4 @@
-"""What the tests of the directory client's connections share."""
+"""Fixtures of the directory client's connections."""
 
 from __future__ import annotations
 

@@ -38,15 +38,15 @@ class Account(allocation.Holder, Protocol):
 
     @property
     def role(self) -> str:
-        """What the user may do."""
+        """Return what the user may do."""
 
     @property
     def active(self) -> bool:
-        """Whether they may sign in."""
+        """Return whether they may sign in."""
 
     @property
     def guid(self) -> str | None:
-        """Whose user this is."""
+        """Return whose user this is."""
 
     @property
     def scope(self) -> str | None:
@@ -54,7 +54,7 @@ class Account(allocation.Holder, Protocol):
 
     @property
     def origin(self) -> str | None:
-        """What made the link."""
+        """Return what made the link."""
 
 
 class _User(NamedTuple):
@@ -162,7 +162,7 @@ def _is_out(person: Person) -> bool:
 
 
 def _wish(person: Person, own: Account | None, *, held_out: bool) -> _Want | Sequence[str]:
-    """What a build would want for this person, or the codes of what is wrong with them."""
+    """Return what a build would want for this person, or the codes of what is wrong with them."""
     faults = own_faults(person, number=_extension)
     if held_out and not _is_out(person):
         return ["held_out"]

@@ -75,7 +75,7 @@ _PASSWORD_GOES_WITH = ("servers", "port", "tls_name", "encryption", "username")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with one field, and what to do."""
+    """A fault of one field, and its remedy."""
 
     message: str
     remedy: str = ""
@@ -257,7 +257,8 @@ def connection_alone(draft: Draft, password: str) -> Profile | None:
 
 
 def password_may_go(old: Profile, draft: Draft) -> bool:
-    """Whether the stored password may be used with this form: same server, account, protection.
+    """Return whether the stored password may be used with this form: same server, account,
+    protection.
 
     Fewer of the same servers are the same servers.
     """
@@ -291,7 +292,7 @@ SCOPE = (
 
 
 def touches_people(old: Directory, new: Settings) -> bool:
-    """Whether saving could change who is recognized, or what is stored about them."""
+    """Return whether saving could change who is recognized, or what is stored about them."""
     before, after = old.profile, new.columns["profile"]
     defaults = Profile().model_dump(mode="json")
     if any(before.get(name, defaults[name]) != after[name] for name in SCOPE):
@@ -310,7 +311,8 @@ class Difference:
 
 
 def differences(theirs: Draft, mine: Draft) -> tuple[Difference, ...]:
-    """Where the form differs from what is stored now, for the second of two administrators."""
+    """Return where the form differs from what is stored now, for the second of two
+    administrators."""
     faults = [
         Difference(
             name, gettext(LABELS[name]), _shown(name, theirs.typed[name]), _shown(name, text)

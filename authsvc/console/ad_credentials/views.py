@@ -74,7 +74,7 @@ def save() -> ResponseReturnValue:
 
 @bp.get("/directory/credentials/review/<int:request_id>")
 def review(request_id: int) -> ResponseReturnValue:
-    """What saving would do to linked users and imported departments."""
+    """Return what saving would do to linked users and imported departments."""
     with base.reading() as s:
         followed = _review(s, request_id)
         plan = plans.of_request(s, followed)
@@ -116,7 +116,7 @@ def test() -> ResponseReturnValue:
 
 @bp.post("/directory/credentials/advanced")
 def advanced() -> ResponseReturnValue:
-    """What Advanced Search DN adds and removes: both ways, asked of the directory itself."""
+    """Return what Advanced Search DN adds and removes: both ways, asked of the directory itself."""
     draft = _posted()
     results: list[tuple[str, list[Step]]] = []
     for value, label in (
@@ -141,7 +141,7 @@ def advanced() -> ResponseReturnValue:
 
 @bp.post("/directory/credentials/suggest")
 def suggest() -> ResponseReturnValue:
-    """What the directory offers for a half-typed search DN."""
+    """Return what the directory offers for a half-typed search DN."""
     draft = _posted()
     text = draft.typed.get(request.form.get("field", ""), "")
     suggestions: tuple[str, ...] = ()
@@ -156,7 +156,7 @@ def suggest() -> ResponseReturnValue:
 
 @bp.post("/directory/credentials/find")
 def find() -> ResponseReturnValue:
-    """What a search DN is and holds."""
+    """Return what a search DN is and holds."""
     field = request.args.get("field", "")
     if field not in ("user_search_dn", "department_search_dn"):
         raise NotFound

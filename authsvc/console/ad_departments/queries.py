@@ -67,7 +67,7 @@ class MemberRow:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What an import or unimport would do, in numbers and with the first few names."""
+    """The effect of an import or unimport, in numbers and with the first few names."""
 
     synced: int = 0
     would_sync: int = 0
@@ -217,7 +217,8 @@ def _member(person: SeenPerson, via: list[str], profile: Profile) -> MemberRow:
 
 
 def import_effect(s: Session, directory: Directory, guid: str) -> Effect:
-    """Who would be in the department: already synced, synced with it, or left out and why."""
+    """Return who would be in the department: already synced, synced with it, or left out and
+    why."""
     query = (
         select(SeenPerson.state, func.count())
         .join(
@@ -242,7 +243,8 @@ def import_effect(s: Session, directory: Directory, guid: str) -> Effect:
 
 
 def unimport_effect(s: Session, department_id: int) -> Effect:
-    """Who would be de-synced: the people whom the import of this department alone brought in."""
+    """Return who would be de-synced: the people whom the import of this department alone brought
+    in."""
     leaving = departments.only_here(s, department_id)
     first = s.scalars(
         select(User)
@@ -265,14 +267,14 @@ def offered_number(s: Session, directory: Directory, now: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class NumberSaid:
-    """What is to be said of a typed ring group number while it is typed."""
+    """The check of a ring group number while it is typed."""
 
     good: bool
     text: str
 
 
 def check_number(s: Session, text: str, now: datetime) -> NumberSaid:
-    """Whether a ring group could have this number now, and if not, who has it."""
+    """Return whether a ring group could have this number now, and if not, who has it."""
     text = text.strip()
     if not text:
         return NumberSaid(False, gettext("Type 2 to 10 digits."))

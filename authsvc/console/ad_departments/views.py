@@ -43,7 +43,7 @@ def table() -> ResponseReturnValue:
 
 @bp.get("/directory/departments/number")
 def number() -> ResponseReturnValue:
-    """What is to be said of a number while it is typed."""
+    """Return what is to be said of a number while it is typed."""
     with base.reading() as s:
         check = queries.check_number(s, request.args.get("number", "")[:20], base.now())
     return base.page("_number.html", number_said=check)
@@ -69,7 +69,7 @@ def details(guid: str) -> ResponseReturnValue:
 
 @bp.get("/directory/departments/<guid>/import")
 def before_import(guid: str) -> ResponseReturnValue:
-    """What importing would do, said before it is done."""
+    """Return what importing would do, said before it is done."""
     number = request.args.get("number", "").strip()[:20]
     with base.reading() as s:
         directory, row = _found(s, guid)
@@ -105,7 +105,7 @@ def import_(guid: str) -> ResponseReturnValue:
 
 @bp.get("/directory/departments/<guid>/unimport")
 def before_unimport(guid: str) -> ResponseReturnValue:
-    """What unimporting would do, said before it is done."""
+    """Return what unimporting would do, said before it is done."""
     with base.reading() as s:
         _, row = _found(s, guid)
         if row.department_id is None:

@@ -1,4 +1,4 @@
-"""What to enter in common apps, ready to be copied, with the app's own values filled in."""
+"""Settings to copy into common apps, with the app's own values filled in."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Filter:
 
     @property
     def narrowed(self) -> bool:
-        """Whether anything is filtered at all."""
+        """Return whether anything is filtered at all."""
         return self != Filter()
 
 

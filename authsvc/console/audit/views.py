@@ -16,7 +16,7 @@ bp = base.blueprint("audit")
 
 @bp.get("/audit")
 def table() -> ResponseReturnValue:
-    """What happened, newest first."""
+    """Return what happened, newest first."""
     filter_ = _wanted()
     with base.reading() as s:
         events, outcomes = queries.kinds(s)
@@ -29,7 +29,7 @@ def table() -> ResponseReturnValue:
 
 @bp.get("/audit/code")
 def code() -> ResponseReturnValue:
-    """What the code means that a person read out."""
+    """Return what the code means that a person read out."""
     text = request.args.get("code", "").strip()[:20]
     with base.reading() as s:
         events = queries.by_code(s, text)

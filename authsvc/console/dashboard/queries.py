@@ -117,7 +117,7 @@ def _waiting(
     conflicts: Mapping[str, int],
     now: datetime,
 ) -> list[Waiting]:
-    """What is most urgent first."""
+    """Return what is most urgent first."""
     if directory is None or service is None:
         return [_unset()]
     return [
@@ -220,7 +220,7 @@ def _reservations(s: Session, now: datetime) -> Iterator[Waiting]:
 
 
 def _remarks(s: Session) -> list[Waiting]:
-    """What the last test of the credentials found about the service account's rights."""
+    """Return what the last test of the credentials found about the service account's rights."""
     last = s.scalar(
         select(Audit).where(Audit.event == "settings-tested").order_by(Audit.id.desc()).limit(1)
     )

@@ -53,7 +53,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class PlannedDepartment:
-    """What would happen to one department."""
+    """The planned change of one department."""
 
     action: str
     guid: str
@@ -78,7 +78,7 @@ class PlanView:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to do."""
+        """Return whether there is nothing to do."""
         return not (self.groups or self.departments)
 
     @property

@@ -57,17 +57,18 @@ class RunRow:
 
     @property
     def running(self) -> bool:
-        """Whether it is still going on."""
+        """Return whether it is still going on."""
         return self.status == "running"
 
     @property
     def waits(self) -> bool:
-        """Whether its plan waits for an administrator."""
+        """Return whether its plan waits for an administrator."""
         return self.status in ("held", "planned")
 
     @property
     def undoable(self) -> bool:
-        """Whether an administrator may undo it: it changed records and was not undone yet."""
+        """Return whether an administrator may undo it: it changed records and was not undone
+        yet."""
         return self.status in _UNDOABLE and self.kind != "undo"
 
     @property
@@ -155,7 +156,7 @@ def one(s: Session, run_id: int) -> RunRow | None:
 
 
 def changes(s: Session, run_id: int, *, cursor: str = "") -> Page[ChangeRow]:
-    """What the run changed, in the order it did it, with the total number."""
+    """Return what the run changed, in the order it did it, with the total number."""
     query = select(RunChange).where(RunChange.run_id == run_id)
     where = unpack(cursor, (int,))
     if where is not None:

@@ -42,7 +42,7 @@ def apply(request_id: int) -> ResponseReturnValue:
 
 
 def back(followed: requests.Followed) -> str:
-    """Where the request came from."""
+    """Return where the request came from."""
     if followed.kind in ("import", "unimport"):
         return "/console/directory/departments"
     if followed.kind in ("user-sync", "user-desync"):

@@ -29,7 +29,7 @@ _SAME = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Whether the sync service runs, as far as its heartbeat tells.
+    """The state of the sync service, as far as its heartbeat tells.
 
     `error`: why the last read failed; `unread`: why departments alone could not be read;
     `lagging`: for which server changes wait;
@@ -67,7 +67,7 @@ class Followed:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Return whether nothing more will happen to it."""
         return self.state in ("done", "failed")
 
 

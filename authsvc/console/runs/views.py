@@ -19,7 +19,8 @@ CONFIRM_WORD = "CONFIRM"
 
 @bp.get("/runs")
 def history() -> ResponseReturnValue:
-    """What ran when, and what waits; edit-to-visible delay, people and sign-ins over time."""
+    """Return what ran when, and what waits; edit-to-visible delay, people and sign-ins over
+    time."""
     status = request.args.get("status", "")
     trigger = request.args.get("trigger", "")
     changed = request.args.get("changed") == "1"
@@ -97,7 +98,7 @@ def discard(run_id: int) -> ResponseReturnValue:
 
 @bp.get("/runs/<int:run_id>/undo")
 def before_undo(run_id: int) -> ResponseReturnValue:
-    """What undoing would restore, said before it is done."""
+    """Return what undoing would restore, said before it is done."""
     with base.reading() as s:
         run = _found(s, run_id)
         if not run.undoable:

@@ -16,7 +16,7 @@ bp = base.blueprint("user_directory")
 
 @bp.get("/users/<int:user_id>/directory")
 def show(user_id: int) -> ResponseReturnValue:
-    """Whether and how this user is tied to a person in AD."""
+    """Return whether and how this user is tied to a person in AD."""
     with base.reading() as s:
         user = queries.one(s, user_id)
         directory = base.directory_or_none(s)

@@ -66,7 +66,7 @@ def change_user(user_id: int) -> ResponseReturnValue:
 
 @bp.get("/departments/<int:department_id>/members")
 def members(department_id: int) -> ResponseReturnValue:
-    """Who is in a department; `static` members are the directory's."""
+    """Return who is in a department; `static` members are the directory's."""
     with base.reading() as s:
         departments.get(s, department_id)
         members = departments.members(s, department_id)

@@ -105,7 +105,7 @@ class Candidate:
 
 
 def candidates(s: Session, directory: Directory, user: UserView) -> tuple[Candidate, ...]:
-    """Who in the mirror has this user's email, or waits to be linked to them."""
+    """Return who in the mirror has this user's email, or waits to be linked to them."""
     proposed = set(
         s.scalars(
             select(LinkProposal.guid).where(
@@ -187,6 +187,6 @@ def reservations(s: Session) -> tuple[Reservation, ...]:
 
 
 def is_last_admin(s: Session, user_id: int) -> bool:
-    """Whether without this user nobody could administer any more."""
+    """Return whether without this user nobody could administer any more."""
     query = select(User.id).where(User.role == "admin", User.active, ~User.blocked)
     return s.scalars(query).all() == [user_id]

@@ -22,7 +22,7 @@ PAGE = 50
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose timeline it is: a user, a recognized person, or (linked) both."""
+    """The subject of a timeline: a user, a recognized person, or (linked) both."""
 
     user_id: int | None
     guid: str | None

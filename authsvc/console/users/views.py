@@ -183,7 +183,7 @@ def reactivate(user_id: int) -> ResponseReturnValue:
 
 @bp.get("/users/<int:user_id>/sessions")
 def sessions_of(user_id: int) -> ResponseReturnValue:
-    """Where the user is signed in."""
+    """Return where the user is signed in."""
     with base.reading() as s:
         user = queries.one(s, user_id)
         rows = queries.sessions_of(s, user_id, base.now())
@@ -207,7 +207,7 @@ def end_sessions(user_id: int) -> ResponseReturnValue:
 
 @bp.get("/users/<int:user_id>/timeline")
 def story(user_id: int) -> ResponseReturnValue:
-    """What AD said, what the sync did, and every sign-in."""
+    """Return what AD said, what the sync did, and every sign-in."""
     with base.reading() as s:
         user = queries.one(s, user_id)
         subject = timeline.of_user(s, user_id)

@@ -1,4 +1,4 @@
-"""What desk phones read the phone book with."""
+"""Access of desk phones to the phone book."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """What desk phones read the phone book with."""
+    """Access of desk phones to the phone book."""
     op.create_table(
         "phone_access",
         sa.Column("id", sa.Integer(), nullable=False),

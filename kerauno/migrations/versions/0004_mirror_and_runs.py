@@ -1,4 +1,4 @@
-"""What a sync keeps: the mirror of the directory, and its runs."""
+"""The records of a sync: the mirror of the directory, and its runs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ EXTENSION_ORDER = "substr(coalesce(extension, ''), 1, 32)"
 
 
 def upgrade() -> None:
-    """What a sync keeps: the mirror of the directory, and its runs."""
+    """The records of a sync: the mirror of the directory, and its runs."""
     _mirror()
     _runs()
 
 
 def _mirror() -> None:
-    """What the directory was last seen to hold."""
+    """The directory as it was last read."""
     op.create_table(
         "seen_person",
         sa.Column("directory_id", sa.Integer(), nullable=False),

@@ -1,4 +1,4 @@
-"""Whom the throttle keeps waiting, for administrators."""
+"""People whom the throttle refuses, for administrators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who had a request kept, and which session is asked: what strangers send is bounded."""
+"""The owner of a kept request and the session that is asked: requests of strangers are bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a locked account is read as locked, and as open again once the lock has ended."""
+"""A locked account is read as locked, and as open again when the lock has ended."""
 
 from __future__ import annotations
 

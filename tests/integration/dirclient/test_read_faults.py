@@ -49,7 +49,7 @@ def clients(samba_dc: SambaDC, quirky: QuirkyServer) -> Iterator[Clients]:
 
 
 def same(one: Snapshot, other: Snapshot) -> bool:
-    """Whether two snapshots show the same directory."""
+    """Return whether two snapshots show the same directory."""
     return one.people == other.people and one.departments == other.departments
 
 

@@ -136,7 +136,7 @@ class World:
         return self.ou.dc.guid(self.ou.dc.dn(self.ou.name(f"p{number}")))
 
     def failures(self) -> int:
-        """What the throttle counts for names and people; an address is forgiven nothing."""
+        """Return what the throttle counts for names and people; an address is forgiven nothing."""
         with self.site.services.database.read() as s:
             rows = s.scalars(select(Attempt).where(~Attempt.key.startswith("addr:"))).all()
             return sum(one.failures + one.pending for one in rows)

@@ -153,7 +153,7 @@ def test_a_held_run_keeps_nobody_signed_in_whom_the_directory_refuses(
 def test_a_run_that_fails_while_planning_still_ends_the_access_of_who_is_disabled(
     sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the directory says of a person waits for no plan."""
+    """The directory's word about a person waits for no plan."""
 
     def broken(*_: object) -> None:
         raise ArithmeticError

@@ -1,4 +1,4 @@
-"""What goes wrong in the middle of a run: nothing is lost, nobody removed, the next one heals."""
+"""Faults in the middle of a run: nothing is lost, nobody removed, the next one heals."""
 
 from __future__ import annotations
 

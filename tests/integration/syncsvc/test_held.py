@@ -1,4 +1,4 @@
-"""What removes nobody by itself: failed reads, held and reviewed plans, changed settings."""
+"""Nobody is removed by failed reads, held and reviewed plans, changed settings."""
 
 from __future__ import annotations
 

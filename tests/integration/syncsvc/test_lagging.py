@@ -85,7 +85,7 @@ class Company:
         self.dc2.replicate(self.dc1)
 
     def told(self) -> DirectoryState:
-        """What the database says of the directory."""
+        """Return what the database says of the directory."""
         with self.sync.db.read() as s:
             directory = directory_settings.load(s)
             assert directory is not None
@@ -96,7 +96,7 @@ class Company:
         return [row for row in self.sync.rows(Run) if row["status"] == "held"]
 
     def refused(self, person: Person) -> bool:
-        """Whether sign-in is refused."""
+        """Return whether sign-in is refused."""
         (link,) = (row for row in self.sync.rows(Link) if row["guid"] == person.guid)
         return link["refused_since"] is not None
 

@@ -89,7 +89,7 @@ def request(sync: Sync, number: int) -> dict[str, Any]:
 
 
 def alarm(sync: Sync) -> str:
-    """What the console shows as the directory's state."""
+    """Return what the console shows as the directory's state."""
     (row,) = sync.rows(DirectoryState)
     return str(row["error"])
 

@@ -1,4 +1,4 @@
-"""What gunicorn is told for the web service."""
+"""The settings of gunicorn for the web service."""
 
 from __future__ import annotations
 

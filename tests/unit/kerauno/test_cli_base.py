@@ -1,4 +1,4 @@
-"""What commands write reaches a terminal with its invisible signs marked, by one way alone."""
+"""The output of commands reaches a terminal with its invisible signs marked, in one way only."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _sources() -> list[Path]:
 
 
 def _past(path: Path, source: str) -> list[str]:
-    """Where the source writes to standard output or error without `kerauno.cli_base`."""
+    """Return where the source writes to standard output or error without `kerauno.cli_base`."""
     ways = ("print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write")
     return [
         f"{path.relative_to(PROJECT)}:{node.lineno}"

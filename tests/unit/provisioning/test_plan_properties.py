@@ -1,4 +1,4 @@
-"""What holds of every plan, whatever the directory and the records hold."""
+"""Properties of every plan, whatever the directory and the records hold."""
 
 from __future__ import annotations
 

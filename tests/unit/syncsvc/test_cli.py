@@ -1,4 +1,4 @@
-"""What the command shows at a terminal, and what it tells systemd."""
+"""Output of the command at a terminal, and its messages to systemd."""
 
 from __future__ import annotations
 

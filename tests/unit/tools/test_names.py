@@ -26,14 +26,6 @@ SHARED_CLASSES = {("authsvc", "Directories")}
 OPENERS = ("Who", "Whom", "Whose", "What", "Where", "Whether")
 """No docstring begins so. It says what is done (*Return*, *Raise*, *Write*) or what it is."""
 
-PENDING_DOCSTRINGS = (
-    "authsvc/cli/", "authsvc/console/", "authsvc/forward_auth/", "authsvc/http_server/",
-    "authsvc/i18n/", "authsvc/login/", "authsvc/oidc/", "authsvc/ops/", "authsvc/portal/",
-    "authsvc/signin/", "authsvc/web/",
-    "syncsvc/", "provisioning/", "kerauno/", "dirclient/", "demo/", "benchmarks/", "tests/",
-)  # fmt: skip
-"""Rooms with such docstrings. A room leaves this list when its last one is gone."""
-
 
 def sources(package: str) -> Iterator[Path]:
     """Yield the modules of a package, without migrations."""
@@ -86,27 +78,18 @@ def opened_by_pronouns(source: str) -> Iterator[str]:
             yield f"{getattr(node, 'lineno', 1)}: {text[:40]}"
 
 
-def docstring_faults(room: str) -> list[str]:
-    """Return where docstrings of a room or module begin with a pronoun."""
-    target = PROJECT / room
+def docstring_faults(package: str) -> list[str]:
+    """Return the places of a package where a docstring begins with a pronoun."""
     return [
         f"{path.relative_to(PROJECT)}:{fault}"
-        for path in (sorted(target.rglob("*.py")) if target.is_dir() else [target])
+        for path in sorted((PROJECT / package).rglob("*.py"))
         for fault in opened_by_pronouns(path.read_text())
     ]
 
 
 @pytest.mark.parametrize("package", [*PACKAGES, "demo", "benchmarks", "tests"])
 def test_docstrings_say_what_to_do(package: str) -> None:
-    faults = [
-        fault for fault in docstring_faults(package) if not fault.startswith(PENDING_DOCSTRINGS)
-    ]
-    assert faults == []
-
-
-@pytest.mark.parametrize("room", PENDING_DOCSTRINGS)
-def test_a_room_without_such_docstrings_is_pending_no_more(room: str) -> None:
-    assert docstring_faults(room) != []
+    assert docstring_faults(package) == []
 
 
 @pytest.mark.parametrize("word", OPENERS)

@@ -27,7 +27,7 @@ print(len(seen), ascii(seen))
 
 
 def drawn(loaded: str = "", **environ: str) -> str:
-    """What a process that loaded these modules draws."""
+    """Return what a process that loaded these modules draws."""
     done = subprocess.run(
         [sys.executable, "-c", _DRAW.format(loaded=loaded)],
         cwd=PROJECT,

@@ -1,4 +1,4 @@
-"""What is written with escapes is read back the same by another reader than ours."""
+"""Escaped text is read back the same by another reader than ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What the connection test asks the records about people who are not built yet."""
+"""The connection test counts conflicts of people who are not built yet, with the records in
+mind."""
 
 from __future__ import annotations
 

@@ -48,14 +48,15 @@ def statuses(sock: socket.socket, number: int = 1) -> list[int]:
 
 
 def asked(server: Installation, path: str) -> int:
-    """What somebody new is answered."""
+    """Return what somebody new is answered."""
     with closing(HTTPConnection(server.host, server.port, timeout=PATIENCE)) as http:
         http.request("GET", path)
         return http.getresponse().status
 
 
 def is_served(server: Installation) -> bool:
-    """Whether somebody new gets the form, which the loop gives, and a page, which a thread does."""
+    """Return whether somebody new gets the form, which the loop gives, and a page, which a thread
+    does."""
     return (asked(server, "/login"), asked(server, "/api/v1/me")) == (200, 401)
 
 

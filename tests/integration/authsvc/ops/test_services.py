@@ -1,4 +1,4 @@
-"""What programs ask over HTTP: the API, forward-auth, health and metrics."""
+"""Questions of programs over HTTP: the API, forward-auth, health and metrics."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ def watched(sqlite_url: str, tmp_path: Path) -> Iterator[Site]:
 
 
 def why(site: Site) -> dict[str, str]:
-    """What the watcher is told, without what is told of each directory."""
+    """Return what the watcher is told, without what is told of each directory."""
     ready = site.browser().get("/readyz", headers=WATCHER)
     assert ready.status_code == 200
     return {name: value for name, value in ready.get_json().items() if name != "directories"}

@@ -1,4 +1,4 @@
-"""What attempts to sign in leave behind has a ceiling, and persons' own counts stay."""
+"""The rows of attempts to sign in have a ceiling, and persons' own counts stay."""
 
 from __future__ import annotations
 

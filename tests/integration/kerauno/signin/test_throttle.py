@@ -291,7 +291,8 @@ def lose(database: Database, slot: Reservation, now: datetime = NOW) -> None:
 
 
 def settle(database: Database, person: str, wrong: int, now: datetime) -> bool:
-    """What a sign-in does whose person is throttled. Return whether anything was unsettled."""
+    """Return what a sign-in does whose person is throttled. Return whether anything was
+    unsettled."""
     with database.fast() as hot:
         unsettled = throttle.is_unsettled(hot, person, now)
     with database.fast_write() as hot:

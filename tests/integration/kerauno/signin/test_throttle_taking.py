@@ -187,7 +187,7 @@ def _in_a_process(url: str, name: str, gate: Any, results: Any) -> None:
 
 
 def _settled_alike(database: Database) -> None:
-    """Who was refused by the address has no count of their own."""
+    """Compare the rows; a name that the address refused has no count of its own."""
     rows = counted(database)
     assert rows.pop("addr:1")[:2] == (0, ADDRESS.limit)
     assert [row[:2] for row in rows.values()] == [(0, 1)] * ADDRESS.limit

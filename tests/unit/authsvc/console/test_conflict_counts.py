@@ -13,7 +13,7 @@ from tests.unit.provisioning.test_plan_properties import SMALL, departments, kno
 
 
 def counted(who: list[Person], held: Records) -> dict[Guid, list[str]]:
-    """What the test finds."""
+    """Return what the test finds."""
     found = conflicts_of(who, held.users.values(), held.ring_numbers, held.held_out, NOW)
     return {guid: sorted(codes) for guid, codes in found.items()}
 
@@ -21,7 +21,7 @@ def counted(who: list[Person], held: Records) -> dict[Guid, list[str]]:
 def planned(
     who: list[Person], groups: list[DirectoryDepartment], held: Records
 ) -> dict[Guid, list[str]]:
-    """What a build finds."""
+    """Return what a build finds."""
     standing = make_plan(snapshot(who, groups), held, BUILD).standing
     return {
         guid: sorted(conflict.code.value for conflict in conflicts)

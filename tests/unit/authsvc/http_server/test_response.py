@@ -1,4 +1,4 @@
-"""What leaves for a client of what a WSGI application says."""
+"""A WSGI application's answer as it leaves for the client."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ def test_who_sends_on_and_on_after_the_last_answer_is_hung_up_on(
 def test_a_process_holds_no_more_than_so_much_of_unfinished_requests(
     held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who sends little has room all the same: a form in two packets is no flood."""
+    """A client that sends little has room all the same: a form in two packets is no flood."""
     monkeypatch.setattr("authsvc.http_server.worker._HELD_LIMIT", 10)
     monkeypatch.setattr("authsvc.http_server.worker._LARGE", 8)
     held.turn(b"GET / HTTP")
@@ -289,7 +289,8 @@ def in_the_loop(_environ: dict[str, Any]) -> bool:
 
 
 def test_the_loop_waits_for_nobody_who_does_not_read(held: Held) -> None:
-    """What the kernel does not take is sent as the client reads it, and then the next one is."""
+    """The rest that the kernel does not take is sent as the client reads it, and then the next one
+    is."""
     held.worker.wsgi = _much
     held.worker._at_once = in_the_loop
     held.turn(GET + GET[:5])

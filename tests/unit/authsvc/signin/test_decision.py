@@ -306,7 +306,7 @@ ANSWERS = [Denied] * 5 + [RateLimited] * 2
 
 
 def answers(here: Situation, names: list[str], **more: str) -> list[type[object]]:
-    """What each attempt with a wrong password comes to."""
+    """Return what each attempt with a wrong password comes to."""
     return [type(here.try_(name, "nope", **more)) for name in names]
 
 

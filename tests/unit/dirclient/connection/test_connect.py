@@ -82,7 +82,7 @@ def test_a_blackholed_server_is_left_in_time() -> None:
 
 @pytest.fixture(scope="module")
 def authority() -> CertificateAuthority:
-    """Who signs the peer's certificates."""
+    """Return who signs the peer's certificates."""
     return CertificateAuthority()
 
 

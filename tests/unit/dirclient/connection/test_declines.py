@@ -47,7 +47,7 @@ def look(connection: Connection) -> int:
 
 
 def knockers() -> list[threading.Thread]:
-    """Who asks servers that are set aside."""
+    """Return who asks servers that are set aside."""
     return [thread for thread in threading.enumerate() if thread.name == "directory-health"]
 
 

@@ -211,7 +211,7 @@ def test_an_idle_connection_takes_a_notice_for_the_end(peer: Peer) -> None:
 
 
 def until_dead(connection: Connection) -> bool:
-    """Whether it is still alive when that should have become known."""
+    """Return whether it is still alive when that should have become known."""
     end = time.monotonic() + 5
     while connection.alive() and time.monotonic() < end:
         pass

@@ -1,4 +1,4 @@
-"""What AD's sub-codes and LDAP's result codes mean."""
+"""The meaning of AD's sub-codes and of LDAP's result codes."""
 
 from __future__ import annotations
 

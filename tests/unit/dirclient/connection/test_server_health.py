@@ -1,4 +1,4 @@
-"""What a server must do before it is used again, how often it is asked, and what is told of it."""
+"""A server that was set aside: when it is used again, how often it is asked, what is told of it."""
 
 from __future__ import annotations
 

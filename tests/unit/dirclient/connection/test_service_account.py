@@ -28,7 +28,7 @@ def refuse_service(request: Request, data: str) -> object:
 
 
 def ask(directory: Directory) -> Misconfigured:
-    """What asking anything says."""
+    """Return what asking anything says."""
     with pytest.raises(Misconfigured) as caught:
         directory.pool.ask(lambda connection: connection.search("DC=x"))
     return caught.value

@@ -57,7 +57,7 @@ def graph(
 
 
 def reachable(root: int, edges: dict[int, set[int]]) -> set[int]:
-    """What a plain walk finds."""
+    """Return what a plain walk finds."""
     seen, left = {root}, [root]
     while left:
         for one in edges.get(left.pop(), ()):

@@ -1,4 +1,4 @@
-"""What a directory alone tells about conflicts."""
+"""Conflicts as far as the directory alone tells."""
 
 from __future__ import annotations
 

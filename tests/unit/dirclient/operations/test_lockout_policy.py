@@ -57,7 +57,7 @@ def directory(policies: dict[str, dict[str, list[bytes]]], own: str = "") -> Scr
 
 
 def policy(peer: Peer, guid: Guid | None = None) -> LockoutPolicy:
-    """What a client reads there."""
+    """Return what a client reads there."""
     client = DirectoryClient(
         Profile(
             preset=PresetName.OPENLDAP,

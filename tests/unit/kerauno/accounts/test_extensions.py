@@ -1,4 +1,4 @@
-"""What counts as an extension."""
+"""Texts that count as an extension."""
 
 from __future__ import annotations
 

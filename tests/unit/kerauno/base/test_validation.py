@@ -1,4 +1,4 @@
-"""What a user's fields may hold."""
+"""Validation of a user's fields."""
 
 from __future__ import annotations
 
