@@ -23,7 +23,7 @@ from authsvc.web.errors import setup_errors
 from authsvc.web.invalid_utf8 import Readable
 from authsvc.web.layout import setup_pages
 from authsvc.web.proxy_headers import Proxies
-from authsvc.web.redirect_location import Response
+from authsvc.web.redirect_location import FlaskResponse
 from authsvc.web.security import SecureHeaders, setup_security
 from authsvc.web.session import cookie_for, setup_sessions
 
@@ -32,7 +32,7 @@ def create_app(collaborators: Services) -> Flask:
     """The app, ready to serve. Opens no connection: the first request does."""
     settings = collaborators.settings
     app = Flask("authsvc")
-    app.response_class = Response
+    app.response_class = FlaskResponse
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
     setup_services(app, collaborators)
     setup_texts(app)  # before what may refuse a request, and says so in words

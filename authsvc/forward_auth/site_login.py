@@ -49,11 +49,11 @@ _TOO_LATE = N_("The way in was open for a minute only, or was begun in another b
 
 def setup_doorway(app: Flask) -> None:
     """Register the way in, and tell where sign-in may lead on to."""
-    app.add_url_rule(SITE_LOGIN_PATH, "doorway.start", start)
-    app.add_url_rule(HOME_PATH, "doorway.home", at_home)
-    app.add_url_rule(BACK_PATH, "doorway.back", back)
-    app.add_url_rule(OUT_PATH, "doorway.out", out)
-    app.add_url_rule(DENIED_PATH, "doorway.denied", denied)
+    app.add_url_rule(SITE_LOGIN_PATH, "site_login.start", start)
+    app.add_url_rule(HOME_PATH, "site_login.home", at_home)
+    app.add_url_rule(BACK_PATH, "site_login.back", back)
+    app.add_url_rule(OUT_PATH, "site_login.out", out)
+    app.add_url_rule(DENIED_PATH, "site_login.denied", denied)
     add_form_targets(app, _targets)
 
 

@@ -9,7 +9,7 @@ import struct
 import sys
 from typing import Any
 
-from authsvc.http_server.request_parser import Arrival
+from authsvc.http_server.request_parser import RequestParser
 
 _CHUNK = 65536  # octets asked of a socket at once
 _UNSENT_LIMIT = 1024 * 1024
@@ -37,14 +37,14 @@ class Connection:
     """A connection to a client. `until` is when its time in its state ends, on `time.monotonic`."""
 
     __slots__ = (
-        *("arrival", "base", "broken", "drained", "keep", "large"),
+        *("parser", "base", "broken", "drained", "keep", "large"),
         *("sock", "state", "unsent", "until", "watched"),
     )
 
     def __init__(self, sock: socket.socket, base: dict[str, Any], until: float) -> None:
         self.sock = sock
         self.base = base  # what is the same for every request, for WSGI
-        self.arrival = Arrival()
+        self.parser = RequestParser()
         self.state = State.RECEIVING
         self.until = until
         self.watched = False  # the loop waits for what it sends, or for room to send
@@ -100,7 +100,7 @@ class Connection:
 
     def close(self) -> None:
         """Hang up."""
-        self.arrival.close()
+        self.parser.close()
         self.sock.close()
 
     def _push(self, octets: bytes | bytearray) -> int:

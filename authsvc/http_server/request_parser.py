@@ -43,7 +43,7 @@ class Refusal(enum.Enum):
 
 
 class _RefusedError(Exception):
-    """Raised within the parser's calls; `add` gives what it holds."""
+    """Raised within the parser's calls; `feed` returns what it holds."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.value)
@@ -83,7 +83,7 @@ class Request:
         }
 
 
-class Arrival:
+class RequestParser:
     """Octets that arrived on a connection: whole requests in order, and the beginning of one more.
 
     `on_…` are the parser's to call. It holds this object, and this object holds it: `close` it.
@@ -91,28 +91,28 @@ class Arrival:
 
     __slots__ = (
         *("_awaited", "_beside", "_coming", "_headed", "_parser", "_retold", "_sum"),
-        *("begun", "refused", "whole"),
+        *("refused", "requests", "started"),
     )
 
     def __init__(self) -> None:
-        self.whole: deque[Request] = deque()
+        self.requests: deque[Request] = deque()
         self.refused: Refusal | None = None
         """Why nothing on this connection is a request any more, after those that are whole."""
         self._awaited = False
         self._retold = False  # the parser reads a head of ours, see _without_upgrade
         self._parser = HttpRequestParser(self)
-        self._begin_anew()
+        self._reset()
 
     def __len__(self) -> int:
         """Octets of the request that is not whole yet, but for how its body is cut into chunks."""
         return self._beside + (self._sum if self._headed else 0) + len(self._coming.body)
 
-    def add(self, octets: bytes) -> None:
-        """Count more octets in. They add to `whole` each request that ends with them."""
+    def feed(self, octets: bytes) -> None:
+        """Count more octets in. They add to `requests` each request that ends with them."""
         while octets and self.refused is None:
-            octets = self._feed(octets)
+            octets = self._parse(octets)
 
-    def awaited(self) -> bool:
+    def expects_continue(self) -> bool:
         """Return whether the client waits to be told to go on (`Expect: 100-continue`). True only
         once."""
         awaited = self._awaited
@@ -121,13 +121,13 @@ class Arrival:
 
     def has_more(self) -> bool:
         """Return whether more than what was handed on has arrived."""
-        return bool(self.whole) or self.begun or self.refused is not None
+        return bool(self.requests) or self.started or self.refused is not None
 
     def close(self) -> None:
         """Let the parser go."""
         del self._parser
 
-    def _feed(self, octets: bytes) -> bytes:
+    def _parse(self, octets: bytes) -> bytes:
         """Have the parser read. Returns what it leaves to another one."""
         self._beside += len(octets)
         try:
@@ -155,8 +155,8 @@ class Arrival:
         self._retold = True
         return f"POST / HTTP/1.1\r\n{told}\r\n\r\n".encode()
 
-    def _begin_anew(self) -> None:
-        self.begun = False  # the first octet of a request that is not whole has come
+    def _reset(self) -> None:
+        self.started = False  # the first octet of a request that is not whole has come
         self._coming = Request()
         self._headed = False
         self._sum = 0  # octets of the fields that are whole
@@ -165,7 +165,7 @@ class Arrival:
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        self.begun = True
+        self.started = True
 
     def on_url(self, octets: bytes) -> None:
         """A part of what is asked for."""
@@ -240,10 +240,10 @@ class Arrival:
         coming = self._coming
         if coming.fields.pop("HTTP_TRANSFER_ENCODING", None):
             coming.fields["CONTENT_LENGTH"] = str(len(coming.body))
-        self.whole.append(coming)
+        self.requests.append(coming)
         self._retold = False
-        self._begin_anew()
-        if len(self.whole) == PIPELINE_LIMIT:
+        self._reset()
+        if len(self.requests) == PIPELINE_LIMIT:
             coming.keep_alive = False
             raise _RefusedError(Refusal.TOO_MANY)
 

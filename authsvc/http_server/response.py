@@ -23,15 +23,15 @@ _log = structlog.get_logger(__name__)
 
 Headers = list[tuple[str, str]]
 
-GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
+CONTINUE_100 = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def _last_words(status: str) -> bytes:
     return f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode()
 
 
-LATE = _last_words("408 Request Timeout")
-FULL = _last_words("503 Service Unavailable")
+TIMEOUT_408 = _last_words("408 Request Timeout")
+BUSY_503 = _last_words("503 Service Unavailable")
 REFUSED = {refusal: _last_words(refusal.value) for refusal in Refusal}
 
 _FAILED = (
@@ -44,7 +44,7 @@ class _GoneError(Exception):
     """Nobody takes the octets."""
 
 
-class Answer:
+class Response:
     """The answer to one request. `send` takes octets and raises OSError when nobody else does.
 
     With `last` the client is told that the connection ends after it.
@@ -69,7 +69,7 @@ class Answer:
         self.broken = False
         """Whether it ends before its time, which nothing in it may tell."""
 
-    def give(self, app: WSGIApplication, environ: dict[str, Any]) -> None:
+    def run(self, app: WSGIApplication, environ: dict[str, Any]) -> None:
         """Ask the application and send what it says. Of what either raises, it raises only what is
         to end the thread or the process.
         """

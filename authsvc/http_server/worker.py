@@ -23,9 +23,9 @@ from gunicorn.workers.base import Worker
 
 from authsvc.http_server.connection import Connection, State, common_environ
 from authsvc.http_server.request_parser import BODY_LIMIT, Request
-from authsvc.http_server.response import FULL, GO_ON, LATE, REFUSED, Answer
+from authsvc.http_server.response import BUSY_503, CONTINUE_100, REFUSED, TIMEOUT_408, Response
 from authsvc.http_server.thread_pool import Threads
-from authsvc.http_server.worker_balance import Shares
+from authsvc.http_server.worker_balance import WorkerBalance
 
 _log = structlog.get_logger(__name__)
 
@@ -40,7 +40,7 @@ take in some of its answer."""
 _DRAIN_LIMIT = BODY_LIMIT  # octets that are read and dropped meanwhile
 _SEND_WITHIN = 20.0  # seconds for a client to take in some of what it is sent
 _SEND_BUFFER = 256 * 1024  # octets that the kernel takes for a client: nearly every page fits
-_HELD_LIMIT = 64 * 1024 * 1024
+_BUFFER_LIMIT = 64 * 1024 * 1024
 """Octets of requests in one process: of all that are not whole, and of large ones until they are
 answered. Beyond, large ones are refused."""
 _LARGE = 64 * 1024  # octets
@@ -65,19 +65,19 @@ class LoopWorker(Worker):  # type: ignore[misc]
     """
 
     alive: bool  # until it is told to stop
-    shares: ClassVar[Shares]
+    shares: ClassVar[WorkerBalance]
 
     @classmethod
     def check_config(cls, cfg: Any, _log: Any) -> None:
         """Called by the arbiter before any worker is made."""
         if cfg.is_ssl:
             raise ConfigError("TLS ends at the reverse proxy: take certfile and keyfile out.")
-        cls.shares = Shares(cfg.workers)
+        cls.shares = WorkerBalance(cfg.workers)
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.connections: set[Connection] = set()
-        self.held = 0  # octets, see _HELD_LIMIT
+        self.buffered = 0  # octets, see _BUFFER_LIMIT
         self.poller: selectors.BaseSelector
         self._to_do: deque[tuple[Step, Connection]] = deque()  # what threads leave to the loop
         self._accepting = False
@@ -111,14 +111,14 @@ class LoopWorker(Worker):  # type: ignore[misc]
         self._bases = {
             listener: common_environ(listener.getsockname(), several) for listener in self.sockets
         }
-        self.poller.register(self.PIPE[0], selectors.EVENT_READ, (self._woken, self.PIPE[0]))
+        self.poller.register(self.PIPE[0], selectors.EVENT_READ, (self._on_wakeup, self.PIPE[0]))
         while self.alive and self.ppid == os.getppid():
             self._accept_if(len(self.connections) < self._most)
             self._turns()
         self.alive = False
         self._accept_if(False)
         ends = time.monotonic() + self.cfg.graceful_timeout
-        self._hurry()
+        self._begin_shutdown()
         while self.connections and time.monotonic() < ends:
             self._turns()
         self.threads.shutdown()
@@ -128,18 +128,18 @@ class LoopWorker(Worker):  # type: ignore[misc]
     def _turns(self) -> None:
         """Some turns of the loop, up to the next heartbeat."""
         self.notify()
-        self._hang_up_on_the_late()
+        self._close_expired()
         until = time.monotonic() + _ROUND
         alive = self.alive
         while True:
-            self._tell()
+            self._publish_load()
             for key, _ in self.poller.select(_ROUND):
-                self._do(*key.data)
+                self._run_step(*key.data)
             room = len(self.connections) < self._most
             if self.alive != alive or room != self._accepting or time.monotonic() > until:
                 return
 
-    def _do(self, step: Callable[[Any], None], connection: Any) -> None:
+    def _run_step(self, step: Callable[[Any], None], connection: Any) -> None:
         """Run one step; an error closes only the connection it concerns."""
         try:
             step(connection)
@@ -149,16 +149,16 @@ class LoopWorker(Worker):  # type: ignore[misc]
             _log.exception("a connection is given up")
             self._drop(connection)
 
-    def _woken(self, _pipe: int) -> None:
+    def _on_wakeup(self, _pipe: int) -> None:
         """By a signal, or by a thread that has left something to do."""
         try:
             os.read(self.PIPE[0], 4096)
         except BlockingIOError:
             pass
         for _ in range(len(self._to_do)):  # what these leave to do in turn wakes the loop again
-            self._do(*self._to_do.popleft())
+            self._run_step(*self._to_do.popleft())
 
-    def _have_done(self, step: Step, conn: Connection) -> None:
+    def _finish(self, step: Step, conn: Connection) -> None:
         """From a thread: leave something to the loop."""
         self._to_do.append((step, conn))
         try:
@@ -166,7 +166,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
         except BlockingIOError:
             pass  # so full that the loop wakes anyway
 
-    def _hang_up_on_the_late(self) -> None:
+    def _close_expired(self) -> None:
         now = time.monotonic()
         idle = (connection for connection in self.connections if connection.state is not State.BUSY)
         for conn in [
@@ -175,15 +175,15 @@ class LoopWorker(Worker):  # type: ignore[misc]
             if conn.state is not State.RECEIVING:
                 self._drop(conn)
                 continue
-            if conn.arrival.begun:
-                conn.tell(LATE)
+            if conn.parser.started:
+                conn.tell(TIMEOUT_408)
             self._leave(conn)
 
-    def _hurry(self) -> None:
+    def _begin_shutdown(self) -> None:
         """The worker stops: who sends or takes in nothing is waited for a moment at most."""
         soon = time.monotonic() + _STOPPING
         for conn in list(self.connections):
-            if conn.state is State.RECEIVING and not conn.arrival.begun:
+            if conn.state is State.RECEIVING and not conn.parser.started:
                 self._leave(conn)
             elif conn.state in (State.KEPT, State.SENDING):
                 conn.until = min(conn.until, soon)
@@ -203,33 +203,33 @@ class LoopWorker(Worker):  # type: ignore[misc]
 
     def accept(self, listener: Any) -> None:
         """Take a new connection, unless a worker with fewer takes it in the meantime."""
-        if self.has_most():
+        if self.is_most_loaded():
             time.sleep(_LEAVE_IT_FOR)
         try:
             sock, address = listener.accept()
         except OSError as error:
             if error.errno in _OUT_OF_FILES:
-                self._make_room()
+                self._evict_idlest()
             elif error.errno in _NOT_A_LISTENER:
                 raise
             return  # what befell a new connection is nobody else's concern, see accept(2)
         base = self._bases[listener]
         if isinstance(address, tuple):
             base = {**base, "REMOTE_ADDR": address[0], "REMOTE_PORT": str(address[1])}
-        self.take_on(Connection(sock, base, time.monotonic() + _WITHIN))
+        self.add_connection(Connection(sock, base, time.monotonic() + _WITHIN))
         if len(self.connections) >= self._most:
-            self._make_room()
+            self._evict_idlest()
 
-    def take_on(self, conn: Connection) -> None:
+    def add_connection(self, conn: Connection) -> None:
         """A new connection: nearly always its first request is there."""
         self.connections.add(conn)
-        self._do(self._begin, conn)
+        self._run_step(self._begin, conn)
 
     def _begin(self, conn: Connection) -> None:
         self._watch(conn)
         self._receive(conn)
 
-    def _make_room(self) -> None:
+    def _evict_idlest(self) -> None:
         """Hang up on who has been silent longest, rather than keep somebody new out."""
         waiting = [
             connection for connection in self.connections if connection.state is not State.BUSY
@@ -241,31 +241,33 @@ class LoopWorker(Worker):  # type: ignore[misc]
             waiting, key=lambda connection: (_FIRST_TO_GO.index(connection.state), connection.until)
         )
         if conn.state is State.RECEIVING:
-            conn.tell(LATE)
+            conn.tell(TIMEOUT_408)
         self._drop(conn)
 
-    def has_most(self) -> bool:
+    def is_most_loaded(self) -> bool:
         """Return whether another worker has clearly fewer connections than this one."""
-        self._tell()
+        self._publish_load()
         return self.shares.some_have_less(len(self.connections) - 1)
 
-    def _tell(self) -> None:
-        self.shares.tell(self.slot, len(self.connections) if self.alive else Shares.STOPPED)
+    def _publish_load(self) -> None:
+        self.shares.publish(
+            self.slot, len(self.connections) if self.alive else WorkerBalance.STOPPED
+        )
 
     def _watch(self, conn: Connection) -> None:
         if not conn.watched:
             conn.watched = True
             self.poller.register(conn.sock, selectors.EVENT_READ, (self.readable, conn))
 
-    def _look_away(self, conn: Connection) -> None:
+    def _unwatch(self, conn: Connection) -> None:
         if conn.watched:
             conn.watched = False
             self.poller.unregister(conn.sock)
 
     def _drop(self, conn: Connection) -> None:
         """Hang up."""
-        self.held -= len(conn.arrival)
-        self._look_away(conn)
+        self.buffered -= len(conn.parser)
+        self._unwatch(conn)
         self.connections.discard(conn)
         conn.close()
 
@@ -299,7 +301,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
         if not conn.watched or conn.state is State.SENDING:
             return  # it has become so a moment ago, in this same turn of the loop
         if conn.state is State.BUSY:  # the next request already: it has its turn after the answer
-            self._look_away(conn)
+            self._unwatch(conn)
             self._watch_unless_busy(conn)  # the thread may have answered in this very moment
         elif conn.state is State.LEAVING:
             self._drain(conn)
@@ -314,36 +316,36 @@ class LoopWorker(Worker):  # type: ignore[misc]
         """Take in what has arrived."""
         octets = conn.receive()
         if octets:
-            before = len(conn.arrival)
-            conn.arrival.add(octets)
-            self.held += len(conn.arrival) - before
-            self._go_on(conn)
+            before = len(conn.parser)
+            conn.parser.feed(octets)
+            self.buffered += len(conn.parser) - before
+            self._advance(conn)
         elif octets is not None:
             self._drop(conn)
 
-    def _go_on(self, conn: Connection) -> None:
+    def _advance(self, conn: Connection) -> None:
         """Hand a request on that is whole, or have the client go on with what it has begun."""
         if conn.state is not State.RECEIVING:
             conn.state = State.RECEIVING
             conn.until = time.monotonic() + _WITHIN
-        if conn.arrival.whole:
-            self._hand_on(conn)
+        if conn.parser.requests:
+            self._dispatch(conn)
             return
         self._watch(conn)
-        if conn.arrival.refused is not None:
-            self._refuse(conn, REFUSED[conn.arrival.refused])
-        elif self.held > _HELD_LIMIT and len(conn.arrival) > _LARGE:
-            self._refuse(conn, FULL)
-        elif conn.arrival.awaited():
-            conn.tell(GO_ON)
+        if conn.parser.refused is not None:
+            self._refuse(conn, REFUSED[conn.parser.refused])
+        elif self.buffered > _BUFFER_LIMIT and len(conn.parser) > _LARGE:
+            self._refuse(conn, BUSY_503)
+        elif conn.parser.expects_continue():
+            conn.tell(CONTINUE_100)
 
     def _refuse(self, conn: Connection, words: bytes) -> None:
         conn.tell(words)
         self._leave(conn)
 
-    def _hand_on(self, conn: Connection) -> None:
+    def _dispatch(self, conn: Connection) -> None:
         """Have the connection's next request answered."""
-        request = conn.arrival.whole.popleft()
+        request = conn.parser.requests.popleft()
         environ = request.environ(conn.base)
         conn.state = State.BUSY
         if self._at_once(environ):
@@ -351,7 +353,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
             return
         if len(request.body) > _LARGE:
             conn.large = len(request.body)
-            self.held += conn.large
+            self.buffered += conn.large
         self.threads.submit(partial(self._answer, conn, conn.send, request, environ))
 
     def _answer(
@@ -362,21 +364,21 @@ class LoopWorker(Worker):  # type: ignore[misc]
         environ: dict[str, Any],
     ) -> None:
         """Answer, and keep the connection or send it away. In a thread, or at once in the loop."""
-        answer = Answer(request, send, last=not self.alive)
+        answer = Response(request, send, last=not self.alive)
         try:
-            answer.give(self.wsgi, environ)
+            answer.run(self.wsgi, environ)
         finally:
             conn.keep, conn.broken = answer.keep, answer.broken
-            if conn.keep and not (conn.unsent or conn.large or conn.arrival.has_more()):
+            if conn.keep and not (conn.unsent or conn.large or conn.parser.has_more()):
                 self._keep(conn)
             else:
-                self._have_done(self._answered, conn)
+                self._finish(self._answered, conn)
 
     def _answered(self, conn: Connection) -> None:
         """Go on after an answer: as soon as all of it is sent."""
         if conn not in self.connections:
             return
-        self.held -= conn.large
+        self.buffered -= conn.large
         conn.large = 0
         if conn.broken:
             conn.break_off()
@@ -384,13 +386,13 @@ class LoopWorker(Worker):  # type: ignore[misc]
         elif conn.unsent:
             conn.state = State.SENDING
             conn.until = time.monotonic() + (_SEND_WITHIN if self.alive else _STOPPING)
-            self._look_away(conn)
+            self._unwatch(conn)
             conn.watched = True
             self.poller.register(conn.sock, selectors.EVENT_WRITE, (self._send_more, conn))
         elif not conn.keep:
             self._leave(conn)
-        elif conn.arrival.has_more():
-            self._go_on(conn)
+        elif conn.parser.has_more():
+            self._advance(conn)
         else:
             self._keep(conn)
 
@@ -405,7 +407,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
             return
         conn.until = time.monotonic() + (_SEND_WITHIN if self.alive else _STOPPING)
         if not conn.unsent:
-            self._look_away(conn)
+            self._unwatch(conn)
             self._answered(conn)
 
     def _keep(self, conn: Connection) -> None:
@@ -413,7 +415,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
         conn.until = time.monotonic() + (self._keepalive if self.alive else _STOPPING)
         conn.state = State.KEPT  # from here on it is the loop's
         if not conn.watched:
-            self._have_done(self._watch_unless_busy, conn)
+            self._finish(self._watch_unless_busy, conn)
 
 
 def _never(_environ: dict[str, Any]) -> bool:

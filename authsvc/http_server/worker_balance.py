@@ -14,7 +14,7 @@ _FREE = -1
 _MORE = 16  # slots for workers that are on their way out, or more than there were at the start
 
 
-class Shares:
+class WorkerBalance:
     """A slot for each worker, in memory that all of them see. Made before they are forked.
 
     Nothing is locked, for a number that is a moment old serves as well. Where the slots do not
@@ -42,7 +42,7 @@ class Shares:
         if slot is not None:
             self._slots[slot] = _FREE
 
-    def tell(self, slot: int | None, number: int) -> None:
+    def publish(self, slot: int | None, number: int) -> None:
         """Tell the others how many connections this worker has."""
         if slot is not None:
             self._slots[slot] = number

@@ -28,7 +28,7 @@ from authsvc.oidc.keyring import NotOurs
 from authsvc.oidc.pending_request import Arrived
 from authsvc.oidc.provider import Provider, current_provider
 from authsvc.oidc.response_modes import reply, reply_error
-from authsvc.oidc.scope_labels import wishes
+from authsvc.oidc.scope_labels import labels_of
 from authsvc.web.errors import error_page
 from authsvc.web.security import add_form_targets, csp_form_action, csrf_exempt
 from authsvc.web.session import CurrentUser, current_user, require_current_user, require_user
@@ -214,7 +214,7 @@ def _consent_page(provider: Provider, arrived: Arrived, person: CurrentUser) -> 
         "oidc/consent.html",
         app_name=authorization.client.name,
         host=urlsplit(redirect_uri).hostname or redirect_uri,
-        wishes=wishes(authorization.scopes),
+        wishes=labels_of(authorization.scopes),
         request_uri=handle,
         action=CONSENT_PATH,
     )

@@ -38,7 +38,7 @@ class Undelivered(Exception):
     """The app did not take it. Says why in a few words, without the token."""
 
 
-class Courier:
+class BackchannelLogout:
     """Delivers what is due. `post` sends one message; tests may give their own."""
 
     def __init__(self, provider: Provider, post: Post | None = None) -> None:

@@ -19,7 +19,7 @@ from werkzeug.exceptions import NotFound
 from authsvc.i18n.translate import gettext as _
 from authsvc.oidc.endpoints import DEVICE_PATH, QR_PATH
 from authsvc.oidc.provider import Provider, current_provider
-from authsvc.oidc.scope_labels import wishes
+from authsvc.oidc.scope_labels import labels_of
 from authsvc.web.session import CurrentUser, require_current_user, require_user
 from kerauno import audit
 from kerauno.base.errors import Throttled
@@ -109,7 +109,7 @@ def _look_up(code: str) -> ResponseReturnValue:
         "oidc/device_confirm.html",
         asking=asking,
         code=f"{plain[:4]}-{plain[4:]}",
-        wishes=wishes(asking.scope.split()),
+        wishes=labels_of(asking.scope.split()),
         action=CONFIRM_PATH,
     )
 

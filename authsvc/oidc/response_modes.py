@@ -13,14 +13,14 @@ from authlib.oauth2.rfc6749.errors import OAuth2Error
 from flask import render_template, request
 
 from authsvc.oidc.authorization_request import FORM_POST, ReplyTo
-from authsvc.web.redirect_location import Response
+from authsvc.web.redirect_location import FlaskResponse
 from authsvc.web.security import csp_form_action
 from kerauno.oauth import redirect_uris
 
 Parameters = Sequence[tuple[str, str]]
 
 
-def reply(reply_to: ReplyTo, parameters: Parameters, issuer: str) -> Response:
+def reply(reply_to: ReplyTo, parameters: Parameters, issuer: str) -> FlaskResponse:
     """Send the browser back to the app, naming ourselves (RFC 9207 2)."""
     parameters = [*parameters, ("iss", issuer)]
     if reply_to.state is not None:
@@ -29,7 +29,7 @@ def reply(reply_to: ReplyTo, parameters: Parameters, issuer: str) -> Response:
     return response(reply_to, parameters)
 
 
-def reply_error(reply_to: ReplyTo, error: OAuth2Error, issuer: str) -> Response:
+def reply_error(reply_to: ReplyTo, error: OAuth2Error, issuer: str) -> FlaskResponse:
     """The same with what went wrong (RFC 6749 4.1.2.1)."""
     parameters = [("error", str(error.error))]
     text = error.get_error_description()
@@ -38,16 +38,16 @@ def reply_error(reply_to: ReplyTo, error: OAuth2Error, issuer: str) -> Response:
     return reply(reply_to, parameters, issuer)
 
 
-def _redirect(reply_to: ReplyTo, parameters: Parameters) -> Response:
+def _redirect(reply_to: ReplyTo, parameters: Parameters) -> FlaskResponse:
     """303 where a form led here: it is not to be sent again."""
-    response = Response(status=303 if request.method == "POST" else 302)
+    response = FlaskResponse(status=303 if request.method == "POST" else 302)
     response.headers["Location"] = redirect_uris.with_parameters(reply_to.redirect_uri, parameters)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
 
 
-def _form(reply_to: ReplyTo, parameters: Parameters) -> Response:
+def _form(reply_to: ReplyTo, parameters: Parameters) -> FlaskResponse:
     """The referrer policy lets the form have an `Origin`, which some apps check."""
     csp_form_action(*reply_to.client.origins)
     page = render_template(
@@ -56,6 +56,6 @@ def _form(reply_to: ReplyTo, parameters: Parameters) -> Response:
         action=reply_to.redirect_uri,
         parameters=parameters,
     )
-    response = Response(page, content_type="text/html; charset=utf-8")
+    response = FlaskResponse(page, content_type="text/html; charset=utf-8")
     response.headers["Referrer-Policy"] = "strict-origin"
     return response

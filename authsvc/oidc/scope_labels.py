@@ -21,7 +21,7 @@ _IN_SHORT: Mapping[str, str] = {
 }
 
 
-def wishes(scopes: Iterable[str]) -> list[str]:
+def labels_of(scopes: Iterable[str]) -> list[str]:
     """Return what an app asks to know besides who the person is, a line for each scope."""
     return [
         gettext(WISHES[scope]) if scope in WISHES else scope

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from authsvc.oidc.authorize import setup_authorize
-from authsvc.oidc.backchannel_logout import Courier
+from authsvc.oidc.backchannel_logout import BackchannelLogout
 from authsvc.oidc.connected_apps import setup_apps
 from authsvc.oidc.device import setup_device
 from authsvc.oidc.endpoints import setup_endpoints
@@ -33,8 +33,8 @@ def setup_oidc(app: Flask, collaborators: Services) -> Provider:
     setup_logout(app)
     setup_device(app)
     setup_apps(app)
-    courier = Courier(provider)
+    logouts = BackchannelLogout(provider)
     background: Background = app.extensions["kerauno.background"]
-    background.add(Task("logouts", LOOK_SECONDS, courier.deliver))
-    background.add(Task("tokens", SWEEP_SECONDS, courier.sweep))
+    background.add(Task("logouts", LOOK_SECONDS, logouts.deliver))
+    background.add(Task("tokens", SWEEP_SECONDS, logouts.sweep))
     return provider

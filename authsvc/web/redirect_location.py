@@ -21,7 +21,7 @@ def location(target: str) -> str:
     return target if target.isascii() and target.isprintable() else iri_to_uri(target)
 
 
-class Response(flask.Response):
+class FlaskResponse(flask.Response):
     """Flask's response with an exact Location."""
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:

@@ -14,7 +14,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 from sqlalchemy import func, select
 
-from authsvc.oidc.backchannel_logout import EVENT, Courier, Undelivered
+from authsvc.oidc.backchannel_logout import EVENT, BackchannelLogout, Undelivered
 from authsvc.oidc.provider import current_provider as installed
 from kerauno.accounts import users
 from kerauno.accounts.access_revocation import end_access, end_access_before
@@ -33,9 +33,9 @@ BACK = "https://wiki.goodcompany.local/backchannel"
 PASSWORD = "Passw0rd!Local"
 
 
-def _courier(sso: Sso, post: Callable[[str, str], None]) -> Courier:
+def _courier(sso: Sso, post: Callable[[str, str], None]) -> BackchannelLogout:
     with sso.app.app_context():
-        return Courier(installed(), post)
+        return BackchannelLogout(installed(), post)
 
 
 def _told(sso: Sso) -> list[tuple[str, dict[str, Any]]]:

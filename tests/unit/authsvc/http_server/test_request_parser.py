@@ -14,9 +14,9 @@ from authsvc.http_server.request_parser import (
     HEAD_LIMIT,
     PIPELINE_LIMIT,
     TARGET_LIMIT,
-    Arrival,
     Refusal,
     Request,
+    RequestParser,
 )
 
 GET = b"GET /login HTTP/1.1\r\nHost: kerauno\r\n\r\n"
@@ -36,18 +36,23 @@ def in_chunks(parts: list[bytes], trailers: bytes = b"", more: bytes = b"") -> b
 
 def one(octets: bytes) -> Request:
     """The one request that these octets are."""
-    arrival = Arrival()
-    arrival.add(octets)
-    assert (arrival.refused, len(arrival.whole), arrival.begun, len(arrival)) == (None, 1, False, 0)
-    return arrival.whole[0]
+    parser = RequestParser()
+    parser.feed(octets)
+    assert (parser.refused, len(parser.requests), parser.started, len(parser)) == (
+        None,
+        1,
+        False,
+        0,
+    )
+    return parser.requests[0]
 
 
 def refused(octets: bytes) -> Refusal | None:
     """Why these octets are no request; they were not taken for one either."""
-    arrival = Arrival()
-    arrival.add(octets)
-    assert len(arrival.whole) == 0
-    return arrival.refused
+    parser = RequestParser()
+    parser.feed(octets)
+    assert len(parser.requests) == 0
+    return parser.refused
 
 
 def same(request: Request) -> tuple[object, ...]:
@@ -82,23 +87,23 @@ def test_a_request_is_whole_with_its_last_octet_and_not_before(
     request: bytes, cuts: list[int]
 ) -> None:
     places = [0, *sorted({cut for cut in cuts if cut < len(request) - 1}), len(request) - 1]
-    arrival = Arrival()
+    parser = RequestParser()
     for start, stop in pairwise(places):
-        arrival.add(request[start:stop])
-        assert (len(arrival.whole), arrival.begun, arrival.refused) == (0, True, None)
-    arrival.add(request[-1:])
-    assert [same(found) for found in arrival.whole] == [same(one(request))]
-    assert (arrival.begun, len(arrival)) == (False, 0)
+        parser.feed(request[start:stop])
+        assert (len(parser.requests), parser.started, parser.refused) == (0, True, None)
+    parser.feed(request[-1:])
+    assert [same(found) for found in parser.requests] == [same(one(request))]
+    assert (parser.started, len(parser)) == (False, 0)
 
 
 @given(requests, requests, requests)
 def test_what_comes_together_is_told_apart(first: bytes, second: bytes, third: bytes) -> None:
-    arrival = Arrival()
-    arrival.add(first + second + third[:-1])
-    assert [same(found) for found in arrival.whole] == [same(one(first)), same(one(second))]
-    assert arrival.begun
-    arrival.add(third[-1:])
-    assert same(arrival.whole[2]) == same(one(third))
+    parser = RequestParser()
+    parser.feed(first + second + third[:-1])
+    assert [same(found) for found in parser.requests] == [same(one(first)), same(one(second))]
+    assert parser.started
+    parser.feed(third[-1:])
+    assert same(parser.requests[2]) == same(one(third))
 
 
 @given(bodies, st.lists(st.binary(min_size=1, max_size=60), max_size=5), offers)
@@ -112,10 +117,10 @@ def test_a_body_is_what_was_sent(body: bytes, parts: list[bytes], offer: bytes) 
 
 @given(st.lists(st.binary(max_size=200), max_size=4))
 def test_nonsense_raises_nothing(parts: list[bytes]) -> None:
-    arrival = Arrival()
+    parser = RequestParser()
     for part in parts:
-        arrival.add(part)
-    assert len(arrival) <= sum(map(len, parts))
+        parser.feed(part)
+    assert len(parser) <= sum(map(len, parts))
 
 
 def test_for_wsgi() -> None:
@@ -202,21 +207,21 @@ def test_whether_the_client_may_ask_more(head: bytes, kept: bool) -> None:
 
 
 def test_who_waits_to_be_told_to_go_on_is_told_once() -> None:
-    arrival = Arrival()
-    arrival.add(POST + b"Expect: 100-Continue\r\nContent-Length: 4\r\n\r\n")
-    assert [arrival.awaited(), arrival.awaited()] == [True, False]
-    arrival.add(b"ab")
-    assert not arrival.awaited()
-    arrival.add(b"cd" + GET)
-    assert not arrival.awaited()
-    assert [bytes(request.body) for request in arrival.whole] == [b"abcd", b""]
+    parser = RequestParser()
+    parser.feed(POST + b"Expect: 100-Continue\r\nContent-Length: 4\r\n\r\n")
+    assert [parser.expects_continue(), parser.expects_continue()] == [True, False]
+    parser.feed(b"ab")
+    assert not parser.expects_continue()
+    parser.feed(b"cd" + GET)
+    assert not parser.expects_continue()
+    assert [bytes(request.body) for request in parser.requests] == [b"abcd", b""]
 
 
 def test_who_sends_everything_at_once_needs_no_word() -> None:
-    arrival = Arrival()
-    arrival.add(POST + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\nab")
-    assert not arrival.awaited()
-    assert bytes(arrival.whole[0].body) == b"ab"
+    parser = RequestParser()
+    parser.feed(POST + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\nab")
+    assert not parser.expects_continue()
+    assert bytes(parser.requests[0].body) == b"ab"
 
 
 @pytest.mark.parametrize(
@@ -290,29 +295,29 @@ def test_so_many_fields_and_not_one_more() -> None:
 
 
 def test_who_drips_a_head_without_end_is_refused() -> None:
-    arrival = Arrival()
-    arrival.add(GET[:-2] + b"A: ")
+    parser = RequestParser()
+    parser.feed(GET[:-2] + b"A: ")
     for _ in range(HEAD_LIMIT // 1000 + 1):
-        assert arrival.refused is None
-        arrival.add(b"x" * 1000)
-    assert arrival.refused is Refusal.HEAD_TOO_LARGE
+        assert parser.refused is None
+        parser.feed(b"x" * 1000)
+    assert parser.refused is Refusal.HEAD_TOO_LARGE
 
 
 def test_what_was_whole_before_nonsense_is_a_request() -> None:
-    arrival = Arrival()
-    arrival.add(GET + b"nonsense\r\n\r\n")
-    assert [request.target for request in arrival.whole] == ["/login"]
-    assert arrival.refused is Refusal.MALFORMED
-    arrival.add(GET)
-    assert len(arrival.whole) == 1
+    parser = RequestParser()
+    parser.feed(GET + b"nonsense\r\n\r\n")
+    assert [request.target for request in parser.requests] == ["/login"]
+    assert parser.refused is Refusal.MALFORMED
+    parser.feed(GET)
+    assert len(parser.requests) == 1
 
 
 def test_many_small_chunks_are_one_body() -> None:
     request = in_chunks([b"x"] * 5000)
-    arrival = Arrival()
+    parser = RequestParser()
     for at in range(0, len(request), 7):
-        arrival.add(request[at : at + 7])
-    assert bytes(arrival.whole[0].body) == b"x" * 5000
+        parser.feed(request[at : at + 7])
+    assert bytes(parser.requests[0].body) == b"x" * 5000
 
 
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -324,24 +329,24 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 @pytest.mark.parametrize("drip", [b"x" * 1000, b"x: y\r\n" * 100])
 def test_what_surrounds_a_body_has_an_end_too(begun: bytes, drip: bytes) -> None:
     """Trailers and chunk extensions: the parser keeps an unfinished trailer in memory."""
-    arrival = Arrival()
-    arrival.add(begun)
+    parser = RequestParser()
+    parser.feed(begun)
     sent = 0
-    while arrival.refused is None and sent < 3 * HEAD_LIMIT:
-        arrival.add(drip)
+    while parser.refused is None and sent < 3 * HEAD_LIMIT:
+        parser.feed(drip)
         sent += len(drip)
-        assert arrival.refused or len(arrival) >= min(sent, 1000)
-    assert arrival.refused in (Refusal.HEAD_TOO_LARGE, Refusal.MALFORMED)
+        assert parser.refused or len(parser) >= min(sent, 1000)
+    assert parser.refused in (Refusal.HEAD_TOO_LARGE, Refusal.MALFORMED)
 
 
 def test_trailers_of_a_large_body_are_few_octets_all_the_same() -> None:
-    arrival = Arrival()
-    arrival.add(CHUNKED + b"%x\r\n" % BODY_LIMIT)
+    parser = RequestParser()
+    parser.feed(CHUNKED + b"%x\r\n" % BODY_LIMIT)
     for _ in range(BODY_LIMIT // 4096):
-        arrival.add(b"x" * 4096)
-    assert (arrival.refused, len(arrival) >= BODY_LIMIT) == (None, True)
-    arrival.add(b"\r\n0\r\nA: b\r\n\r\n")
-    assert [len(request.body) for request in arrival.whole] == [BODY_LIMIT]
+        parser.feed(b"x" * 4096)
+    assert (parser.refused, len(parser) >= BODY_LIMIT) == (None, True)
+    parser.feed(b"\r\n0\r\nA: b\r\n\r\n")
+    assert [len(request.body) for request in parser.requests] == [BODY_LIMIT]
 
 
 @pytest.mark.parametrize(
@@ -349,11 +354,11 @@ def test_trailers_of_a_large_body_are_few_octets_all_the_same() -> None:
 )
 def test_many_at_once_are_answered_up_to_a_limit(request_: bytes) -> None:
     """The last of them closes the connection, so that the client asks anew for what is left."""
-    arrival = Arrival()
-    arrival.add(request_ * (PIPELINE_LIMIT + 1000))
-    kept = [request.keep_alive for request in arrival.whole]
+    parser = RequestParser()
+    parser.feed(request_ * (PIPELINE_LIMIT + 1000))
+    kept = [request.keep_alive for request in parser.requests]
     assert kept == [True] * (PIPELINE_LIMIT - 1) + [False]
-    assert arrival.refused is Refusal.TOO_MANY
+    assert parser.refused is Refusal.TOO_MANY
 
 
 LENGTH = b"Content-Length: 4\r\n"

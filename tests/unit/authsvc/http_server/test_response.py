@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from authsvc.http_server.request_parser import Arrival
-from authsvc.http_server.response import Answer
+from authsvc.http_server.request_parser import RequestParser
+from authsvc.http_server.response import Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -29,11 +29,11 @@ class Given:
     def __init__(
         self, app: WSGIApplication, request: bytes = GET, send: Send | None = None
     ) -> None:
-        arrival = Arrival()
-        arrival.add(request)
+        parser = RequestParser()
+        parser.feed(request)
         self.sent: list[bytes] = []
-        answer = Answer(arrival.whole[0], send or self.sent.append, last=False)
-        answer.give(app, arrival.whole[0].environ({}))
+        answer = Response(parser.requests[0], send or self.sent.append, last=False)
+        answer.run(app, parser.requests[0].environ({}))
         self.keep, self.broken = answer.keep, answer.broken
         head, _, self.body = b"".join(self.sent).partition(b"\r\n\r\n")
         self.status, *fields = head.decode("latin-1").split("\r\n")
@@ -187,12 +187,12 @@ def test_what_ends_the_thread_is_told_as_a_failure() -> None:
     def ends(_environ: WSGIEnvironment, _start: StartResponse) -> Iterable[bytes]:
         raise SystemExit
 
-    arrival = Arrival()
-    arrival.add(GET)
+    parser = RequestParser()
+    parser.feed(GET)
     sent: list[bytes] = []
-    answer = Answer(arrival.whole[0], sent.append, last=False)
+    answer = Response(parser.requests[0], sent.append, last=False)
     with capture_logs(), pytest.raises(SystemExit):
-        answer.give(ends, {})
+        answer.run(ends, {})
     assert (answer.keep, sent[0][:12]) == (False, b"HTTP/1.1 500")
 
 

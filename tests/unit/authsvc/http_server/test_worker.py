@@ -43,35 +43,35 @@ def made(config: Config) -> LoopWorker:
 
 def with_connections(worker: LoopWorker, number: int) -> None:
     worker.connections = set(range(number))  # type: ignore[arg-type]
-    worker._tell()
+    worker._publish_load()
 
 
 def test_a_worker_leaves_connections_to_one_with_fewer(config: Config) -> None:
     mine, other = made(config), made(config)
-    assert [mine.has_most(), other.has_most()] == [False, False]
+    assert [mine.is_most_loaded(), other.is_most_loaded()] == [False, False]
     with_connections(mine, 1)
-    assert [mine.has_most(), other.has_most()] == [False, False]
+    assert [mine.is_most_loaded(), other.is_most_loaded()] == [False, False]
     with_connections(mine, 2)
-    assert [mine.has_most(), other.has_most()] == [True, False]
+    assert [mine.is_most_loaded(), other.is_most_loaded()] == [True, False]
     with_connections(other, 1)
-    assert [other.has_most(), mine.has_most()] == [False, False]
+    assert [other.is_most_loaded(), mine.is_most_loaded()] == [False, False]
 
 
 def test_nobody_waits_for_a_worker_that_ended(config: Config) -> None:
     mine, other = made(config), made(config)
     with_connections(mine, 5)
     other.release_slot()
-    assert mine.has_most() is False
+    assert mine.is_most_loaded() is False
     assert made(config).slot == other.slot
 
 
 def test_nobody_waits_for_a_worker_that_stops(config: Config) -> None:
     mine, other = made(config), made(config)
     with_connections(mine, 5)
-    assert mine.has_most() is True
+    assert mine.is_most_loaded() is True
     other.alive = False
-    other._tell()
-    assert mine.has_most() is False
+    other._publish_load()
+    assert mine.is_most_loaded() is False
 
 
 def test_without_a_free_slot_a_worker_serves_all_the_same(config: Config) -> None:
@@ -79,7 +79,7 @@ def test_without_a_free_slot_a_worker_serves_all_the_same(config: Config) -> Non
     assert (workers[0].slot, workers[-1].slot) == (0, None)
     workers[-1].release_slot()
     with_connections(workers[-1], 5)
-    assert workers[-1].has_most()
+    assert workers[-1].is_most_loaded()
 
 
 # -- connections
@@ -109,7 +109,7 @@ class Held:
         """More than any connection has."""
         for conn in self.worker.connections:
             conn.until = 0
-        self.worker._hang_up_on_the_late()
+        self.worker._close_expired()
 
 
 def another(worker: LoopWorker) -> tuple[Connection, socket.socket]:
@@ -117,7 +117,7 @@ def another(worker: LoopWorker) -> tuple[Connection, socket.socket]:
     ours, client = socket.socketpair()
     client.settimeout(10)
     conn = Connection(ours, {}, float("inf"))
-    worker.take_on(conn)
+    worker.add_connection(conn)
     return conn, client
 
 
@@ -156,13 +156,13 @@ def watched(worker: LoopWorker) -> int:
 
 def test_who_takes_too_long_is_told_so_and_then_hung_up_on(held: Held) -> None:
     held.turn(b"GET / HTTP/1.1\r\n")
-    held.worker._hang_up_on_the_late()
+    held.worker._close_expired()
     assert state(held.conn) is State.RECEIVING
     held.time_passes()
     assert held.told().startswith(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n")
     assert state(held.conn) is State.LEAVING
     held.time_passes()
-    assert (held.worker.connections, held.worker.held, watched(held.worker)) == (set(), 0, 0)
+    assert (held.worker.connections, held.worker.buffered, watched(held.worker)) == (set(), 0, 0)
 
 
 def test_who_has_said_nothing_is_hung_up_on_without_a_word(held: Held) -> None:
@@ -191,19 +191,19 @@ def test_a_process_holds_no_more_than_so_much_of_unfinished_requests(
     held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that sends little has room all the same: a form in two packets is no flood."""
-    monkeypatch.setattr("authsvc.http_server.worker._HELD_LIMIT", 10)
+    monkeypatch.setattr("authsvc.http_server.worker._BUFFER_LIMIT", 10)
     monkeypatch.setattr("authsvc.http_server.worker._LARGE", 8)
     held.turn(b"GET / HTTP")
-    assert held.worker.held == 10
+    assert held.worker.buffered == 10
     small, client = another(held.worker)
     client.sendall(GET[:5])
     held.worker.readable(small)
-    assert (held.worker.held, state(small)) == (15, State.RECEIVING)
+    assert (held.worker.buffered, state(small)) == (15, State.RECEIVING)
     held.turn(b"/")
     assert held.told().startswith(b"HTTP/1.1 503 ")
     held.client.close()
     held.worker.readable(held.conn)
-    assert (held.worker.connections, held.worker.held) == ({small}, 5)
+    assert (held.worker.connections, held.worker.buffered) == ({small}, 5)
     client.close()
 
 
@@ -212,9 +212,9 @@ def test_what_is_handed_on_is_held_no_more(held: Held) -> None:
     held.turn(head)
     assert held.client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
     held.turn(b"x")
-    assert 0 < held.worker.held <= len(head) + 1
+    assert 0 < held.worker.buffered <= len(head) + 1
     held.turn(b"x")
-    assert (state(held.conn), held.worker.held) == (State.BUSY, 0)
+    assert (state(held.conn), held.worker.buffered) == (State.BUSY, 0)
 
 
 def answer(held: Held) -> None:
@@ -225,7 +225,7 @@ def answer(held: Held) -> None:
 
 def done(held: Held) -> None:
     """The loop is woken by what a thread left to it."""
-    held.worker._woken(held.worker.PIPE[0])
+    held.worker._on_wakeup(held.worker.PIPE[0])
 
 
 def test_what_comes_while_a_thread_answers_waits_for_its_turn(held: Held) -> None:
@@ -319,7 +319,7 @@ def test_who_does_not_read_a_last_answer_is_hung_up_on_after_a_while(held: Held)
     assert (state(held.conn), held.worker.connections) == (State.SENDING, {held.conn})
     held.time_passes()
     held.worker._send_more(held.conn)  # seen in the same turn: nothing happens
-    assert (held.worker.connections, held.worker.held, watched(held.worker)) == (set(), 0, 0)
+    assert (held.worker.connections, held.worker.buffered, watched(held.worker)) == (set(), 0, 0)
 
 
 def test_who_hangs_up_before_all_is_sent_is_let_go(held: Held) -> None:
@@ -338,9 +338,9 @@ def test_a_large_body_is_held_until_it_is_answered(held: Held) -> None:
     threading.Thread(target=held.client.sendall, args=(body,), daemon=True).start()
     while state(held.conn) is State.RECEIVING:
         held.worker.readable(held.conn)
-    assert (state(held.conn), held.worker.held) == (State.BUSY, len(body))
+    assert (state(held.conn), held.worker.buffered) == (State.BUSY, len(body))
     answer(held)
-    assert (state(held.conn), held.worker.held) == (State.KEPT, 0)
+    assert (state(held.conn), held.worker.buffered) == (State.KEPT, 0)
 
 
 def test_what_goes_wrong_with_one_connection_ends_only_that(held: Held) -> None:
@@ -350,7 +350,7 @@ def test_what_goes_wrong_with_one_connection_ends_only_that(held: Held) -> None:
     held.worker._at_once = fails
     held.client.sendall(GET)
     with capture_logs() as logs:
-        held.worker._do(held.worker.readable, held.conn)
+        held.worker._run_step(held.worker.readable, held.conn)
     assert [entry["event"] for entry in logs] == ["a connection is given up"]
     assert held.told() == b""
     assert (held.worker.connections, watched(held.worker)) == (set(), 0)
@@ -370,7 +370,7 @@ def test_who_knows_no_chunks_learns_that_an_answer_is_not_whole(held: Held) -> N
         conn = Connection(listener.accept()[0], {}, float("inf"))
     with client, capture_logs():
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        held.worker.take_on(conn)
+        held.worker.add_connection(conn)
         while state(conn) is State.RECEIVING:
             held.worker.readable(conn)
         answer(held)
@@ -394,7 +394,7 @@ def test_a_worker_that_stops_tells_its_clients(held: Held) -> None:
     answer(held)
     kept_until = held.conn.until
     held.worker.alive = False
-    held.worker._hurry()
+    held.worker._begin_shutdown()
     assert held.conn.until < kept_until
     assert state(silent) is State.LEAVING
     held.turn(GET)
@@ -410,7 +410,7 @@ def test_a_worker_that_stops_waits_a_moment_for_who_does_not_read(held: Held) ->
     done(held)
     before = held.conn.until
     held.worker.alive = False
-    held.worker._hurry()
+    held.worker._begin_shutdown()
     soon = held.conn.until
     held.client.recv(100_000)
     held.worker._send_more(held.conn)
@@ -420,16 +420,16 @@ def test_a_worker_that_stops_waits_a_moment_for_who_does_not_read(held: Held) ->
 def test_room_is_made_by_hanging_up_on_the_longest_silent(held: Held) -> None:
     younger, other = another(held.worker)
     held.conn.until = 1.0
-    held.worker._make_room()
+    held.worker._evict_idlest()
     assert held.told().startswith(b"HTTP/1.1 408 ")
     held.worker.readable(held.conn)  # seen in the same turn: nothing happens
     assert held.worker.connections == {younger}
     younger.state = State.KEPT
-    held.worker._make_room()
+    held.worker._evict_idlest()
     assert other.recv(1) == b""
     held.worker._watch_unless_busy(younger)  # its thread was about to have it watched again
     assert (held.worker.connections, watched(held.worker)) == (set(), 0)
-    held.worker._make_room()
+    held.worker._evict_idlest()
     other.close()
 
 
@@ -437,7 +437,7 @@ def test_who_was_answered_makes_room_before_who_is_not(held: Held) -> None:
     kept, other = another(held.worker)
     kept.state = State.KEPT
     held.conn.until = 1.0
-    held.worker._make_room()
+    held.worker._evict_idlest()
     assert held.worker.connections == {held.conn}
     other.close()
 
@@ -445,7 +445,7 @@ def test_who_was_answered_makes_room_before_who_is_not(held: Held) -> None:
 @pytest.mark.parametrize("slow", [State.LEAVING, State.SENDING])
 def test_nobody_who_is_slow_keeps_somebody_new_out(held: Held, slow: State) -> None:
     held.conn.state = slow
-    held.worker._make_room()
+    held.worker._evict_idlest()
     assert held.worker.connections == set()
 
 
