@@ -67,7 +67,7 @@ def count(s: Session | PreparedConnection, code: str, detail: Mapping[str, Any])
 
 
 def prune(s: Session, before: datetime) -> int:
-    """Forget events older than that; gives how many."""
+    """Forget events older than that; returns how many."""
     return from_session(s).run(_PRUNE, before=before)
 
 

@@ -15,7 +15,7 @@ from provisioning.actions import ActionKind, Plan
 from provisioning.records import Records
 
 HELD_FOR = timedelta(days=3)
-"""How long a held plan can be confirmed; after that the directory is looked at anew."""
+"""How long a held plan can be confirmed; after that the directory is looked at again."""
 
 WINDOW = timedelta(hours=1)
 """How far back deactivations count: people removed one by one are many small runs."""

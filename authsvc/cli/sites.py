@@ -29,7 +29,7 @@ def forward() -> None:
 )
 @pass_tools
 def add_host(tools: Tools, host: str, departments: tuple[str, ...]) -> None:
-    """Protect a site, or say anew who may enter it."""
+    """Protect a site, or say again who may enter it."""
     now = utc_now()
     with tools.database.write() as s:
         row = protected_sites.put(s, host, departments, now)

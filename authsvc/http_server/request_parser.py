@@ -27,7 +27,7 @@ FIELDS_LIMIT = 100
 """Header fields that a request may have."""
 PIPELINE_LIMIT = 256
 """Requests that may be there before the first of them is answered. The last one is answered as the
-connection's last: its client asks anew for what is left (RFC 9112 9.3.2)."""
+connection's last: its client asks again for what is left (RFC 9112 9.3.2)."""
 
 
 class Refusal(enum.Enum):

@@ -1,7 +1,7 @@
 """How pages write moments, durations and measured numbers: the one place for all of them.
 
-Counts are `authsvc.i18n.translate.grouped`. A page's scripts write moments anew in the viewer's own
-zone and way of writing.
+Counts are `authsvc.i18n.translate.grouped`. A page's scripts write moments again in the viewer's
+own zone and way of writing.
 """
 
 from __future__ import annotations

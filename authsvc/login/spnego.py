@@ -117,7 +117,7 @@ class Silent:
     def is_worth_asking(self) -> bool:
         """Return whether this request for the form comes from a browser that may have a ticket.
 
-        Not again within ten minutes, and never from one who signed out or wants to sign in anew.
+        Not again within ten minutes, and never from one who signed out or wants to sign in again.
         """
         if {"again", "signed-out"} & set(request.args) or TRIED_COOKIE in request.cookies:
             return False
@@ -163,7 +163,7 @@ class Silent:
 
 
 def setup_negotiate(app: Flask, collaborators: Services, acceptor: Acceptor | None = None) -> bool:
-    """Offer silent sign-in if the settings name a keytab; gives whether they do.
+    """Offer silent sign-in if the settings name a keytab; returns whether they do.
 
     Raises ConfigurationError when it cannot be offered.
     """

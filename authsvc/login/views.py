@@ -128,7 +128,7 @@ def change_password() -> ResponseReturnValue:
 
 
 def _replace_local(right: Authenticated, new: str) -> dict[str, str]:
-    """Replace a Kerauno password, which ends the user's other sessions; gives what is wrong."""
+    """Replace a Kerauno password, which ends the user's other sessions; returns what is wrong."""
     services = current_services()
     try:
         with services.database.write() as s:

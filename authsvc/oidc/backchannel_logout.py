@@ -46,7 +46,7 @@ class BackchannelLogout:
         self._post = post or post_form
 
     def deliver(self) -> int:
-        """Deliver what is due now; gives how many apps were tried."""
+        """Deliver what is due now; returns how many apps were tried."""
         provider = self._provider
         with provider.database.fast() as h:
             if not logout_queue.waiting(h, provider.now()):
@@ -59,7 +59,7 @@ class BackchannelLogout:
         return len(claimed)
 
     def sweep(self) -> int:
-        """Forget codes, tokens and requests that have run out; gives how many."""
+        """Forget codes, tokens and requests that have run out; returns how many."""
         with self._provider.database.write() as s:
             now = self._provider.now()
             return authorization_requests.sweep(s, now) + protected_sites.sweep(s, now)

@@ -64,7 +64,7 @@ class Keyring:
             raise NotOurs(str(error)) from None
 
     def forget(self) -> None:
-        """Read the keys anew at next use: they were rotated in this process."""
+        """Read the keys again at next use: they were rotated in this process."""
         self._loaded = None
 
     def _keys(self) -> _Loaded:

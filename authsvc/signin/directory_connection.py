@@ -130,7 +130,7 @@ class Directories:
         return self._connect(profile)
 
     def try_again(self, now: datetime) -> bool:
-        """Bind anew where the service account was refused, and others were let in since.
+        """Bind again where the service account was refused, and others were let in since.
 
         The sync service looks at the directory with the same account; a connection test that
         succeeds makes it look at once. Its look proves the password, which nobody here needs to

@@ -2,7 +2,7 @@
 
 The rule is read from the directory (the domain's and every fine-grained policy that the service
 account may read; the strictest of them holds for all), kept in the database for every worker and
-host, and read anew once an hour.
+host, and read again once an hour.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BELIEVED = timedelta(seconds=10)
 """How long a worker goes by what it read from the database."""
 
 STALE = timedelta(hours=1)
-"""After which the directory is asked anew."""
+"""After which the directory is asked again."""
 
 _Thread = Callable[[Callable[[], None]], None]
 

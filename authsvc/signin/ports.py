@@ -63,7 +63,7 @@ class Records(Protocol):
         """The directory has counted so many wrong passwords."""
 
     def note_throttled(self, attempt: Attempt, error: Throttled, *, user: SignInUser | None) -> str:
-        """Note that an attempt was not let through; gives the code to be read out."""
+        """Note that an attempt was not let through; returns the code to be read out."""
 
     def refuse(
         self,
@@ -76,7 +76,7 @@ class Records(Protocol):
         guid: str | None,
         note: str,
     ) -> str:
-        """Settle the slot and note the refusal; gives the code to be read out."""
+        """Settle the slot and note the refusal; returns the code to be read out."""
 
     def password_changed(self, user_id: int, guid: Guid, when: datetime | None) -> None:
         """End all by which the user is signed in; note when the directory set the password."""

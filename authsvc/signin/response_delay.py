@@ -77,7 +77,7 @@ class ResponseDelay:
         return self._clock() - before
 
     def _note(self, took: float, slow: bool) -> None:
-        """Remember, and now and then work the percentile out anew."""
+        """Remember, and now and then work the percentile out again."""
         kept = self._taken[slow]
         kept.append(took)
         self._counted += 1

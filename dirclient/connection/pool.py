@@ -34,7 +34,7 @@ IDLE_LIMIT = 240.0
 SLOW = 0.5
 """Seconds after which an answer is late enough for others to be asked elsewhere meanwhile."""
 AGE_LIMIT = 3600.0
-"""Seconds a connection may live, so that certificates, DNS and permissions are seen anew."""
+"""Seconds a connection may live, so that certificates, DNS and permissions are seen again."""
 
 
 class _Loan:

@@ -56,7 +56,7 @@ class PersonReader:
 
     @property
     def bulk_attributes(self) -> tuple[str, ...]:
-        """Those without what a server works out anew for each person it is asked about."""
+        """Those without what a server works out again for each person it is asked about."""
         p, n = self.preset, self.names
         attributes = (
             p.identity_attribute,

@@ -167,7 +167,7 @@ def _of_openldap(
 
 
 def _wrong_in_ad(connection: Connection, guid: Guid, since: datetime) -> int:
-    """badPwdCount starts anew when the window has passed (MS-ADTS 3.1.1.5.2): then none counts."""
+    """badPwdCount starts again when the window has passed (MS-ADTS 3.1.1.5.2): then none counts."""
     answer = connection.search(
         f"<GUID={guid}>", EVERYTHING, _BAD_PASSWORDS, scope="base", expecting=result_codes.HIDDEN
     )

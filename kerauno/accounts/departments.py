@@ -119,7 +119,7 @@ class Import:
 
 
 def import_many(s: Session, imports: Sequence[Import], now: datetime) -> dict[str, int]:
-    """Import several at once, all or none; gives their ids by GUID. Costs a few statements.
+    """Import several at once, all or none; returns their ids by GUID. Costs a few statements.
 
     Raises RowRefused when any of them breaks a rule: `import_` one by one tells which, and why.
     """

@@ -90,7 +90,7 @@ def link(
 
 
 def unlink(s: Session, user_id: int, *, by: str, now: datetime, hold: bool = True) -> Link:
-    """De-sync: the link and all access end, the user stays. Gives the link that was.
+    """De-sync: the link and all access end, the user stays. Return the link that was.
 
     With `hold`, the timer does not link the person again until an administrator does or they
     leave the directory's scope. Raises NotFound for a user who is not linked.

@@ -23,7 +23,7 @@ def digest(token: str) -> str:
 
 
 def add(s: Session, name: str, kind: str, *, by: str, now: datetime) -> tuple[PhoneAccess, str]:
-    """Make an access; gives it with its token, which is shown this once. Raises InvalidValue."""
+    """Make an access; returns it with its token, which is shown this once. Raises InvalidValue."""
     name = " ".join(name.split())
     if not name or len(name) > 128 or not name.isprintable():
         raise InvalidValue(

@@ -205,7 +205,7 @@ def deactivate(
 
 
 def reactivate(s: Session, user_id: int, now: datetime) -> str | None:
-    """Somebody came back. Gives their number if it is still theirs, else None."""
+    """Somebody came back. Return their number if it is still theirs, else None."""
     user = get(s, user_id)
     user.active = True
     user.deactivated_at = None

@@ -107,7 +107,7 @@ class Connector:
 
     def _handle_error(self, context: ExceptionContext) -> None:
         if self.note(context.original_exception):
-            context.is_disconnect = True  # a standby stays one: connect anew
+            context.is_disconnect = True  # a standby stays one: connect again
 
 
 def is_alive(connection: Any, idle_since: float) -> bool:

@@ -169,7 +169,7 @@ class PreparedConnection:
         return [compiled.row(row) for row in rows] if compiled.outgoing else rows
 
     def run(self, statement: Statement, **values: Any) -> int:
-        """Run it for its effect; gives the number of rows it touched."""
+        """Run it for its effect; returns the number of rows it touched."""
         count: int = self._execute(statement.on(self.dialect), values).rowcount
         return count
 

@@ -24,7 +24,8 @@ _PATIENCE = 60_000  # milliseconds that one upgrade waits for another
 
 
 def upgrade(db: Database, to: str = "head") -> bool:
-    """Bring the tables to this version, or to an older one; gives whether there was anything to do.
+    """Bring the tables to this version, or to an older one; returns whether there was anything to
+    do.
 
     All or nothing, on both databases. Raises DatabaseUnavailable, and SchemaOutdated when the
     database is newer than this version.

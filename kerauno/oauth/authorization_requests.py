@@ -163,12 +163,12 @@ def use_up(h: PreparedConnection, kept_id: str) -> bool:
 
 
 def first_use(h: PreparedConnection, client_id: str, jti: str, expires_at: datetime) -> bool:
-    """Note a client assertion; gives False when the app has sent this one before (RFC 7523 3)."""
+    """Note a client assertion; returns False when the app has sent this one before (RFC 7523 3)."""
     return h.run(_USE, id=digest(f"{client_id}\0{jti}"), expires_at=expires_at) > 0
 
 
 def sweep(s: Session, now: datetime) -> int:
-    """Forget what has run out. Gives how many rows went; living things are never touched."""
+    """Forget what has run out. Return how many rows went; living things are never touched."""
     old = now - _APP_SESSIONS_KEPT
     living = select(WebSession.id).where(WebSession.handle == AppSession.session_handle).exists()
     doomed = (

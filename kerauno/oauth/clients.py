@@ -84,7 +84,7 @@ def new_secret() -> str:
 
 
 def create(s: Session, registration: Registration, now: datetime) -> tuple[Client, str | None]:
-    """Store an app; gives its row and its secret (None for one that has none).
+    """Store an app; returns its row and its secret (None for one that has none).
 
     Raises RegistrationRefused with every fault.
     """

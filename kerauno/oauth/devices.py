@@ -110,7 +110,7 @@ def find(s: Session, now: datetime, user_code: str) -> Asking | None:
 def answer(
     s: Session, now: datetime, user_code: str, *, user_id: int, sign_in: SignIn, approve: bool
 ) -> bool:
-    """The person's word. Gives False when nothing was waiting any more: then nothing happened."""
+    """The person's word. Return False when nothing was waiting any more: then nothing happened."""
     result = s.execute(
         update(DeviceGrant)
         .where(

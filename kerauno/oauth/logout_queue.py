@@ -81,7 +81,7 @@ def delivered(s: Session, ids: Collection[int]) -> None:
 
 
 def failed(s: Session, delivery: Delivery, error: str, now: datetime) -> datetime | None:
-    """The app did not answer well. Gives when it is tried again, or None when that was the last.
+    """The app did not answer well. Return when it is tried again, or None when that was the last.
 
     Pauses double from one second to ten minutes; after a day the app is given up.
     """

@@ -79,7 +79,7 @@ def end_for_user_before(
 def end_for_app(
     s: Session | PreparedConnection, user_id: int, client_id: str, now: datetime | None = None
 ) -> bool:
-    """The same for one person in one app. Gives whether there was anything to end."""
+    """The same for one person in one app. Return whether there was anything to end."""
     hot = from_session(s)
     known = hot.one(_KNOWN, user=user_id, client=client_id) is not None
     return _OF_APP.end(hot, now, user=user_id, client=client_id) > 0 or known

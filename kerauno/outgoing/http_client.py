@@ -2,7 +2,7 @@
 
 The name is resolved once; of its addresses those are tried that may be called, and the connection
 goes to the address that was judged. TLS checks the name. No redirect is followed, and no proxy of
-the environment is asked, which would resolve the name anew.
+the environment is asked, which would resolve the name again.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def post(
 
 @contextmanager
 def _within(seconds: float, connection: _Plain) -> Iterator[None]:
-    """End the connection when the time is over: a timeout of a socket counts each octet anew."""
+    """End the connection when the time is over: a timeout of a socket counts each octet again."""
     over = threading.Event()
 
     def end() -> None:

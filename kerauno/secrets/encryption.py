@@ -72,7 +72,7 @@ REQUESTED = "sealed_password"
 
 
 def rotate(s: Session, key_file: Path | str) -> int:
-    """Put a new key first and seal every secret anew with it; gives how many those were.
+    """Put a new key first and seal every secret again with it; returns how many those were.
 
     Call it in one writing transaction. The file grows before the first secret is sealed with the
     new key, so that a crash at any moment leaves nothing that cannot be opened; running
@@ -92,7 +92,7 @@ def rotate(s: Session, key_file: Path | str) -> int:
 
 
 def _reseal_requests(s: Session, sealer: Sealer) -> int:
-    """Seal anew the password of settings that wait, in a request, to be looked at and saved."""
+    """Seal again the password of settings that wait, in a request, to be looked at and saved."""
     count = 0
     for request in s.scalars(select(RunRequest).where(RunRequest.kind == "plan")):
         settings = request.payload.get("settings")
@@ -108,7 +108,7 @@ def _reseal_requests(s: Session, sealer: Sealer) -> int:
 
 
 def prune(key_file: Path | str) -> int:
-    """Drop all keys but the newest; gives how many went. What only they opened is lost.
+    """Drop all keys but the newest; returns how many went. What only they opened is lost.
 
     To be called when `rotate` has committed.
     """

@@ -74,7 +74,7 @@ def due(s: Session, now: datetime) -> bool:
 
 
 def maintain(s: Session, sealer: Sealer, now: datetime) -> list[str]:
-    """Make the keys that are due and drop those that have expired; gives the new keys' ids.
+    """Make the keys that are due and drop those that have expired; returns the new keys' ids.
 
     Call it inside a writing transaction, as often as you like. On PostgreSQL two callers at the
     same instant may both make a key; both are published, so nothing breaks.
@@ -90,7 +90,7 @@ def maintain(s: Session, sealer: Sealer, now: datetime) -> list[str]:
 
 
 def rotate(s: Session, sealer: Sealer, now: datetime, *, at_once: bool = False) -> list[str]:
-    """Bring the next rotation forward, for every algorithm; gives the new keys' ids.
+    """Bring the next rotation forward, for every algorithm; returns the new keys' ids.
 
     The new keys are published now and sign in a day, or with `at_once` (a key was stolen) at
     once, and then the old keys leave the key set at once too.

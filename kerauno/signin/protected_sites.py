@@ -80,7 +80,7 @@ def _name(text: str) -> str:
 
 
 def put(s: Session, host: str, departments: Collection[str], now: datetime) -> ProtectedHost:
-    """Protect a host, or say anew who may enter it, by the departments' GUIDs or names.
+    """Protect a host, or say again who may enter it, by the departments' GUIDs or names.
 
     Raises InvalidValue for no host and for a name that could mean several departments, NotFound
     for one that no department has.
@@ -185,7 +185,7 @@ def session_of(h: PreparedConnection, cookie: str, host: str) -> str | None:
 
 
 def sweep(s: Session, now: datetime) -> int:
-    """Forget entries whose session is over. Gives how many."""
+    """Forget entries whose session is over. Return how many."""
     over = ~select(WebSession.id).where(WebSession.handle == HostSession.session_handle).exists()
     unused = (HostSession.ticket.is_not(None)) & (
         HostSession.created_at <= now - timedelta(seconds=TICKET_SECONDS)

@@ -148,7 +148,7 @@ def create(
     """Sign a browser in. `method`: directory, local or kerberos.
 
     `instead_of` is the cookie that the browser had: it is worth nothing from now on. Whoever signs
-    in anew keeps what apps hold by their session, so that signing out reaches those apps; of
+    in again keeps what apps hold by their session, so that signing out reaches those apps; of
     somebody else's session nothing is left.
 
     Raises AccessEnded for a linked person whom the directory refuses: they may have been let in
@@ -185,7 +185,7 @@ _REPLACE = Statement(
 
 
 def _taken_over(hot: PreparedConnection, cookie: str, user_id: int, now: datetime) -> str | None:
-    """End the cookie's session; gives its handle if it was the same user's, to go on under."""
+    """End the cookie's session; returns its handle if it was the same user's, to go on under."""
     row = hot.one(_REPLACE, id=digest(cookie))
     if row is None:
         return None
@@ -312,7 +312,7 @@ def end_own(
 
 
 def end_others(s: Session, user_id: int, keep: str, now: datetime | None = None) -> int:
-    """End all sessions of the user but the one of id `keep`; gives how many ended."""
+    """End all sessions of the user but the one of id `keep`; returns how many ended."""
     gone = s.execute(
         delete(WebSession)
         .where(WebSession.user_id == user_id, WebSession.id != keep)
@@ -326,7 +326,7 @@ def end_others(s: Session, user_id: int, keep: str, now: datetime | None = None)
 
 
 def keep_newest(db: Database, now: datetime, most: int = MOST) -> int:
-    """End each user's oldest sessions above so many; gives how many ended.
+    """End each user's oldest sessions above so many; returns how many ended.
 
     Looks without holding up whoever writes, and writes in small transactions.
     """
@@ -357,5 +357,5 @@ def _end_some_above(db: Database, user_id: int, most: int, now: datetime) -> int
 
 
 def prune(s: Session | PreparedConnection, now: datetime) -> int:
-    """Forget sessions that have ended by themselves; gives how many."""
+    """Forget sessions that have ended by themselves; returns how many."""
     return from_session(s).run(_END_EXPIRED, now=now)

@@ -183,7 +183,7 @@ def _by_scope(name: str, kind: TypeEngine[Any], scopes: Sequence[str]) -> Column
 def _taking_each(
     dialect: type[sqlite.Insert] | type[postgresql.Insert], scopes: Sequence[str]
 ) -> Statement:
-    """Count one more pending attempt of each key whose budget allows; gives a row for these."""
+    """Count one more pending attempt of each key whose budget allows; returns a row for these."""
     new = dialect(Attempt).values(
         [
             {
@@ -231,7 +231,7 @@ def _wanted(name: str) -> Select[str, datetime, int, bool, bool]:
 
 
 def _taking_all(scopes: Sequence[str]) -> Statement:
-    """Count one more pending attempt of all keys if all budgets allow; gives rows only then.
+    """Count one more pending attempt of all keys if all budgets allow; returns rows only then.
 
     For SQLite, where one writes at a time: what the statement reads is so when it writes.
     """
@@ -476,7 +476,7 @@ def cancel(s: Session | PreparedConnection, slot: Reservation) -> None:
 
 
 def prune(s: Session | PreparedConnection, now: datetime) -> int:
-    """Forget counts older than any window; gives how many."""
+    """Forget counts older than any window; returns how many."""
     return from_session(s).run(_PRUNE, before=now - KEPT)
 
 

@@ -145,14 +145,14 @@ def owner(s: Session, key: str) -> tuple[int | None, str]:
 
 
 def clear(s: Session, key: str) -> None:
-    """Let this key start anew, and the user's others if it is a user's."""
+    """Let this key start again, and the user's others if it is a user's."""
     user_id, _ = owner(s, key)
     user = s.get(User, user_id) if user_id is not None else None
     clear_keys(s, [key, *(keys_of_user(s, user) if user is not None else [])])
 
 
 def clear_keys(s: Session, keys: list[str]) -> None:
-    """Let these keys start anew."""
+    """Let these keys start again."""
     for table in (Attempt, Throttle):
         s.execute(
             delete(table).where(table.key.in_(keys)),

@@ -49,7 +49,7 @@ def start(
     by: str = "",
     undo_of: int | None = None,
 ) -> int:
-    """A run begins; gives its id. `trigger`: timer, change, console or cli."""
+    """A run begins; returns its id. `trigger`: timer, change, console or cli."""
     run = Run(
         directory_id=directory_id,
         trigger=trigger,
@@ -214,7 +214,7 @@ def request(
     by: str = "",
     payload: Mapping[str, Any] | None = None,
 ) -> int:
-    """Ask the sync service for work; gives the request's id."""
+    """Ask the sync service for work; returns the request's id."""
     row = RunRequest(
         directory_id=directory_id,
         kind=kind,
@@ -314,7 +314,7 @@ def finish_request(
 def recover(s: Session, directory_id: int, now: datetime) -> int:
     """After a crash: runs that still say `running` failed, their requests wait again.
 
-    To be called by the holder of the lease only. Gives the number of such runs.
+    To be called by the holder of the lease only. Return the number of such runs.
     """
     stopped = s.execute(
         update(Run)
@@ -342,7 +342,7 @@ def recover(s: Session, directory_id: int, now: datetime) -> int:
 
 
 def expire_held(s: Session, now: datetime) -> int:
-    """Held runs whose time is over can no longer be confirmed; gives how many."""
+    """Held runs whose time is over can no longer be confirmed; returns how many."""
     gone = s.execute(
         update(Run)
         .where(Run.status == "held", Run.expires_at <= now)
@@ -355,7 +355,7 @@ def expire_held(s: Session, now: datetime) -> int:
 
 
 def prune(s: Session, before: datetime) -> int:
-    """Forget finished runs and requests older than that, journals included; gives the runs."""
+    """Forget finished runs and requests older than that, journals included; returns the runs."""
     s.execute(delete(RunRequest).where(RunRequest.finished_at < before))
     gone = s.execute(
         delete(Run).where(Run.started < before, Run.status.in_(FINAL)).returning(Run.id),

@@ -327,7 +327,7 @@ class Attempt(Base):
     `pending` attempts have been let through and not yet answered; they count like failures, so
     that parallel guesses cannot pass together. `counted_from` is where the window begins: an
     account's last attempt (as AD counts), an address's first. `generation` grows whenever
-    `failures` starts anew, so that a late success cannot forgive what came after it.
+    `failures` starts again, so that a late success cannot forgive what came after it.
 
     `taken_at` is when one was let through last: who has not answered long after that never will.
     Of the failures, `doubtful` are those of which only the directory knows whether it counted them.

@@ -6,7 +6,7 @@ that fails takes nobody with it. A unit is one person, or people who swap values
 
 Every transaction first proves that this run still holds the lease; whoever lost it writes nothing
 more. A crash between two transactions leaves every record before or after its change, and the
-next run, planning anew, does the rest.
+next run, planning again, does the rest.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ def apply_at_once(s: Session, plan: Plan, target: Target) -> Applied:
 def write_one_by_one(
     s: Session, target: Target, batch: Sequence[Sequence[PersonAction]]
 ) -> dict[Guid, str]:
-    """Each unit behind its own savepoint; gives those that failed, with the reason, journalled."""
+    """Each unit behind its own savepoint; returns those that failed, with the reason,
+    journalled."""
     failed: dict[Guid, str] = {}
     for unit in batch:
         try:

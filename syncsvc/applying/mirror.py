@@ -98,7 +98,7 @@ class Mirror:
         *,
         adding_only: bool = False,
     ) -> bool:
-        """Write what differs; gives whether anything did. `user_ids` maps people to their users.
+        """Write what differs; returns whether anything did. `user_ids` maps people to their users.
 
         People in `failed` were not brought to where the plan wanted them: they are left out
         until a run succeeds. `adding_only`: the snapshot may be older than the mirror, and only
@@ -137,7 +137,7 @@ class Mirror:
                     SeenPerson.guid.in_(part),
                     SeenPerson.state != LEAVING[0],
                 )
-                .values(state=LEAVING[0], digest=""),  # which no person has: it is written anew
+                .values(state=LEAVING[0], digest=""),  # which no person has: it is written again
                 execution_options={"synchronize_session": False},
             )
 

@@ -144,7 +144,7 @@ def _leave(s: Session, target: Target, leavers: Sequence[PersonAction]) -> list[
 def _give_up_names(
     s: Session, target: Target, renamed: Sequence[PersonAction]
 ) -> list[tuple[Any, ...]]:
-    """Rename leavers out of the way; gives the journal of those who had left before."""
+    """Rename leavers out of the way; returns the journal of those who had left before."""
     rows, links, journal = [], [], []
     for action in renamed:
         user, want = action.user, action.want

@@ -302,7 +302,7 @@ class Engine:
     # Running
 
     def run(self, ask: RunOptions) -> Report:
-        """One whole run. Gives its document; a directory that fails makes a failed run.
+        """One whole run. Return its document; a directory that fails makes a failed run.
 
         Where the connection to the database is cut, the run is made once more when the database is
         back: what was written is planned no second time. Raises Busy, LeaseLost,

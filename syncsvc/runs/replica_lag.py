@@ -171,7 +171,7 @@ class Witness:
 
 
 def _end_waiting(s: Session, directory_id: int, now: datetime) -> None:
-    """Let the runs expire that were held for a lag: what they hold is done, or looked at anew."""
+    """Let the runs expire that were held for a lag: what they hold is done, or looked at again."""
     for run in runs.held(s, directory_id):
         if (run.plan or {}).get("lagging"):
             runs.settle(s, run.id, "expired", now, since="held")

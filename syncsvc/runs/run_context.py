@@ -82,7 +82,7 @@ class Running:
                 runs.progress(hot, self.id, phase, done, total)
 
     def finish(self, s: Session, status: str, **results: Any) -> dict[str, Any]:
-        """The run's end, in the caller's transaction; gives its document."""
+        """The run's end, in the caller's transaction; returns its document."""
         lease.fence(s, self._held)
         run = runs.finish(s, self.id, status, self.now(), seconds=self.seconds, **results)
         return runs.as_data(run)

@@ -64,7 +64,7 @@ class Watch:
         return self.clock() >= min(self.next_ring, self.next_sweep)
 
     def look(self) -> Snapshot | None:
-        """Look at the doorbell, or sweep. Gives the snapshot as it is now.
+        """Look at the doorbell, or sweep. Return the snapshot as it is now.
 
         The same object means that nothing of interest changed; None that only a complete read
         can tell. Raises DirectoryError.

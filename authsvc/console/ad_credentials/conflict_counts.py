@@ -182,7 +182,7 @@ def _wish(person: Person, own: Account | None, *, held_out: bool) -> _Want | Seq
 def _matched(
     claims: Mapping[Guid, _Claim], holders: Mapping[Kind, Mapping[str, Account]]
 ) -> list[Guid]:
-    """Give new people the unlinked users that are theirs; gives those who claim one together.
+    """Give new people the unlinked users that are theirs; returns those who claim one together.
 
     An administrator's user is nobody's by its name alone.
     """

@@ -23,7 +23,7 @@ def table() -> ResponseReturnValue:
 
 @bp.post("/hosts")
 def save() -> ResponseReturnValue:
-    """Protect a site, or say anew who may enter it."""
+    """Protect a site, or say again who may enter it."""
     host = request.form.get("host", "")[:300]
     chosen = request.form.getlist("departments")
     try:

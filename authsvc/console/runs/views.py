@@ -92,7 +92,7 @@ def confirm(run_id: int) -> ResponseReturnValue:
 
 @bp.post("/runs/<int:run_id>/discard")
 def discard(run_id: int) -> ResponseReturnValue:
-    """Drop a held plan; the next run plans anew."""
+    """Drop a held plan; the next run plans again."""
     return _ask(run_id, "discard", {"run": run_id}, "run-discarded")
 
 

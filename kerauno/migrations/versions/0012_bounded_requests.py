@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table of requests anew: those in it last fifteen minutes, and start again."""
+    """Make the table of requests again: those in it last fifteen minutes, and start again."""
     op.drop_table("authorization_request")
     op.create_table(
         "authorization_request",
