@@ -17,14 +17,16 @@ from authsvc.login.views import setup_accounts
 from authsvc.oidc.setup import setup_oidc
 from authsvc.ops.background import setup_background
 from authsvc.ops.health import setup_health
+from authsvc.ops.liveness import Liveness
 from authsvc.portal.home import setup_views
 from authsvc.services import Services, lifetime_for, setup_services
+from authsvc.web.csrf import setup_csrf
 from authsvc.web.errors import setup_errors
 from authsvc.web.invalid_utf8 import Readable
 from authsvc.web.layout import setup_pages
 from authsvc.web.proxy_headers import Proxies
 from authsvc.web.redirect_location import FlaskResponse
-from authsvc.web.security import SecureHeaders, setup_security
+from authsvc.web.security_headers import SecurityHeaders, setup_security_headers
 from authsvc.web.session import cookie_for, setup_sessions
 
 
@@ -42,7 +44,8 @@ def create_app(collaborators: Services) -> Flask:
     app.wsgi_app = Proxies(  # type: ignore[method-assign]
         app.wsgi_app, settings.trusted_proxies, header=settings.proxy_header
     )
-    setup_security(app, public_url=settings.public_url)
+    setup_csrf(app, public_url=settings.public_url)
+    setup_security_headers(app, public_url=settings.public_url)
     setup_sessions(app, settings)
     setup_errors(app)
     setup_pages(app)
@@ -71,15 +74,16 @@ def setup_front(app: Flask, collaborators: Services, *, plain_form: bool) -> Non
         lifetime=lifetime_for(settings),
         now=collaborators.now,
     )
-    app.wsgi_app = front  # type: ignore[method-assign]
-    app.answers_at_once = front.is_at_hand  # type: ignore[attr-defined]
+    liveness = Liveness(front)
+    app.wsgi_app = liveness  # type: ignore[method-assign]
+    app.answers_at_once = liveness.is_at_hand  # type: ignore[attr-defined]
     if not plain_form:
         return
-    headers = SecureHeaders(app.wsgi_app, secure=settings.secure).added
+    headers = SecurityHeaders(app.wsgi_app, secure=settings.secure).added
     form = CachedLoginPage(
         app.wsgi_app, app, collaborators.directories, headers, cookie=cookie_for(settings)
     )
     app.wsgi_app = form  # type: ignore[method-assign]
     app.answers_at_once = lambda environ: (  # type: ignore[attr-defined]
-        form.is_at_hand(environ) or front.is_at_hand(environ)
+        form.is_at_hand(environ) or liveness.is_at_hand(environ)
     )

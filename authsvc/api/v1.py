@@ -19,9 +19,9 @@ from authsvc.signin.outcomes import (
     RateLimited,
 )
 from authsvc.web import authorization_header
+from authsvc.web.csrf import csrf_exempt
 from authsvc.web.errors import problem
 from authsvc.web.json_reader import json_body
-from authsvc.web.security import csrf_exempt
 from authsvc.web.session import current_user
 from kerauno.accounts import dial_plan, own_departments
 from kerauno.base.errors import InvalidValue, NotFound

@@ -27,7 +27,8 @@ from authsvc.forward_auth.access import (
 from authsvc.i18n.translate import N_, gettext
 from authsvc.services import current_services
 from authsvc.web.errors import error_page
-from authsvc.web.security import add_form_targets, safe_redirect_path
+from authsvc.web.redirects import safe_redirect_path
+from authsvc.web.security_headers import add_form_targets
 from authsvc.web.session import cookie_name, require_current_user, require_user
 from kerauno import audit
 from kerauno.base.errors import InvalidValue

@@ -32,18 +32,12 @@ VERIFY = "/auth/verify"
 FORWARD = "/auth/forward"
 """As VERIFY, for proxies that hand the answer to the browser (Traefik, Caddy): a person who is not
 signed in is led to sign in."""
-ALIVE = "/healthz"
 
 _FIXED = [("Cache-Control", "no-store"), ("Content-Length", "0")]
-_ALIVE = [
-    ("Content-Type", "text/plain; charset=utf-8"),
-    ("Content-Length", "3"),
-    ("Cache-Control", "no-store"),
-]
 
 
 class Front:
-    """Answers `/auth/verify`, `/auth/forward` and `/healthz` itself and passes all else on."""
+    """Answers `/auth/verify` and `/auth/forward` itself and passes all else on."""
 
     def __init__(
         self,
@@ -64,20 +58,9 @@ class Front:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """WSGI."""
-        path = environ["PATH_INFO"]
-        if path in (VERIFY, FORWARD):
+        if environ["PATH_INFO"] in (VERIFY, FORWARD):
             return self._verify(environ, start_response)
-        if path == ALIVE:
-            start_response("200 OK", _ALIVE)
-            return (b"ok\n",)
         return self._behind(environ, start_response)
-
-    def is_at_hand(self, environ: WSGIEnvironment) -> bool:
-        """Return whether nothing has to be asked for the answer: that the service is there.
-
-        Whoever restarts what is not there must not do so because a directory is slow.
-        """
-        return bool(environ["PATH_INFO"] == ALIVE)
 
     def _verify(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:

@@ -27,9 +27,10 @@ from authsvc.signin.outcomes import (
     Verdict,
 )
 from authsvc.signin.store import Admitted
+from authsvc.web.csrf import is_cross_site
 from authsvc.web.form_parser import parse_form
 from authsvc.web.redirect_location import location
-from authsvc.web.security import is_cross_site, safe_redirect_path
+from authsvc.web.redirects import safe_redirect_path
 from authsvc.web.session_cookie import known_browser_cookie_name, session_cookie_headers
 from kerauno.base.errors import AccessEnded, InvalidValue, NotFound
 from kerauno.signin.throttle import Reservation

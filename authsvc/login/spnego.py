@@ -23,7 +23,7 @@ from flask.typing import ResponseReturnValue
 
 from authsvc.services import Services, current_services, lifetime_for
 from authsvc.signin.store import Admitted
-from authsvc.web.security import safe_redirect_path
+from authsvc.web.redirects import safe_redirect_path
 from authsvc.web.session import cookie_name, known_cookie, set_session_cookies
 from kerauno import audit
 from kerauno.base.config import Settings

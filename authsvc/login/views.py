@@ -26,7 +26,8 @@ from authsvc.signin.outcomes import (
     RateLimited,
 )
 from authsvc.signin.store import Admitted
-from authsvc.web.security import csp_form_action_for, safe_redirect_path
+from authsvc.web.redirects import safe_redirect_path
+from authsvc.web.security_headers import csp_form_action_for
 from authsvc.web.session import clear_session_cookie, cookie_name, current_user, set_session_cookies
 from kerauno import audit
 from kerauno.accounts import users

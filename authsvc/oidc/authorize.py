@@ -29,8 +29,9 @@ from authsvc.oidc.pending_request import Arrived
 from authsvc.oidc.provider import Provider, current_provider
 from authsvc.oidc.response_modes import reply, reply_error
 from authsvc.oidc.scope_labels import labels_of
+from authsvc.web.csrf import csrf_exempt
 from authsvc.web.errors import error_page
-from authsvc.web.security import add_form_targets, csp_form_action, csrf_exempt
+from authsvc.web.security_headers import add_form_targets, csp_form_action
 from authsvc.web.session import CurrentUser, current_user, require_current_user, require_user
 from kerauno import audit
 from kerauno.base.errors import Throttled

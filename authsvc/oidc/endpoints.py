@@ -21,7 +21,7 @@ from authsvc.oidc import authorization_request, claims, client_auth
 from authsvc.oidc.provider import Provider, current_provider
 from authsvc.oidc.token_endpoint import TOKEN_PATH, TokenServer
 from authsvc.web import authorization_header
-from authsvc.web.security import csrf_exempt
+from authsvc.web.csrf import csrf_exempt
 from kerauno.base.errors import Throttled
 from kerauno.base.ip_addresses import network
 from kerauno.oauth import authorization_requests, devices, tokens

@@ -14,7 +14,7 @@ from flask import render_template, request
 
 from authsvc.oidc.authorization_request import FORM_POST, ReplyTo
 from authsvc.web.redirect_location import FlaskResponse
-from authsvc.web.security import csp_form_action
+from authsvc.web.security_headers import csp_form_action
 from kerauno.oauth import redirect_uris
 
 Parameters = Sequence[tuple[str, str]]

@@ -20,8 +20,9 @@ from authsvc.i18n.translate import gettext as _
 from authsvc.oidc.endpoints import LOGOUT_PATH
 from authsvc.oidc.keyring import NotOurs
 from authsvc.oidc.provider import Provider, current_provider
+from authsvc.web.csrf import csrf_exempt
 from authsvc.web.errors import error_page
-from authsvc.web.security import csp_form_action, csrf_exempt
+from authsvc.web.security_headers import csp_form_action
 from authsvc.web.session import CurrentUser, clear_session_cookie, current_user
 from kerauno import audit
 from kerauno.oauth import redirect_uris

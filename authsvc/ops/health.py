@@ -41,7 +41,7 @@ _DATABASE_WORDS: dict[type[DatabaseUnavailable], str] = {
 
 
 def setup_health(app: Flask, settings: Settings) -> None:
-    """Register `/readyz` and `/metrics`. `authsvc.forward_auth.verify` answers `/healthz`."""
+    """Register `/readyz` and `/metrics`. `authsvc.ops.liveness` answers `/healthz`."""
     seen = _Seen()
     token = read_token(settings.metrics_token_file) if settings.metrics_token_file else ""
     app.add_url_rule("/readyz", "readyz", lambda: _ready(seen, token))
