@@ -212,7 +212,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
                 self._evict_idlest()
             elif error.errno in _NOT_A_LISTENER:
                 raise
-            return  # what befell a new connection is nobody else's concern, see accept(2)
+            return  # errors of the new connection itself are ignored, see accept(2)
         base = self._bases[listener]
         if isinstance(address, tuple):
             base = {**base, "REMOTE_ADDR": address[0], "REMOTE_PORT": str(address[1])}
@@ -230,7 +230,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
         self._receive(conn)
 
     def _evict_idlest(self) -> None:
-        """Hang up on who has been silent longest, rather than keep somebody new out."""
+        """Close the connection that has been idle longest, so that a new one can be accepted."""
         waiting = [
             connection for connection in self.connections if connection.state is not State.BUSY
         ]

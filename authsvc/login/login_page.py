@@ -66,9 +66,10 @@ class CachedLoginPage:
         return True
 
     def page(self, chosen: Language, *, look: bool) -> bytes:
-        """The form; of the settings, only what its first field asks for depends on them.
+        """Return the rendered form.
 
-        `look` is whether these may be looked at, see `Directories.bare_names`.
+        The only setting that it depends on is whether bare usernames are allowed. `look` tells
+        whether that setting may be read now, see `Directories.bare_names`.
         """
         bare_names = self._directories.bare_names(look=look)
         page = self._rendered.get((bare_names, chosen.code))

@@ -224,7 +224,7 @@ def _come_in(user: SignInUser, accepted: Accepted) -> ResponseReturnValue:
 
 
 def _to_form() -> Response:
-    """A browser whose ticket does not do gets the form, and is not asked again for a while."""
+    """Show the form to a browser whose ticket was refused, and do not ask it again for a while."""
     query = {"next": safe_redirect_path(request.args.get("next"))}
     if request.args.get("username"):
         query["username"] = request.args["username"]

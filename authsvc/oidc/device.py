@@ -115,10 +115,9 @@ def _look_up(code: str) -> ResponseReturnValue:
 
 
 def _find(provider: Provider, person: CurrentUser, code: str) -> Asking | None:
-    """Return what waits behind the code. Every look costs an attempt that only a right one gives
-    back.
+    """Return the device grant of this code, or None.
 
-    Raises Throttled.
+    Each look costs an attempt; only a right code gives it back. Raises Throttled.
     """
     now, address = provider.now(), request.remote_addr or ""
     try:

@@ -116,8 +116,8 @@ class Directories:
         return current is None or current.login_without_domain
 
     def names_are_known(self) -> bool:
-        """Return whether what was known last will do. Once a second it is not: then whoever asked
-        this is to have `bare_names` look. Nobody else waits for that, however long it takes.
+        """Return False at most once per second: that caller must refresh the setting by calling
+        `bare_names`. All other callers use the cached value and never wait.
         """
         now = self._clock()
         if now - max(self._looked, self._sent_to_look) < _LOOK_EVERY:

@@ -47,7 +47,7 @@ class _Known:
     budget: Budget
 
     def holds(self, saved: tuple[int, int], now: datetime) -> bool:
-        """Return whether it may still be gone by."""
+        """Return True while this cached budget is still valid."""
         return self.saved == saved and elapsed(self.read_at, now) < BELIEVED
 
 

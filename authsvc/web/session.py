@@ -130,8 +130,10 @@ def clear_session_cookie(response: Response) -> Response:
 
 
 def current_user_or_none() -> CurrentUser | None:
-    """As `current_user`, for pages that are to be shown in any case, such as one that says that the
-    database is away: nobody then."""
+    """Return what `current_user` returns, or None while the database is unavailable.
+
+    For pages that are shown in any case, such as error pages.
+    """
     if g.get("person_unknown"):
         return None  # asked in vain already: another wait would tell no more
     try:

@@ -55,8 +55,10 @@ def open_connection(profile: Profile, server: str, context: ssl.SSLContext | Non
 
 
 def _meaning(fault: Exception, server: str, profile: Profile) -> Misconfigured | Unavailable | None:
-    """Return what a fault while opening means for an administrator; None where it says so
-    itself."""
+    """Translate an error of opening into Misconfigured or Unavailable.
+
+    Return None if the error is one of them already.
+    """
     if isinstance(fault, (OSError, ValueError)):
         return tls.fault(fault, server, profile)
     if isinstance(fault.__cause__, Malformed):

@@ -81,9 +81,9 @@ def assess(people: Iterable[Person]) -> Assessment:
 
 
 def own_faults(person: Person, *, number: Callable[[str], str] | None = None) -> list[str]:
-    """The conflict codes of one person alone; an account that is none has no others.
+    """Return the conflict codes of one person. A disabled or expired account has exactly one.
 
-    `number` gives the extension in a text, or empty; see `number_in`.
+    `number` returns the extension in a text, or an empty text; see `number_in`.
     """
     if person.state is AccountState.DISABLED:
         return ["account_disabled"]

@@ -146,10 +146,10 @@ class Scan(profile_searches.Searches):
         return person.guid
 
     def refresh_lock_state(self, picture: Picture, guids: Iterable[Guid]) -> None:
-        """Of these people, leave only those locked who are at this moment (AD).
+        """Clear `locked` of people whose AD lockout has ended.
 
-        The bits that tell are worked out by the server, half a millisecond for each person: they
-        are asked of those alone whose lockoutTime is set, in one search, and mostly of nobody.
+        The server computes the bits that tell, half a millisecond for each person. So one search
+        asks for them only for people whose lockoutTime is set; mostly there are none.
         """
         doubtful = [guid for guid in guids if picture.people[guid].locked]
         if not doubtful or not self.preset.is_ad:
@@ -169,7 +169,7 @@ class Scan(profile_searches.Searches):
     # -- groups and OUs
 
     def recognize(self, picture: Picture) -> None:
-        """Know at sight, and hold once, the references by which groups name these people."""
+        """Intern the references by which groups name these people: saves memory and look-ups."""
         self._same = {name: name for name in picture.references_to_people()}
 
     def departments_below(

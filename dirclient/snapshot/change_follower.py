@@ -78,7 +78,7 @@ def follow(scan: Scan, before: Picture, cursor: Cursor) -> Picture | None:
 
 
 class _Following:
-    """One catching up. `now` is the picture being changed, `before` stays as it was."""
+    """One pass of catching up. It changes `now`; `before` stays as it was."""
 
     def __init__(self, scan: Scan, before: Picture, since: Since) -> None:
         self.scan = scan

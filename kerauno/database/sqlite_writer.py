@@ -46,10 +46,10 @@ class Turn:
 
 
 class FastWriter:
-    """The one connection on which a process writes fast, for whoever has the turn.
+    """The process's single write connection, used by the thread that has the turn.
 
-    One alone, because each keeps its own pages in memory and forgets them when another writes;
-    and it never waits inside SQLite, see `begin`. `connect` opens it when it is first wanted.
+    A second connection would invalidate SQLite's page cache at each write. This one never waits
+    inside SQLite, see `begin`. `connect` opens it on first use.
     """
 
     def __init__(self, connect: Callable[[], PreparedConnection]) -> None:

@@ -20,12 +20,13 @@ def measured(
     started: datetime,
     visible: datetime,
 ) -> float | None:
-    """Seconds from the oldest AD change in the plan to its being visible; None for an empty plan.
+    """Return the seconds from the oldest AD change in the plan to its being visible.
 
-    A change is dated by `whenChanged`, put right by the difference of the clocks, but not before
-    `quiet_since`, the last look that saw nothing of it. What is gone has no date: it went after
-    that look. What was there before and is only now acted upon, as when an administrator presses
-    a button, waited for nobody before this run; a watcher (`watched`) finds only what is new.
+    None for an empty plan. A change is dated by `whenChanged`, corrected by the difference of the
+    clocks, but not before `quiet_since`, the last look that did not see it. A deleted object has no
+    timestamp: its delay is measured from that look. A change that predates this run, such as one
+    that an administrator applies later, is measured from the start of the run. A watcher
+    (`watched`) finds only new changes.
     """
     if plan.empty:
         return None
